@@ -1,0 +1,42 @@
+// Collectives among the ranks of one group. One object per rank and group; no globals, so that
+// tests run ranks as threads of one process.
+//
+// Sums are made in rank order (rank 0's value first), so the result is bit-identical on all ranks,
+// over every transport and from run to run. All ranks must call the same functions in the same
+// order with the same sizes; the plan's verifier proves that for the calls of a program.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "runtime/base/dtype.h"
+#include "runtime/base/status.h"
+
+namespace dcc {
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual uint32_t rank() const = 0;
+  virtual uint32_t size() const = 0;
+
+  // Every call returns a runtime error when the group was aborted, a peer is gone or the deadline
+  // passed; the error names what is known of the peer.
+
+  // out[i] = sum over ranks of in[i]; in == out allowed.
+  virtual Status allReduceSum(const float* in, float* out, size_t count) = 0;
+  // Rank r contributes counts[r] bytes; out receives all, in rank order.
+  virtual Status allGather(const void* in, void* out, std::span<const size_t> bytes) = 0;
+  // Rank r receives elements [sum of counts before r, + counts[r]) of the sum.
+  virtual Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) = 0;
+  // `data` of `root` goes to all.
+  virtual Status broadcast(void* data, size_t bytes, uint32_t root) = 0;
+  virtual Status barrier() = 0;
+
+  // Wakes every rank that waits in this group with an error. Callable from any thread.
+  virtual void abort(const Error& why) = 0;
+};
+
+}  // namespace dcc

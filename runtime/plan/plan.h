@@ -1,0 +1,75 @@
+// Plans in memory: load, check, hash, print. Used by dcc (emission, `dcc verify`), drun and the
+// fuzzer alike.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plan_generated.h"
+#include "runtime/base/status.h"
+
+namespace dcc::plan {
+
+inline constexpr uint16_t kMajor = 0;
+inline constexpr uint16_t kMinor = 1;
+
+struct Hash {
+  uint64_t lo = 0, hi = 0;
+  bool operator==(const Hash&) const = default;
+  std::string hex() const;  // 32 digits, hi first
+};
+
+// A verified plan and the bytes it lies in.
+class Plan {
+ public:
+  // Errors (user): not readable, no plan, damaged, unknown major or feature or kernel (all that is
+  // missing in one message), inconsistent (see verify). `path` is named in them.
+  static Result<Plan> load(const std::string& path);
+  static Result<Plan> fromBytes(std::vector<uint8_t> bytes, const std::string& name);
+
+  const fb::Plan& operator*() const { return *root_; }
+  const fb::Plan* operator->() const { return root_; }
+  std::span<const uint8_t> bytes() const { return *bytes_; }
+
+ private:
+  std::shared_ptr<const std::vector<uint8_t>> bytes_;
+  const fb::Plan* root_ = nullptr;
+};
+
+// Our own verification after FlatBuffers': every index in range; size expressions topological and
+// within bounds without overflow; buffers inside the arena, views inside their base; buffers alive
+// at the same time don't overlap (a buffer lives from the first instruction that writes it to the
+// last that reads it, views counted with their base, outputs to the end); weights filled by their
+// pieces exactly once, pieces inside their file; kernels with the operands and attributes of
+// kernels.h and shapes that agree; caches inside their page; collectives with one count per rank
+// of their axis; nothing read before it is written; hashes equal to those recomputed.
+Status verify(const fb::Plan& plan, const std::string& name);
+
+// Hash of this rank's program: all but names, modules, reasons, paths and the hashes themselves.
+Hash programHash(const fb::Plan& plan);
+// Hash of what must agree among the ranks of a group along `axis`: per entry the sequence of
+// collectives on that axis (kind, reduction, dtype, sizes, counts).
+Hash collectiveHash(const fb::Plan& plan, uint32_t axis);
+// Over the ranks' program hashes, in rank order.
+Hash compilationId(std::span<const Hash> programs);
+
+// The plan as text, one line per table row; stable, for tests and people.
+std::string dump(const fb::Plan& plan);
+
+// Values of all size expressions for the given values of Plan.variables; `out` has one element per
+// node. The plan is verified, the values are within the entry's bounds.
+void evaluateSizes(const fb::Plan& plan, std::span<const int64_t> variables, std::span<int64_t> out);
+
+// A plan directory: rank_K.dplan of all ranks agree (compilation_id, world size, collective
+// hashes) with each other and with manifest.json. Errors name the first file that differs.
+Status verifyDirectory(const std::string& dir);
+
+// Bytes of a plan, hashes filled in. The compiler's last step and the tests' first.
+std::vector<uint8_t> pack(fb::PlanT& plan);
+// Fills compilation_id of all ranks' plans and packs them.
+std::vector<std::vector<uint8_t>> packAll(std::span<fb::PlanT> ranks);
+
+}  // namespace dcc::plan
