@@ -1,0 +1,160 @@
+#include "runtime/base/json.h"
+
+#include <cmath>
+#include <vector>
+
+#include "runtime/base/file.h"
+
+namespace dcc {
+namespace {
+
+using nlohmann::json;
+
+// Iterates over text and tells a shared counter how far the lexer has come, which is the only way
+// to learn the position of an event from nlohmann's SAX parser.
+class CountingIterator {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
+
+  CountingIterator(const char* at, const char** furthest) : at_(at), furthest_(furthest) {}
+  reference operator*() const { return *at_; }
+  CountingIterator& operator++() {
+    *furthest_ = ++at_;
+    return *this;
+  }
+  bool operator==(const CountingIterator& other) const { return at_ == other.at_; }
+
+ private:
+  const char* at_;
+  const char** furthest_;
+};
+
+// Builds the value, refusing duplicate keys and deep nesting. Every callback returns whether to
+// go on.
+class Builder {
+ public:
+  Builder(std::string_view text, const char** read, int max_depth)
+      : text_(text), read_(read), max_depth_(max_depth) {}
+
+  bool null() { return add(nullptr); }
+  bool boolean(bool value) { return add(value); }
+  bool number_integer(int64_t value) { return add(value); }
+  bool number_unsigned(uint64_t value) { return add(value); }
+  bool number_float(double value, const std::string&) { return add(value); }
+  bool string(std::string& value) { return add(std::move(value)); }
+  bool binary(json::binary_t&) { return false; }  // never called for text
+
+  bool start_object(size_t) { return open(json::object()); }
+  bool start_array(size_t) { return open(json::array()); }
+  bool end_object() { return close(); }
+  bool end_array() { return close(); }
+
+  bool key(std::string& key) {
+    auto [field, added] = open_.back()->get_ref<json::object_t&>().emplace(key, nullptr);
+    if (!added) {
+      return fail(consumed() - 1, "the key " + json(key).dump() + " stands twice in one object");
+    }
+    field_ = &field->second;
+    return true;
+  }
+
+  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) {
+    // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ... - WHAT"
+    std::string_view what = error.what();
+    if (size_t colon = what.find(": "); colon != what.npos)
+      what.remove_prefix(colon + 2);
+    else if (size_t bracket = what.find("] "); bracket != what.npos)
+      what.remove_prefix(bracket + 2);
+    return fail(position == 0 ? 0 : position - 1, std::string(what));
+  }
+
+  json take() { return std::move(root_); }
+  size_t errorOffset() const { return error_offset_; }
+  const std::string& errorText() const { return error_text_; }
+
+ private:
+  template <class T>
+  bool add(T&& value) {
+    place() = std::forward<T>(value);
+    return true;
+  }
+
+  bool open(json container) {
+    if (open_.size() >= static_cast<size_t>(max_depth_)) {
+      return fail(consumed() - 1, "nested deeper than " + std::to_string(max_depth_) + " levels");
+    }
+    json& placed = place();
+    placed = std::move(container);
+    open_.push_back(&placed);
+    return true;
+  }
+
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  // Where the next value goes. Only the innermost open array grows, so the addresses in open_ hold.
+  json& place() {
+    if (open_.empty()) return root_;
+    if (open_.back()->is_object()) return *field_;
+    return open_.back()->get_ref<json::array_t&>().emplace_back(nullptr);
+  }
+
+  size_t consumed() const { return static_cast<size_t>(*read_ - text_.data()); }
+
+  bool fail(size_t offset, std::string what) {
+    error_offset_ = offset;
+    error_text_ = std::move(what);
+    return false;
+  }
+
+  std::string_view text_;
+  const char** read_;
+  int max_depth_;
+  json root_;
+  std::vector<json*> open_;
+  json* field_ = nullptr;
+  size_t error_offset_ = 0;
+  std::string error_text_;
+};
+
+}  // namespace
+
+TextPosition textPosition(std::string_view text, size_t offset) {
+  TextPosition position{1, 1};
+  for (char c : text.substr(0, offset)) {
+    ++position.column;
+    if (c == '\n') position = {position.line + 1, 1};
+  }
+  return position;
+}
+
+Result<json> parseJson(std::string_view text, const std::string& name, const JsonLimits& limits) {
+  if (text.size() > limits.bytes) {
+    return userError(name + ": has " + std::to_string(text.size()) + " bytes; at most " +
+                     std::to_string(limits.bytes) + " are expected");
+  }
+  const char* read = text.data();
+  Builder builder(text, &read, limits.depth);
+  const char* end = text.data() + text.size();
+  bool ok =
+      json::sax_parse(CountingIterator(text.data(), &read), CountingIterator(end, &read), &builder);
+  if (!ok) {
+    TextPosition at = textPosition(text, builder.errorOffset());
+    return userError(name + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " +
+                     builder.errorText());
+  }
+  return builder.take();
+}
+
+Result<json> readJson(const std::string& path, const JsonLimits& limits) {
+  DCC_ASSIGN(std::string text, readFile(path, limits.bytes));
+  return parseJson(text, path, limits);
+}
+
+}  // namespace dcc

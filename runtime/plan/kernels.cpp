@@ -1,0 +1,84 @@
+#include "runtime/plan/kernels.h"
+
+#include <array>
+
+namespace dcc::plan {
+namespace {
+
+using fb::AttrKey;
+using fb::KernelKind;
+
+constexpr OperandInfo in(std::string_view name) { return {name, Role::kInput}; }
+constexpr OperandInfo out(std::string_view name) { return {name, Role::kOutput}; }
+constexpr OperandInfo weight(std::string_view name) { return {name, Role::kWeight}; }
+constexpr OperandInfo kCache = {"cache", Role::kCache};
+constexpr OperandInfo kConstant = {"constant", Role::kConstant};
+
+constexpr AttrInfo floating(AttrKey key, bool required = true) { return {key, true, required}; }
+constexpr AttrInfo integer(AttrKey key, bool required = true) { return {key, false, required}; }
+constexpr bool kOptional = false;
+
+constexpr OperandInfo kEmbedding[] = {in("tokens"), weight("weight"), out("out")};
+constexpr OperandInfo kRmsNorm[] = {in("x"), weight("weight"), out("out")};
+constexpr OperandInfo kAddRmsNorm[] = {in("x"), in("y"), weight("weight"), out("sum"), out("out")};
+constexpr OperandInfo kRope[] = {in("x"), in("positions"), kConstant, out("out")};
+constexpr OperandInfo kKvWrite[] = {in("k"), in("v"), kCache};
+constexpr OperandInfo kAttention[] = {in("q"), kCache, out("out")};
+constexpr OperandInfo kBinary[] = {in("x"), in("y"), out("out")};
+constexpr OperandInfo kUnary[] = {in("x"), out("out")};
+constexpr OperandInfo kGated[] = {in("gate"), in("up"), out("out")};
+constexpr OperandInfo kAddBias[] = {in("x"), weight("bias"), out("out")};
+
+constexpr AttrInfo kEps[] = {floating(AttrKey::eps)};
+constexpr AttrInfo kFunction[] = {integer(AttrKey::function)};
+constexpr AttrInfo kRopeAttrs[] = {integer(AttrKey::head_dim),
+                                   floating(AttrKey::scale),
+                                   floating(AttrKey::theta, kOptional),
+                                   floating(AttrKey::factor, kOptional),
+                                   integer(AttrKey::original_positions, kOptional),
+                                   integer(AttrKey::interleaved, kOptional)};
+constexpr AttrInfo kAttentionAttrs[] = {integer(AttrKey::head_dim), floating(AttrKey::scale),
+                                        integer(AttrKey::window, kOptional)};
+
+// Indexed by KernelKind.
+constexpr KernelInfo kKernels[] = {
+    {KernelKind::embedding, "embedding", kEmbedding, {}},
+    {KernelKind::rms_norm, "rms_norm", kRmsNorm, kEps},
+    {KernelKind::add_rms_norm, "add_rms_norm", kAddRmsNorm, kEps},
+    {KernelKind::rope, "rope", kRope, kRopeAttrs},
+    {KernelKind::kv_write, "kv_write", kKvWrite, {}},
+    {KernelKind::attention, "attention", kAttention, kAttentionAttrs},
+    {KernelKind::add, "add", kBinary, {}},
+    {KernelKind::activation, "activation", kUnary, kFunction},
+    {KernelKind::gated_activation, "gated_activation", kGated, kFunction},
+    {KernelKind::last_token, "last_token", kUnary, {}},
+    {KernelKind::slice_columns, "slice_columns", kUnary, {}},
+    {KernelKind::add_bias, "add_bias", kAddBias, {}},
+    {KernelKind::mul, "mul", kBinary, {}},
+};
+
+constexpr bool indexedByKind() {
+  for (size_t i = 0; i < std::size(kKernels); ++i) {
+    if (static_cast<size_t>(kKernels[i].kind) != i) return false;
+  }
+  return std::size(kKernels) == static_cast<size_t>(KernelKind::MAX) + 1;
+}
+static_assert(indexedByKind(), "every KernelKind of plan.fbs has its row here, in order");
+
+}  // namespace
+
+const KernelInfo* kernelInfo(KernelKind kind) {
+  size_t index = static_cast<size_t>(kind);
+  return index < std::size(kKernels) ? &kKernels[index] : nullptr;
+}
+
+const KernelInfo* kernelInfo(std::string_view name) {
+  for (const KernelInfo& info : kKernels) {
+    if (info.name == name) return &info;
+  }
+  return nullptr;
+}
+
+std::string_view attrName(AttrKey key) { return fb::EnumNameAttrKey(key); }
+
+}  // namespace dcc::plan
