@@ -1,0 +1,172 @@
+#include "frontends/huggingface/rope.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <string>
+
+namespace dcc::huggingface {
+namespace {
+
+// The fields all types share, from whichever place the config keeps them in.
+struct Parameters {
+  const ConfigReader& block;  // rope_scaling, rope_parameters or, without either, the config
+  double theta;
+  int64_t original_positions;
+};
+
+// theta^(2i / dim), as torch does it: float32 throughout. std::pow in double, rounded once, is the
+// correctly rounded float32 power for practical purposes.
+std::vector<float> powersOfTheta(double theta, int64_t dim) {
+  float base = static_cast<float>(theta);
+  std::vector<float> powers(dim / 2);
+  for (size_t i = 0; i < powers.size(); ++i) {
+    float exponent = static_cast<float>(2 * i) / static_cast<float>(dim);
+    powers[i] = static_cast<float>(std::pow(double{base}, double{exponent}));
+  }
+  return powers;
+}
+
+std::vector<float> defaultFrequencies(double theta, int64_t dim) {
+  std::vector<float> frequencies = powersOfTheta(theta, dim);
+  for (float& f : frequencies) f = 1.0f / f;
+  return frequencies;
+}
+
+void applyLinear(const Parameters& p, Rope& rope) {
+  float factor = static_cast<float>(p.block.positive("factor"));
+  for (float& f : rope.frequencies) f /= factor;
+}
+
+// Long wavelengths are stretched by `factor`, short ones kept, those between interpolated.
+void applyLlama3(const Parameters& p, Rope& rope) {
+  double factor = p.block.positive("factor");
+  double low = p.block.positive("low_freq_factor");
+  double high = p.block.positive("high_freq_factor");
+  if (!(high > low)) {
+    p.block.fail("high_freq_factor", "is not above low_freq_factor; a larger number is expected");
+    return;
+  }
+  const auto original = static_cast<double>(p.original_positions);
+  const auto longest = static_cast<float>(original / low);
+  const auto shortest = static_cast<float>(original / high);
+  const auto two_pi = static_cast<float>(2 * std::numbers::pi);
+  const auto stretch = static_cast<float>(factor);
+  for (float& f : rope.frequencies) {
+    float wavelength = (1.0f / f) * two_pi;
+    if (wavelength > longest) {
+      f /= stretch;
+    } else if (!(wavelength < shortest)) {
+      float smooth =
+          ((1.0f / wavelength) * static_cast<float>(original) - static_cast<float>(low)) /
+          static_cast<float>(high - low);
+      f = (1.0f - smooth) * f / stretch + smooth * f;
+    }
+  }
+}
+
+double yarnScale(double factor, double mscale) {
+  return factor <= 1 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
+}
+
+// Interpolates between the stretched and the original frequencies over a ramp of dimensions, given
+// by how often a dimension turns within the original context (beta_fast, beta_slow).
+void applyYarn(const Parameters& p, const RopeModel& model, Rope& rope) {
+  const auto dim = static_cast<double>(model.rotary_dim);
+  const auto original = static_cast<double>(p.original_positions);
+  double factor =
+      p.block.positiveOr("factor", static_cast<double>(model.max_position_embeddings) / original);
+
+  // mscale and mscale_all_dim count only together, and 0 means absent; likewise for the betas.
+  double mscale = p.block.numberOr("mscale", 0), mscale_all = p.block.numberOr("mscale_all_dim", 0);
+  double scale = mscale != 0 && mscale_all != 0
+                     ? yarnScale(factor, mscale) / yarnScale(factor, mscale_all)
+                     : yarnScale(factor, 1);
+  rope.scale = static_cast<float>(p.block.numberOr("attention_factor", scale));
+
+  auto beta = [&](std::string_view key, double otherwise) {
+    return p.block.numberOr(key, 0) == 0 ? otherwise : p.block.positive(key);
+  };
+  auto correctionDim = [&](double rotations) {
+    return dim * std::log(original / (rotations * 2 * std::numbers::pi)) / (2 * std::log(p.theta));
+  };
+  double low = correctionDim(beta("beta_fast", 32)), high = correctionDim(beta("beta_slow", 1));
+  if (p.block.booleanOr("truncate", true)) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, dim - 1);
+  if (low == high) high += 0.001;
+
+  std::vector<float> powers = powersOfTheta(p.theta, model.rotary_dim);
+  for (size_t i = 0; i < powers.size(); ++i) {
+    float ramp = (static_cast<float>(i) - static_cast<float>(low)) / static_cast<float>(high - low);
+    float keep = 1.0f - std::clamp(ramp, 0.0f, 1.0f);
+    float stretched = 1.0f / (static_cast<float>(factor) * powers[i]);
+    rope.frequencies[i] = stretched * (1.0f - keep) + 1.0f / powers[i] * keep;
+  }
+}
+
+void applyDynamic(const Parameters& p, const RopeModel& model, Rope& rope) {
+  double factor = p.block.positive("factor");
+  if (model.rotary_dim == 2) {
+    p.block.fail("rope_type",
+                 "is \"dynamic\" with heads of 2 rotary columns; 4 or more are needed");
+  }
+  rope.dynamic = Rope::Dynamic{p.theta, factor, model.max_position_embeddings};
+}
+
+}  // namespace
+
+Result<Rope> readRope(const ConfigReader& config, const RopeModel& model) {
+  if (model.rotary_dim < 2 || model.rotary_dim % 2 != 0) {
+    config.fail("head_dim", "gives heads of " + std::to_string(model.rotary_dim) +
+                                " rotary columns; an even number is expected");
+  }
+  DCC_RETURN_IF_ERROR(config.status());
+
+  // Precedence as in transformers: rope_scaling before rope_parameters, theta in the block before
+  // theta beside it, but original_max_position_embeddings beside the block first.
+  std::optional<ConfigReader> nested = config.object("rope_scaling");
+  if (!nested) nested = config.object("rope_parameters");
+  const ConfigReader& block = nested ? *nested : config;
+  std::string type =
+      nested ? nested->stringOr("rope_type", nested->stringOr("type", "default")) : "default";
+  const ConfigReader& theta_at = block.has("rope_theta") ? block : config;
+  double theta = theta_at.positiveOr("rope_theta", model.default_theta);
+  if (!(theta > 1)) theta_at.fail("rope_theta", "is not above 1; 10000, say, is expected");
+  const std::string_view original_key = "original_max_position_embeddings";
+  const ConfigReader& original_at = config.has(original_key) ? config : block;
+  int64_t original = original_at.integerOr(original_key, model.max_position_embeddings);
+  DCC_RETURN_IF_ERROR(config.status());
+
+  Parameters parameters{block, theta, original};
+  Rope rope;
+  rope.frequencies = defaultFrequencies(theta, model.rotary_dim);
+  if (type == "linear") {
+    applyLinear(parameters, rope);
+  } else if (type == "dynamic") {
+    applyDynamic(parameters, model, rope);
+  } else if (type == "llama3") {
+    applyLlama3(parameters, rope);
+  } else if (type == "yarn") {
+    applyYarn(parameters, model, rope);
+  } else if (type != "default") {
+    block.fail(block.has("rope_type") ? "rope_type" : "type",
+               "is \"" + type +
+                   "\"; default, linear, dynamic, llama3 or yarn is expected (others are not "
+                   "supported yet)");
+  }
+  DCC_RETURN_IF_ERROR(config.status());
+
+  auto finite = [](float f) { return std::isfinite(f); };
+  if (!std::ranges::all_of(rope.frequencies, finite) || !finite(rope.scale) || rope.scale < 0) {
+    config.fail(config.has("rope_scaling") ? "rope_scaling" : "rope_parameters",
+                "gives frequencies that are no finite numbers; smaller factors are expected");
+  }
+  DCC_RETURN_IF_ERROR(config.status());
+  return rope;
+}
+
+}  // namespace dcc::huggingface

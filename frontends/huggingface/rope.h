@@ -1,0 +1,42 @@
+// Rotary position embeddings: the frequencies a config.json asks for.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "frontends/huggingface/config.h"
+#include "runtime/base/status.h"
+
+namespace dcc::huggingface {
+
+struct Rope {
+  // Dynamic NTK scaling: sequences longer than `original_positions` get other frequencies, by the
+  // formula at `rope` in runtime/plan/kernels.h.
+  struct Dynamic {
+    double theta;
+    double factor;
+    int64_t original_positions;
+  };
+
+  // rotary_dim / 2 of them: column pair i turns by position * frequencies[i] radians.
+  std::vector<float> frequencies;
+  // cos and sin are multiplied by it (yarn's attention factor; 1 for the other types).
+  float scale = 1;
+  std::optional<Dynamic> dynamic;
+};
+
+// What a model family knows.
+struct RopeModel {
+  int64_t rotary_dim;               // columns of a head that turn; even
+  int64_t max_position_embeddings;  // the config's
+  double default_theta = 10000.0;
+};
+
+// Reads rope_parameters or, from before transformers 5, rope_theta and rope_scaling, for the types
+// default, linear, dynamic, llama3 and yarn. Computed in float32 where torch does, so that the
+// frequencies are transformers' to the last bit or the one beside it.
+// Errors (user): any field out of range, types not supported; also the reader's earlier errors.
+Result<Rope> readRope(const ConfigReader& config, const RopeModel& model);
+
+}  // namespace dcc::huggingface
