@@ -35,6 +35,10 @@ class Communicator {
   virtual Status broadcast(void* data, size_t bytes, uint32_t root) = 0;
   virtual Status barrier() = 0;
 
+  // A sign of life for ranks that wait for this one while it is busy or idle for long between
+  // collectives (reading weights, waiting for a user's input), so that they don't give it up.
+  virtual void noteProgress() {}
+
   // Wakes every rank that waits in this group with an error. Callable from any thread.
   virtual void abort(const Error& why) = 0;
 };

@@ -1,0 +1,55 @@
+// The barrier of a group, with sequence numbers: the n-th barrier is passed once `ranks` * n
+// arrivals are counted, so nothing has to be reset and a fast rank may already be at the next one.
+//
+// A waiter spins, then yields, then sleeps in a futex. Where threads outnumber cores it does not
+// spin, since that would only take the core from the rank it waits for.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "runtime/base/status.h"
+#include "runtime/collectives/region.h"
+
+namespace dcc {
+
+struct WaitOptions {
+  // Longest time without a sign of life of the ranks waited for (arrivals or beats). Time in which
+  // this process itself was stopped does not count.
+  std::chrono::milliseconds deadline{30'000};
+  // More busy threads than cores on this machine.
+  bool crowded = false;
+};
+
+class Barrier {
+ public:
+  Barrier(const Region& region, uint32_t rank, const WaitOptions& options)
+      : region_(region), rank_(rank), options_(options) {}
+
+  // Arrives with `tag` and waits for all. Errors (runtime): aborted, with the first error; the
+  // deadline, naming the missing ranks; a peer that came with another tag.
+  Status wait(const CallTag& tag);
+  // Exchanges done; its lowest bit is the parity of the coming one.
+  uint32_t count() const { return count_; }
+
+  void beat();
+
+ private:
+  bool passed(uint32_t word) const;
+  Status sleep(const CallTag& tag);
+  Status aborted() const;
+  Status overdue(const CallTag& tag) const;
+  uint64_t signsOfLife() const;
+  Status compareTags(const CallTag& tag, uint32_t parity) const;
+
+  Region region_;
+  uint32_t rank_;
+  WaitOptions options_;
+  uint32_t count_ = 0;
+  uint32_t target_ = 0;  // value of Gate.word, but for its lowest bit, that lets this rank through
+};
+
+// "all-reduce of 4096 bytes"
+std::string describe(const CallTag& tag);
+
+}  // namespace dcc

@@ -1,0 +1,161 @@
+#include "runtime/collectives/shared_memory.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "runtime/base/checked.h"
+#include "runtime/collectives/call.h"
+#include "runtime/collectives/sum.h"
+
+namespace dcc {
+namespace {
+
+// From here on each rank sums only its share of a payload and the sums are gathered: one barrier
+// more, but each rank reads the payload twice and not once per rank.
+constexpr size_t kShareBytes = size_t{32} << 10;
+constexpr size_t kShareUnit = Region::kAlignment / sizeof(float);
+
+class SharedMemory final : public Communicator {
+ public:
+  SharedMemory(const Region& region, uint32_t rank, const WaitOptions& options)
+      : region_(region),
+        rank_(rank),
+        barrier_(region, rank, options),
+        slot_floats_(region.slotBytes() / sizeof(float)),
+        parts_(region.ranks()) {}
+
+  uint32_t rank() const override { return rank_; }
+  uint32_t size() const override { return region_.ranks(); }
+
+  Status allReduceSum(const float* in, float* out, size_t count) override;
+  Status allGather(const void* in, void* out, std::span<const size_t> bytes) override;
+  Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) override;
+  Status broadcast(void* data, size_t bytes, uint32_t root) override;
+  Status barrier() override { return exchange(Call::kBarrier, 0); }
+  void abort(const Error& why) override { region_.abort(static_cast<int32_t>(rank_), why); }
+  void noteProgress() override { barrier_.beat(); }
+
+ private:
+  // Our slot for the coming exchange.
+  std::byte* mine() { return region_.slot(rank_, barrier_.count() & 1); }
+  // Rank r's slot of the last exchange; valid until our next one.
+  const std::byte* of(uint32_t r) const { return region_.slot(r, (barrier_.count() - 1) & 1); }
+  // `total`: bytes of the whole call, the same on all ranks.
+  Status exchange(Call call, uint64_t total, uint32_t root = 0) {
+    return barrier_.wait({static_cast<uint32_t>(call), root, total});
+  }
+  // out = sum of elements [begin, begin + count) of the last exchange's slots.
+  void sumSlots(size_t begin, size_t count, float* out) {
+    for (uint32_t r = 0; r < size(); ++r) {
+      parts_[r] = reinterpret_cast<const float*>(of(r)) + begin;
+    }
+    sumInRankOrder(parts_, out, count);
+  }
+  Status reduceChunkByShares(float* out, size_t count, uint64_t total);
+
+  Region region_;
+  uint32_t rank_;
+  Barrier barrier_;
+  size_t slot_floats_;
+  std::vector<const float*> parts_;
+};
+
+Status SharedMemory::allReduceSum(const float* in, float* out, size_t count) {
+  const uint64_t total = count * sizeof(float);
+  const bool by_shares = size() > 2 && total >= kShareBytes;
+  for (size_t done = 0; done < count;) {
+    const size_t n = std::min(slot_floats_, count - done);
+    std::memcpy(mine(), in + done, n * sizeof(float));
+    DCC_RETURN_IF_ERROR(exchange(Call::kAllReduce, total));
+    if (by_shares) {
+      DCC_RETURN_IF_ERROR(reduceChunkByShares(out + done, n, total));
+    } else {
+      sumSlots(0, n, out + done);
+    }
+    done += n;
+  }
+  return count == 0 ? exchange(Call::kAllReduce, 0) : Status::success();
+}
+
+// After the exchange of a chunk of `count` elements: sums our share into our next slot and collects
+// all shares in `out`.
+Status SharedMemory::reduceChunkByShares(float* out, size_t count, uint64_t total) {
+  const size_t share = alignUp(ceilDiv<size_t>(count, size()), kShareUnit);
+  const auto begin = [&](uint32_t r) { return std::min(count, r * share); };
+  const size_t own = begin(rank_ + 1) - begin(rank_);
+  if (own > 0) sumSlots(begin(rank_), own, reinterpret_cast<float*>(mine()));
+  DCC_RETURN_IF_ERROR(exchange(Call::kAllReduce, total));
+  for (uint32_t r = 0; r < size(); ++r) {
+    std::memcpy(out + begin(r), of(r), (begin(r + 1) - begin(r)) * sizeof(float));
+  }
+  return Status::success();
+}
+
+Status SharedMemory::allGather(const void* in, void* out, std::span<const size_t> bytes) {
+  const size_t longest = *std::max_element(bytes.begin(), bytes.end());
+  const uint64_t total = std::accumulate(bytes.begin(), bytes.end(), uint64_t{0});
+  const auto chunk = [&](uint32_t r, size_t done) {
+    return done < bytes[r] ? std::min(region_.slotBytes(), bytes[r] - done) : 0;
+  };
+  for (size_t done = 0; done < longest; done += region_.slotBytes()) {
+    if (const size_t n = chunk(rank_, done)) {
+      std::memcpy(mine(), static_cast<const std::byte*>(in) + done, n);
+    }
+    DCC_RETURN_IF_ERROR(exchange(Call::kAllGather, total));
+    std::byte* to = static_cast<std::byte*>(out) + done;
+    for (uint32_t r = 0; r < size(); to += bytes[r++]) {
+      if (const size_t n = chunk(r, done)) std::memcpy(to, of(r), n);
+    }
+  }
+  return longest == 0 ? exchange(Call::kAllGather, 0) : Status::success();
+}
+
+// A slot is divided among the receivers, so that in every exchange each has something to sum.
+Status SharedMemory::reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) {
+  const size_t longest = *std::max_element(counts.begin(), counts.end());
+  const uint64_t total = std::accumulate(counts.begin(), counts.end(), uint64_t{0}) * sizeof(float);
+  const size_t piece = slot_floats_ / size();
+  const auto chunk = [&](uint32_t r, size_t done) {
+    return done < counts[r] ? std::min(piece, counts[r] - done) : 0;
+  };
+  for (size_t done = 0; done < longest; done += piece) {
+    const float* from = in + done;
+    float* slot = reinterpret_cast<float*>(mine());
+    for (uint32_t r = 0; r < size(); from += counts[r++]) {
+      if (const size_t n = chunk(r, done)) std::memcpy(slot + r * piece, from, n * sizeof(float));
+    }
+    DCC_RETURN_IF_ERROR(exchange(Call::kReduceScatter, total));
+    if (const size_t n = chunk(rank_, done)) sumSlots(rank_ * piece, n, out + done);
+  }
+  return longest == 0 ? exchange(Call::kReduceScatter, 0) : Status::success();
+}
+
+Status SharedMemory::broadcast(void* data, size_t bytes, uint32_t root) {
+  for (size_t done = 0; done < bytes; done += region_.slotBytes()) {
+    const size_t n = std::min(region_.slotBytes(), bytes - done);
+    std::byte* at = static_cast<std::byte*>(data) + done;
+    if (rank_ == root) std::memcpy(mine(), at, n);
+    DCC_RETURN_IF_ERROR(exchange(Call::kBroadcast, bytes, root));
+    if (rank_ != root) std::memcpy(at, of(root), n);
+  }
+  return bytes == 0 ? exchange(Call::kBroadcast, 0, root) : Status::success();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Communicator>> sharedMemoryCommunicator(std::span<std::byte> memory,
+                                                               uint32_t rank, uint32_t size,
+                                                               const WaitOptions& options) {
+  DCC_ASSIGN(const Region region, Region::open(memory));
+  if (region.ranks() != size || rank >= size) {
+    return runtimeError("rank " + std::to_string(rank) + " of " + std::to_string(size) +
+                        " in shared memory for " + std::to_string(region.ranks()) + " ranks");
+  }
+  return std::unique_ptr<Communicator>(std::make_unique<SharedMemory>(region, rank, options));
+}
+
+}  // namespace dcc

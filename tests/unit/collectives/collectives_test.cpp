@@ -1,0 +1,145 @@
+// Every collective among 1 to 8 ranks (threads), over payloads that fit a slot, end inside one and
+// need many; sums compared bit by bit with the sum in rank order.
+#include <bit>
+#include <cstring>
+#include <numeric>
+#include <random>
+
+#include "tests/unit/collectives/ranks.h"
+
+namespace dcc {
+namespace {
+
+using test::Ranks;
+
+constexpr size_t kSlot = 4096;  // small, so that chunks are many
+
+// Values of very different magnitude: any other order of summation gives other bits.
+std::vector<float> values(uint32_t rank, size_t count) {
+  std::mt19937 random(rank * 7919 + 1);
+  std::vector<float> v(count);
+  for (float& x : v) {
+    const float mantissa = std::uniform_real_distribution<float>(-1, 1)(random);
+    x = std::ldexp(mantissa, static_cast<int>(random() % 24));
+  }
+  return v;
+}
+
+std::vector<float> rankOrderSum(uint32_t ranks, size_t count) {
+  std::vector<float> sum = values(0, count);
+  for (uint32_t r = 1; r < ranks; ++r) {
+    const std::vector<float> v = values(r, count);
+    for (size_t i = 0; i < count; ++i) sum[i] += v[i];
+  }
+  return sum;
+}
+
+bool sameBits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+class Collectives : public testing::TestWithParam<uint32_t> {};
+
+TEST_P(Collectives, AllReduceSumsInRankOrder) {
+  for (const size_t slot : {kSlot, Region::kDefaultSlotBytes}) {
+    Ranks ranks(GetParam(), slot);
+    for (const size_t count : {0, 1, 3, 17, 1023, 1024, 1025, 8192, 8193, 70001}) {
+      const std::vector<float> expected = rankOrderSum(GetParam(), count);
+      ranks.mustRun([&](Communicator& comm) -> Status {
+        std::vector<float> in = values(comm.rank(), count), out(count);
+        DCC_RETURN_IF_ERROR(comm.allReduceSum(in.data(), out.data(), count));
+        EXPECT_TRUE(sameBits(out, expected)) << count << " elements, slot " << slot;
+        DCC_RETURN_IF_ERROR(comm.allReduceSum(in.data(), in.data(), count));
+        EXPECT_TRUE(sameBits(in, expected)) << "in place, " << count << " elements";
+        return {};
+      });
+    }
+  }
+}
+
+TEST_P(Collectives, ReduceScatterGivesEachItsUnevenShare) {
+  Ranks ranks(GetParam(), kSlot);
+  for (const size_t base : {0, 1, 700, 3000}) {
+    std::vector<size_t> counts(GetParam());
+    for (uint32_t r = 0; r < GetParam(); ++r) counts[r] = r % 3 == 1 ? 0 : base * (r + 1) + r;
+    const size_t total = std::accumulate(counts.begin(), counts.end(), size_t{0});
+    const std::vector<float> sum = rankOrderSum(GetParam(), total);
+    ranks.mustRun([&](Communicator& comm) -> Status {
+      const std::vector<float> in = values(comm.rank(), total);
+      std::vector<float> out(counts[comm.rank()]);
+      DCC_RETURN_IF_ERROR(comm.reduceScatterSum(in.data(), out.data(), counts));
+      const size_t begin = std::accumulate(counts.begin(), counts.begin() + comm.rank(), size_t{0});
+      EXPECT_TRUE(sameBits(out, std::span(sum).subspan(begin, out.size())));
+      return {};
+    });
+  }
+}
+
+TEST_P(Collectives, AllGatherKeepsRankOrder) {
+  Ranks ranks(GetParam(), kSlot);
+  for (const size_t base : {0, 1, 4096, 10001}) {
+    std::vector<size_t> bytes(GetParam());
+    for (uint32_t r = 0; r < GetParam(); ++r) bytes[r] = r % 4 == 2 ? 0 : base * (r + 1) + r;
+    std::vector<uint8_t> expected;
+    for (uint32_t r = 0; r < GetParam(); ++r) {
+      for (size_t i = 0; i < bytes[r]; ++i) expected.push_back(uint8_t(r * 31 + i * 7));
+    }
+    ranks.mustRun([&](Communicator& comm) -> Status {
+      std::vector<uint8_t> in(bytes[comm.rank()]), out(expected.size());
+      for (size_t i = 0; i < in.size(); ++i) in[i] = uint8_t(comm.rank() * 31 + i * 7);
+      DCC_RETURN_IF_ERROR(comm.allGather(in.data(), out.data(), bytes));
+      EXPECT_EQ(out, expected);
+      return {};
+    });
+  }
+}
+
+TEST_P(Collectives, BroadcastFromEveryRoot) {
+  Ranks ranks(GetParam(), kSlot);
+  ranks.mustRun([&](Communicator& comm) -> Status {
+    for (const size_t bytes : {0, 1, 4096, 9999}) {
+      for (uint32_t root = 0; root < comm.size(); ++root) {
+        std::vector<uint8_t> data(bytes, comm.rank() == root ? uint8_t(root + 1) : 0);
+        DCC_RETURN_IF_ERROR(comm.broadcast(data.data(), bytes, root));
+        EXPECT_EQ(data, std::vector<uint8_t>(bytes, uint8_t(root + 1)));
+      }
+    }
+    return {};
+  });
+}
+
+// Ranks run at different speeds through calls of different kinds; no slot may be overwritten while
+// someone still reads it.
+TEST_P(Collectives, MixedCallsAtDifferentSpeeds) {
+  Ranks ranks(GetParam(), kSlot);
+  ranks.mustRun([&](Communicator& comm) -> Status {
+    std::mt19937 pace(comm.rank()), same(42);
+    std::vector<float> data;
+    for (int round = 0; round < 300; ++round) {
+      if (pace() % 8 == 0) std::this_thread::yield();
+      const size_t count = same() % 3000;
+      if (same() % 2 == 0) {
+        data.assign(count, float(comm.rank() + round));
+        DCC_RETURN_IF_ERROR(comm.allReduceSum(data.data(), data.data(), count));
+        const float n = float(comm.size());
+        for (const float x : data) {
+          if (x != n * float(round) + n * (n - 1) / 2) return runtimeError("a wrong sum");
+        }
+      } else {
+        data.assign(count, comm.rank() == round % comm.size() ? float(round) : -1);
+        DCC_RETURN_IF_ERROR(
+            comm.broadcast(data.data(), count * sizeof(float), round % comm.size()));
+        for (const float x : data) {
+          if (x != float(round)) return runtimeError("a wrong broadcast");
+        }
+      }
+    }
+    return {};
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, Collectives, testing::Values(1, 2, 3, 4, 8),
+                         testing::PrintToStringParamName());
+
+}  // namespace
+}  // namespace dcc
