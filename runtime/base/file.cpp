@@ -4,18 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <system_error>
-
-#include "runtime/base/unique_fd.h"
 
 namespace dcc {
 
 std::string errnoText(int error) { return std::generic_category().message(error); }
 
-Result<std::string> readFile(const std::string& path, uint64_t max_bytes) {
-  // O_NONBLOCK: opening a pipe must not wait for its writer; it is refused below.
+Result<InputFile> openInput(const std::string& path) {
+  // O_NONBLOCK: opening a pipe must not wait for its writer; pipes are refused below.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return userError(path + ": cannot be read: " + errnoText(errno));
   struct stat info;
@@ -23,22 +20,35 @@ Result<std::string> readFile(const std::string& path, uint64_t max_bytes) {
     return userError(path + ": cannot be read: " + errnoText(errno));
   }
   if (S_ISDIR(info.st_mode)) return userError(path + ": is a directory; a file is expected");
-  if (!S_ISREG(info.st_mode)) return userError(path + ": is not a regular file");
-  uint64_t size = static_cast<uint64_t>(info.st_size);
-  if (size > max_bytes) {
-    return userError(path + ": has " + std::to_string(size) + " bytes; at most " +
+  if (!S_ISREG(info.st_mode)) {
+    return userError(path + ": is a pipe or device; a regular file is expected");
+  }
+  return InputFile{std::move(fd), static_cast<uint64_t>(info.st_size), path};
+}
+
+Status readAt(const InputFile& file, uint64_t offset, std::span<uint8_t> out) {
+  while (!out.empty()) {
+    ssize_t n = ::pread(file.fd.get(), out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return runtimeError(file.name + ": cannot be read: " + errnoText(errno));
+    if (n == 0) {
+      return runtimeError(file.name + ": ends at byte " + std::to_string(offset) +
+                          "; it was changed or truncated");
+    }
+    out = out.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return Status::success();
+}
+
+Result<std::string> readFile(const std::string& path, uint64_t max_bytes) {
+  DCC_ASSIGN(InputFile file, openInput(path));
+  if (file.bytes > max_bytes) {
+    return userError(path + ": has " + std::to_string(file.bytes) + " bytes; at most " +
                      std::to_string(max_bytes) + " are expected");
   }
-  std::string bytes(size, '\0');
-  size_t done = 0;
-  while (done < bytes.size()) {
-    ssize_t n = ::read(fd.get(), bytes.data() + done, bytes.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return runtimeError(path + ": read failed: " + errnoText(errno));
-    if (n == 0) break;  // truncated since fstat: what is left is what the file has
-    done += static_cast<size_t>(n);
-  }
-  bytes.resize(done);
+  std::string bytes(file.bytes, '\0');
+  DCC_RETURN_IF_ERROR(readAt(file, 0, {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()}));
   return bytes;
 }
 
@@ -46,9 +56,9 @@ Status writeFile(const std::string& path, std::string_view bytes) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!fd) return userError(path + ": cannot be written: " + errnoText(errno));
   DCC_RETURN_IF_ERROR(writeAll(fd.get(), bytes, path));
-  // Some filesystems report a full disk only here.
+  // Some file systems report a full disk only here.
   if (::close(fd.release()) != 0) {
-    return runtimeError(path + ": write failed: " + errnoText(errno));
+    return runtimeError(path + ": cannot be written: " + errnoText(errno));
   }
   return Status::success();
 }
@@ -57,8 +67,19 @@ Status writeAll(int fd, std::string_view bytes, const std::string& name) {
   while (!bytes.empty()) {
     ssize_t n = ::write(fd, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return runtimeError(name + ": write failed: " + errnoText(errno));
+    if (n < 0) return runtimeError(name + ": cannot be written: " + errnoText(errno));
     bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return Status::success();
+}
+
+Status writeAt(int fd, uint64_t offset, std::span<const uint8_t> bytes, const std::string& name) {
+  while (!bytes.empty()) {
+    ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return runtimeError(name + ": cannot be written: " + errnoText(errno));
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
   }
   return Status::success();
 }

@@ -37,8 +37,8 @@ class CountingIterator {
 // go on.
 class Builder {
  public:
-  Builder(std::string_view text, const char** read, int max_depth)
-      : text_(text), read_(read), max_depth_(max_depth) {}
+  Builder(std::string_view text, const char** read, const JsonLimits& limits)
+      : text_(text), read_(read), limits_(limits) {}
 
   bool null() { return add(nullptr); }
   bool boolean(bool value) { return add(value); }
@@ -79,14 +79,17 @@ class Builder {
  private:
   template <class T>
   bool add(T&& value) {
+    if (++values_ > limits_.values) return tooMany();
     place() = std::forward<T>(value);
     return true;
   }
 
   bool open(json container) {
-    if (open_.size() >= static_cast<size_t>(max_depth_)) {
-      return fail(consumed() - 1, "nested deeper than " + std::to_string(max_depth_) + " levels");
+    if (open_.size() >= static_cast<size_t>(limits_.depth)) {
+      return fail(consumed() - 1,
+                  "nested deeper than " + std::to_string(limits_.depth) + " levels");
     }
+    if (++values_ > limits_.values) return tooMany();
     json& placed = place();
     placed = std::move(container);
     open_.push_back(&placed);
@@ -105,6 +108,10 @@ class Builder {
     return open_.back()->get_ref<json::array_t&>().emplace_back(nullptr);
   }
 
+  bool tooMany() {
+    return fail(consumed() - 1, "more than " + std::to_string(limits_.values) + " values");
+  }
+
   size_t consumed() const { return static_cast<size_t>(*read_ - text_.data()); }
 
   bool fail(size_t offset, std::string what) {
@@ -115,7 +122,8 @@ class Builder {
 
   std::string_view text_;
   const char** read_;
-  int max_depth_;
+  const JsonLimits& limits_;
+  uint64_t values_ = 0;
   json root_;
   std::vector<json*> open_;
   json* field_ = nullptr;
@@ -140,7 +148,7 @@ Result<json> parseJson(std::string_view text, const std::string& name, const Jso
                      std::to_string(limits.bytes) + " are expected");
   }
   const char* read = text.data();
-  Builder builder(text, &read, limits.depth);
+  Builder builder(text, &read, limits);
   const char* end = text.data() + text.size();
   bool ok =
       json::sax_parse(CountingIterator(text.data(), &read), CountingIterator(end, &read), &builder);

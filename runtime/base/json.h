@@ -15,6 +15,7 @@ namespace dcc {
 struct JsonLimits {
   int depth = 64;                // of nested arrays and objects
   uint64_t bytes = 64ull << 20;  // of text
+  uint64_t values = 8'000'000;   // a value takes up to 160 bytes of memory, but 2 of text
 };
 
 // Strict JSON (RFC 8259), UTF-8, one value, object keys unique. Errors (user) begin with

@@ -65,11 +65,11 @@ class [[nodiscard]] Status {
 }  // namespace dcc
 
 // Returns from the enclosing function when `expr` (a Status or Result) failed.
-#define DCC_RETURN_IF_ERROR(expr)                          \
-  do {                                                     \
-    if (auto dcc_status = (expr); !dcc_status.ok()) {      \
-      return ::dcc::Error(dcc_status.error());             \
-    }                                                      \
+#define DCC_RETURN_IF_ERROR(expr)                     \
+  do {                                                \
+    if (auto dcc_status = (expr); !dcc_status.ok()) { \
+      return ::dcc::Error(dcc_status.error());        \
+    }                                                 \
   } while (false)
 
 #define DCC_CONCAT_(a, b) a##b
@@ -77,7 +77,7 @@ class [[nodiscard]] Status {
 
 // DCC_ASSIGN(auto x, expr): x is the Result's value, or the enclosing function returns its error.
 #define DCC_ASSIGN(lhs, expr) DCC_ASSIGN_(DCC_CONCAT(dcc_result_, __LINE__), lhs, expr)
-#define DCC_ASSIGN_(tmp, lhs, expr)       \
-  auto tmp = (expr);                      \
+#define DCC_ASSIGN_(tmp, lhs, expr)                \
+  auto tmp = (expr);                               \
   if (!tmp.ok()) return ::dcc::Error(tmp.error()); \
   lhs = std::move(tmp).value()
