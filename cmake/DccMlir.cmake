@@ -1,0 +1,12 @@
+# MLIR 19 as Debian ships it: one shared library each for MLIR and LLVM.
+find_package(MLIR CONFIG REQUIRED HINTS /usr/lib/llvm-19/lib/cmake/mlir)
+list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
+include(TableGen)
+include(AddLLVM)
+include(AddMLIR)
+
+# Headers of others are not held to our warnings.
+add_library(dcc_mlir INTERFACE)
+target_include_directories(dcc_mlir SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
+target_compile_options(dcc_mlir INTERFACE -fno-rtti -Wno-unused-parameter)
+target_link_libraries(dcc_mlir INTERFACE MLIR LLVM)

@@ -1,0 +1,114 @@
+// Arithmetic of cuts: which indices each coordinate of an axis holds.
+#include "dialects/dist/Dist.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+
+namespace dcc::dist {
+
+int64_t sizeOf(const Ranges& ranges) {
+  int64_t n = 0;
+  for (Range r : ranges) n += r.size();
+  return n;
+}
+
+CutRanges rangesOf(CutAttr cut, int64_t size, int64_t ranks) {
+  CutRanges result(ranks);
+  for (int64_t i = 0; i < ranks; ++i) {
+    if (cut.isEven()) {
+      result[i].push_back({size / ranks * i, size / ranks * (i + 1)});
+      continue;
+    }
+    ArrayRef<int64_t> flat = cut.getRanges()[i];
+    for (size_t k = 0; k < flat.size(); k += 2) result[i].push_back({flat[k], flat[k + 1]});
+  }
+  return result;
+}
+
+CutAttr cutOf(StringAttr axis, ArrayRef<Ranges> ranges, int64_t size) {
+  MLIRContext* context = axis.getContext();
+  int64_t ranks = ranges.size();
+  bool even = size % ranks == 0;
+  SmallVector<DenseI64ArrayAttr> flat;
+  for (auto [i, coordinate] : llvm::enumerate(ranges)) {
+    // Neighbouring ranges are one range.
+    SmallVector<int64_t> list;
+    for (Range r : coordinate) {
+      if (!list.empty() && list.back() == r.begin) {
+        list.back() = r.end;
+      } else {
+        list.append({r.begin, r.end});
+      }
+    }
+    int64_t block = size / ranks;
+    even &= list.size() == 2 && list[0] == block * int64_t(i) && list[1] == block * int64_t(i + 1);
+    flat.push_back(DenseI64ArrayAttr::get(context, list));
+  }
+  return even ? CutAttr::get(context, axis, {}) : CutAttr::get(context, axis, ArrayRef(flat));
+}
+
+std::string checkCut(CutAttr cut, std::optional<int64_t> size, MeshAttr mesh) {
+  if (!cut.isCut()) return {};
+  std::string axis = cut.getAxis().getValue().str();
+  std::optional<int64_t> ranks = mesh.sizeOf(cut.getAxis());
+  if (!ranks) return "the mesh has no axis '" + axis + "'";
+  if (cut.isEven()) {
+    if (!size || *size % *ranks == 0) return {};
+    return std::to_string(*size) + " is not divisible by " + axis + " = " + std::to_string(*ranks);
+  }
+  if (!size) return "a size known only at run time is cut evenly";
+  if (int64_t(cut.getRanges().size()) != *ranks) {
+    return "the cut has ranges for " + std::to_string(cut.getRanges().size()) +
+           " coordinates, the axis " + axis + " has " + std::to_string(*ranks);
+  }
+  // Together the coordinates hold every index.
+  SmallVector<Range> all;
+  for (const Ranges& ranges : rangesOf(cut, *size, *ranks)) {
+    all.append(ranges.begin(), ranges.end());
+  }
+  llvm::sort(all, [](Range a, Range b) { return a.begin < b.begin; });
+  int64_t covered = 0;
+  for (Range r : all) {
+    if (r.begin > covered) break;
+    covered = std::max(covered, r.end);
+  }
+  if (covered != *size) {
+    return "the ranges cover " + std::to_string(covered) + " of " + std::to_string(*size) +
+           " indices";
+  }
+  return {};
+}
+
+PlacementAttr placement(MLIRContext* context, ArrayRef<CutAttr> cuts,
+                        ArrayRef<StringAttr> partial) {
+  if (partial.empty() && llvm::none_of(cuts, [](CutAttr cut) { return cut.isCut(); })) return {};
+  return PlacementAttr::get(context, cuts, partial);
+}
+
+std::string describe(PlacementAttr placement) {
+  if (!placement) return "whole on every rank";
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  bool cut = placement.isCut();
+  if (cut) {
+    os << '[';
+    llvm::interleaveComma(placement.getCuts(), os, [&](CutAttr c) {
+      os << (c.isCut() ? c.getAxis().getValue() : "_");
+    });
+    os << ']';
+  }
+  if (placement.isPartial()) {
+    os << (cut ? " " : "") << "partial ";
+    llvm::interleaveComma(placement.getPartial(), os, [&](StringAttr a) { os << a.getValue(); });
+  }
+  return text;
+}
+
+MeshAttr meshOf(Operation* op) {
+  ModuleOp module = isa<ModuleOp>(op) ? cast<ModuleOp>(op) : op->getParentOfType<ModuleOp>();
+  if (auto mesh = module ? module->getAttrOfType<MeshAttr>("dist.mesh") : MeshAttr()) return mesh;
+  return MeshAttr::get(op->getContext(), {}, {});
+}
+
+}  // namespace dcc::dist

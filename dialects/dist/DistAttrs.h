@@ -1,0 +1,54 @@
+// Meshes and placements, and the arithmetic of cuts. The ops are in Dist.h.
+#pragma once
+
+#include <optional>
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/RegionKindInterface.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialects/dist/DistBaseDialect.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/dist/DistBaseAttrs.h.inc"
+
+namespace dcc::dist {
+
+/// Half-open range of indices.
+struct Range {
+  int64_t begin = 0, end = 0;
+  int64_t size() const { return end - begin; }
+  bool operator==(const Range&) const = default;
+};
+using Ranges = llvm::SmallVector<Range, 2>;
+
+/// What each coordinate of an axis holds of a dimension, one entry per coordinate.
+using CutRanges = llvm::SmallVector<Ranges>;
+
+/// The mesh of the module that holds `op`; a mesh without axes when it has none.
+MeshAttr meshOf(mlir::Operation* op);
+
+/// The ranges of a cut of a dimension of `size` indices over an axis of `ranks` coordinates. The cut
+/// was verified: an even one divides.
+CutRanges rangesOf(CutAttr cut, int64_t size, int64_t ranks);
+/// The cut that has these ranges, written evenly where it is even.
+CutAttr cutOf(mlir::StringAttr axis, llvm::ArrayRef<Ranges> ranges, int64_t size);
+/// Total length.
+int64_t sizeOf(const Ranges& ranges);
+
+/// Checks a cut against the mesh and the dimension's size; the message is what is wrong, empty if
+/// nothing is. `size` is nothing for a dimension known only at run time, which is cut evenly.
+std::string checkCut(CutAttr cut, std::optional<int64_t> size, MeshAttr mesh);
+
+/// A placement, or null where it says nothing (no cut and no partial sum).
+PlacementAttr placement(mlir::MLIRContext* context, llvm::ArrayRef<CutAttr> cuts,
+                        llvm::ArrayRef<mlir::StringAttr> partial = {});
+/// "whole on every rank", "[_, tp]", "partial tp".
+std::string describe(PlacementAttr placement);
+
+}  // namespace dcc::dist

@@ -1,0 +1,62 @@
+// Verifiers of the collectives.
+#include "dialects/dist/Dist.h"
+
+using namespace mlir;
+
+#define GET_OP_CLASSES
+#include "dialects/dist/DistOps.cpp.inc"
+
+namespace dcc::dist {
+
+// The axis exists and the operand's type fits the result's; once local (inside a dist.program) the
+// types carry no placement any more and the counts must be there.
+static LogicalResult verifyCollective(Operation* op, StringAttr axis, StringAttr because) {
+  if (!meshOf(op).sizeOf(axis)) {
+    return op->emitOpError() << "names the axis '" << axis.getValue()
+                             << "', which the module's dist.mesh does not have";
+  }
+  if (because.getValue().empty()) {
+    return op->emitOpError() << "says no reason; `because` names the rule that asked for it";
+  }
+  return success();
+}
+
+static bool isLocal(Operation* op) { return op->getParentOfType<ProgramOp>() != nullptr; }
+
+LogicalResult AllReduceOp::verify() {
+  if (failed(verifyCollective(*this, getAxisAttr(), getBecauseAttr()))) return failure();
+  nn::TensorType from = getX().getType(), to = getResult().getType();
+  if (from.getDims() != to.getDims()) return emitOpError() << "changes the shape";
+  if (!isLocal(*this) && (!from.isPartial() || to.isPartial())) {
+    return emitOpError() << "needs a partial sum over '" << getAxis() << "' and gives the sum";
+  }
+  return success();
+}
+
+LogicalResult AllGatherOp::verify() {
+  if (failed(verifyCollective(*this, getAxisAttr(), getBecauseAttr()))) return failure();
+  nn::TensorType from = getX().getType();
+  if (getDimension() >= from.rank()) {
+    return emitOpError() << "has no dimension " << getDimension();
+  }
+  if (isLocal(*this) ? !getCounts() : from.cut(getDimension()).getAxis() != getAxisAttr()) {
+    return emitOpError() << "needs a value whose dimension " << getDimension() << " is cut over '"
+                         << getAxis() << "'";
+  }
+  return success();
+}
+
+LogicalResult ReduceScatterOp::verify() {
+  if (failed(verifyCollective(*this, getAxisAttr(), getBecauseAttr()))) return failure();
+  nn::TensorType from = getX().getType(), to = getResult().getType();
+  if (getDimension() >= to.rank()) {
+    return emitOpError() << "has no dimension " << getDimension();
+  }
+  if (isLocal(*this)) return success(getCounts().has_value());
+  if (!from.isPartial() || to.cut(getDimension()).getAxis() != getAxisAttr()) {
+    return emitOpError() << "needs a partial sum over '" << getAxis() << "' and cuts it";
+  }
+  return success();
+}
+
+}  // namespace dcc::dist

@@ -1,0 +1,38 @@
+// The nn dialect: layers with named sizes, placements and factor rules.
+#pragma once
+
+#include "dialects/dist/Dist.h"
+#include "mlir/IR/OpImplementation.h"
+
+namespace dcc::nn {
+
+/// The module path an op stands for: the name of its location, "" without one.
+llvm::StringRef moduleOf(mlir::Operation* op);
+llvm::StringRef moduleOf(mlir::Location loc);
+
+/// One dimension of a factor rule: `t`, or `(h d)` for h blocks of d. inner = 0 for a single factor.
+struct FactorDim {
+  char outer = 0, inner = 0;
+};
+
+/// A parsed factor rule (dialects/nn/FactorRule.td).
+struct FactorRule {
+  std::vector<std::vector<FactorDim>> operands, results;
+  std::string reduced, whole;
+  std::vector<unsigned> linear;           // operands the result is jointly linear in
+  char covering = 0, covered = 0;         // `h = g r`: covering h, covered g
+  static FactorRule parse(llvm::StringRef text);
+};
+
+/// Checks that every factor of the op's rule has one size in all operands and results, and that
+/// composite dimensions divide. Works on whole and on local shapes alike.
+mlir::LogicalResult verifyFactors(mlir::Operation* op, mlir::SymbolTableCollection& symbols);
+
+/// Activation functions that nn.activation may name.
+bool isActivation(llvm::StringRef name);
+
+}  // namespace dcc::nn
+
+#include "dialects/nn/FactorRule.h.inc"
+#define GET_OP_CLASSES
+#include "dialects/nn/NNOps.h.inc"

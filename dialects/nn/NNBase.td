@@ -1,0 +1,74 @@
+// nn: the model as its author thinks of it.
+#ifndef DCC_DIALECTS_NN_BASE
+#define DCC_DIALECTS_NN_BASE
+
+include "dialects/dist/DistBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/OpBase.td"
+
+def NN_Dialect : Dialect {
+  let name = "nn";
+  let cppNamespace = "::dcc::nn";
+  let summary = "Neural network layers with named sizes and placements in their types";
+  let description = [{
+    About 25 operations. The location of each is its module path in today's transformers names
+    (`model.layers.3.self_attn.q_proj`); tp_plan patterns match it and every error names it.
+  }];
+  let dependentDialects = ["::dcc::dist::DistDialect"];
+  let useDefaultTypePrinterParser = 1;
+  let useDefaultAttributePrinterParser = 1;
+}
+
+def NN_TensorType : TypeDef<NN_Dialect, "Tensor"> {
+  let mnemonic = "tensor";
+  let summary = "A tensor with constant or named sizes and a placement";
+  let description = [{
+    `!nn.tensor<T x 256 x f32>`, `!nn.tensor<256 x 256 x bf16, [_, tp]>`,
+    `!nn.tensor<T x 256 x f32, partial tp>`. `T` is the number of tokens of a step, `B` the number of
+    its sequences. Without a placement every rank holds the whole value.
+  }];
+  // IntegerAttr (i64) or StringAttr per dimension.
+  let parameters = (ins ArrayRefParameter<"::mlir::Attribute">:$dims, "::mlir::Type":$elementType,
+                        DefaultValuedParameter<"::dcc::dist::PlacementAttr",
+                                               "::dcc::dist::PlacementAttr()">:$placement);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    size_t rank() const { return getDims().size(); }
+    /// Constant size of dimension i, or nothing for a named one.
+    std::optional<int64_t> size(size_t i) const;
+    /// Constant size of dimension i; the caller knows that it is constant.
+    int64_t constant(size_t i) const { return *size(i); }
+    dist::CutAttr cut(size_t i) const;
+    bool isPartial() const { return getPlacement() && getPlacement().isPartial(); }
+    bool isReplicated() const { return !getPlacement(); }
+    TensorType withPlacement(dist::PlacementAttr placement) const;
+    TensorType withDims(::llvm::ArrayRef<::mlir::Attribute> dims) const;
+    /// The same with dimension i of constant size n.
+    TensorType withSize(size_t i, int64_t n) const;
+    static TensorType get(::mlir::MLIRContext* context, ::llvm::ArrayRef<::mlir::Attribute> dims,
+                          ::mlir::Type elementType);
+  }];
+}
+
+def NN_SourceAttr : AttrDef<NN_Dialect, "Source"> {
+  let mnemonic = "source";
+  let summary = "A tensor of the checkpoint";
+  let description = [{
+    `#nn.source<"model.norm.weight" in 0 at 1024 : 1 x 256 x bf16>`: name, index into `nn.files`,
+    byte offset in that file, shape and type as stored. A weight's sources are stacked along its
+    first dimension.
+  }];
+  let parameters = (ins "::mlir::StringAttr":$tensor, "int64_t":$file, "int64_t":$offset,
+                        ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$type);
+  let hasCustomAssemblyFormat = 1;
+}
+
+def NN_FileAttr : AttrDef<NN_Dialect, "File"> {
+  let mnemonic = "file";
+  let summary = "A file of the checkpoint, known by its size and the hash of its header";
+  let parameters = (ins "::mlir::StringAttr":$path, "int64_t":$bytes, "::mlir::StringAttr":$hash);
+  let assemblyFormat = "`<` $path `,` $bytes `bytes` `,` $hash `>`";
+}
+
+#endif

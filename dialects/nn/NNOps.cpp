@@ -1,0 +1,163 @@
+// Verifiers of the nn ops. Shapes are checked once for all layers, by their factor rules.
+#include "dialects/nn/NN.h"
+
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace mlir;
+
+#define GET_OP_CLASSES
+#include "dialects/nn/NNOps.cpp.inc"
+
+namespace dcc::nn {
+
+bool isActivation(StringRef name) {
+  return llvm::StringSwitch<bool>(name)
+      .Cases("silu", "gelu", "gelu_tanh", "relu", true)
+      .Default(false);
+}
+
+// ---- factors -----------------------------------------------------------------------------------
+
+namespace {
+// Sizes of factors seen so far in one op.
+class FactorSizes {
+ public:
+  FactorSizes(Operation* op) : op_(op), layer_(cast<FactorRuleInterface>(op)) {}
+
+  LogicalResult add(ArrayRef<FactorDim> dims, TensorType type, const Twine& what) {
+    if (dims.size() != type.rank()) {
+      return op_->emitOpError() << what << " has " << type.rank() << " dimensions, not "
+                                << dims.size();
+    }
+    for (auto [i, dim] : llvm::enumerate(dims)) {
+      Attribute size = type.getDims()[i];
+      if (dim.inner) {
+        int64_t inner = layer_.factorSize(dim.inner);
+        std::optional<int64_t> whole = type.size(i);
+        if (inner < 1 || !whole || *whole % inner) {
+          return op_->emitOpError() << what << ": " << size << " does not run over blocks of "
+                                    << inner;
+        }
+        size = sizeAttr(op_->getContext(), *whole / inner);
+      }
+      auto [known, added] = sizes_.try_emplace(dim.outer, size);
+      if (!added && known->second != size) {
+        InFlightDiagnostic diag = op_->emitOpError() << what << " has ";
+        return diag << size << " where another operand has " << known->second << " (dimension "
+                    << i << ")";
+      }
+    }
+    return success();
+  }
+
+  // `h = g r`: whole groups of query heads share a KV head.
+  LogicalResult checkCovering(const FactorRule& rule) {
+    if (!rule.covering) return success();
+    auto h = cast<IntegerAttr>(sizes_.lookup(rule.covering)).getInt();
+    auto g = cast<IntegerAttr>(sizes_.lookup(rule.covered)).getInt();
+    if (h % g == 0) return success();
+    return op_->emitOpError() << h << " heads do not divide over " << g << " KV heads";
+  }
+
+ private:
+  Operation* op_;
+  FactorRuleInterface layer_;
+  llvm::DenseMap<char, Attribute> sizes_;
+};
+}  // namespace
+
+LogicalResult verifyFactors(Operation* op, SymbolTableCollection& symbols) {
+  auto layer = cast<FactorRuleInterface>(op);
+  FactorRule rule = FactorRule::parse(layer.factorRule());
+  FactorSizes sizes(op);
+  unsigned n = 0;
+  for (Value value : op->getOperands()) {
+    auto type = cast<TensorType>(value.getType());
+    if (failed(sizes.add(rule.operands[n], type, "operand " + Twine(n)))) return failure();
+    ++n;
+  }
+  for (FlatSymbolRefAttr ref : layer.weightRefs()) {
+    auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(op, ref);
+    if (!weight) return op->emitOpError() << "uses " << ref << ", which is no weight";
+    auto type = weight.getType();
+    // A vector is stored as [1, n] or [n]; rules speak of [n].
+    if (failed(sizes.add(rule.operands[n], type, "weight '" + ref.getValue() + "'"))) {
+      return failure();
+    }
+    ++n;
+  }
+  for (auto [i, value] : llvm::enumerate(op->getResults())) {
+    auto type = cast<TensorType>(value.getType());
+    if (failed(sizes.add(rule.results[i], type, "result " + Twine(i)))) return failure();
+  }
+  return sizes.checkCovering(rule);
+}
+
+// ---- single ops --------------------------------------------------------------------------------
+
+LogicalResult WeightOp::verify() {
+  TensorType whole = getWhole().value_or(getType());
+  int64_t rows = 0;
+  for (size_t i = 0; i < whole.rank(); ++i) {
+    if (!whole.size(i)) return emitOpError() << "has a size known only at run time";
+  }
+  for (auto source : getSources().getAsRange<SourceAttr>()) {
+    ArrayRef<int64_t> shape = source.getShape();
+    bool fits = shape.size() == whole.rank();
+    for (size_t i = 1; fits && i < shape.size(); ++i) fits = shape[i] == whole.constant(i);
+    if (!fits) {
+      return emitOpError() << "has a source '" << source.getTensor().getValue()
+                           << "' whose shape does not fit its own";
+    }
+    rows += shape[0];
+  }
+  if (rows != whole.constant(0)) {
+    return emitOpError() << "has " << whole.constant(0) << " rows, its sources " << rows;
+  }
+  if (auto heads = getHeads(); heads && (*heads < 1 || whole.constant(0) % *heads)) {
+    return emitOpError() << "has " << whole.constant(0) << " rows, which " << *heads
+                         << " heads do not divide";
+  }
+  return success();
+}
+
+LogicalResult CacheOp::verify() {
+  if (getHeads() < 1 || getKDim() < 1 || getVDim() < 1) {
+    return emitOpError() << "needs at least one head and positive sizes";
+  }
+  return success();
+}
+
+LogicalResult LinearOp::verify() {
+  if (getBias() && getResult().getType().isPartial()) {
+    return emitOpError() << "would add its bias once per rank; a partial sum takes no bias";
+  }
+  return success();
+}
+
+static LogicalResult verifyFunction(Operation* op, StringRef function) {
+  if (isActivation(function)) return success();
+  return op->emitOpError() << "knows no function '" << function
+                           << "'; it knows silu, gelu, gelu_tanh, relu";
+}
+
+LogicalResult ActivationOp::verify() { return verifyFunction(*this, getFunction()); }
+LogicalResult GatedActivationOp::verify() { return verifyFunction(*this, getFunction()); }
+
+LogicalResult SplitOp::verify() {
+  TensorType whole = getX().getType();
+  int64_t columns = 0;
+  for (Value part : getParts()) {
+    auto type = cast<TensorType>(part.getType());
+    if (type.rank() != 2 || whole.rank() != 2 || type.getDims()[0] != whole.getDims()[0]) {
+      return emitOpError() << "splits columns: parts have the rows of the whole";
+    }
+    columns += type.size(1).value_or(0);
+  }
+  if (whole.size(1) != columns) {
+    return emitOpError() << "has parts of " << columns << " columns, not " << whole;
+  }
+  return success();
+}
+
+}  // namespace dcc::nn
