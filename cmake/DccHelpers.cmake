@@ -1,6 +1,10 @@
 # Warnings are errors in our own code, everywhere the same.
 add_library(dcc_options INTERFACE)
 target_compile_options(dcc_options INTERFACE -Wall -Wextra -Werror -fno-math-errno)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 warns wrongly of "literal" + std::string (GCC bug 105329).
+  target_compile_options(dcc_options INTERFACE -Wno-restrict)
+endif()
 if(DCC_SANITIZE)
   add_compile_options(-fsanitize=${DCC_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
   add_link_options(-fsanitize=${DCC_SANITIZE})

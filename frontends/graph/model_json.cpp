@@ -8,6 +8,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "runtime/base/nearest.h"
+#include "runtime/base/printable.h"
 
 namespace dcc::graph {
 namespace {
@@ -59,7 +60,7 @@ class Document {
     for (const auto& item : value_[nlohmann::json::json_pointer(parent)].items()) {
       if (std::ranges::find(known, item.key()) != known.end()) continue;
       return at(parent, item.key())
-          .error(item.key(),
+          .error(printable(item.key()),
                  "is no key here; did you mean \"" + nearestName(item.key(), known) + "\"?");
     }
     return Status::success();
@@ -99,7 +100,7 @@ Status readModel(const Document& document, ModelJson& out) {
   out.model = resolve(out.path, name);
   std::error_code ignored;
   if (name.empty() || !fs::is_directory(out.model, ignored)) {
-    return fields.error("model", "\"" + out.model +
+    return fields.error("model", "\"" + printable(out.model) +
                                      "\" is no directory; a Hugging Face model directory, "
                                      "relative to this file, is expected");
   }
@@ -143,7 +144,8 @@ Status readDtype(const Document& document, ModelJson& out) {
     if (name == dcc::name(type)) out.dtype = type;
   }
   if (out.dtype) return Status::success();
-  return fields.error("dtype", "is \"" + name + "\"; auto, f32, bf16 or f16 is expected");
+  return fields.error("dtype",
+                      "is \"" + printable(name) + "\"; auto, f32, bf16 or f16 is expected");
 }
 
 Status readLimit(const Document& document, std::string_view key, std::optional<int64_t>& out) {

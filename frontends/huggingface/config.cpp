@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "runtime/base/printable.h"
+
 namespace dcc::huggingface {
 
 namespace {
@@ -102,7 +104,7 @@ std::optional<DType> ConfigReader::dtype() const {
   if (bare.starts_with("torch.")) bare.remove_prefix(6);
   std::optional<DType> type = parseDType(bare);
   if (type == DType::kF32 || type == DType::kBF16 || type == DType::kF16) return type;
-  fail(key, "is \"" + text + "\"; float32, bfloat16 or float16 is expected");
+  fail(key, "is \"" + printable(text) + "\"; float32, bfloat16 or float16 is expected");
   return std::nullopt;
 }
 

@@ -5,6 +5,8 @@
 #include <numbers>
 #include <string>
 
+#include "runtime/base/printable.h"
+
 namespace dcc::huggingface {
 namespace {
 
@@ -154,7 +156,7 @@ Result<Rope> readRope(const ConfigReader& config, const RopeModel& model) {
     applyYarn(parameters, model, rope);
   } else if (type != "default") {
     block.fail(block.has("rope_type") ? "rope_type" : "type",
-               "is \"" + type +
+               "is \"" + printable(type) +
                    "\"; default, linear, dynamic, llama3 or yarn is expected (others are not "
                    "supported yet)");
   }
