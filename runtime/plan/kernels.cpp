@@ -9,25 +9,32 @@ using fb::AttrKey;
 using fb::KernelKind;
 
 constexpr OperandInfo in(std::string_view name) { return {name, Role::kInput}; }
-constexpr OperandInfo out(std::string_view name) { return {name, Role::kOutput}; }
+constexpr OperandInfo out(std::string_view name, uint32_t in_place_of = 0) {
+  return {name, Role::kOutput, in_place_of};
+}
 constexpr OperandInfo weight(std::string_view name) { return {name, Role::kWeight}; }
 constexpr OperandInfo kCache = {"cache", Role::kCache};
 constexpr OperandInfo kConstant = {"constant", Role::kConstant};
 
-constexpr AttrInfo floating(AttrKey key, bool required = true) { return {key, true, required}; }
-constexpr AttrInfo integer(AttrKey key, bool required = true) { return {key, false, required}; }
-constexpr bool kOptional = false;
+// For in_place_of.
+constexpr uint32_t kFirst = 1, kSecond = 2;
 
 constexpr OperandInfo kEmbedding[] = {in("tokens"), weight("weight"), out("out")};
 constexpr OperandInfo kRmsNorm[] = {in("x"), weight("weight"), out("out")};
-constexpr OperandInfo kAddRmsNorm[] = {in("x"), in("y"), weight("weight"), out("sum"), out("out")};
-constexpr OperandInfo kRope[] = {in("x"), in("positions"), kConstant, out("out")};
+constexpr OperandInfo kAddRmsNorm[] = {in("x"), in("y"), weight("weight"), out("sum", kFirst),
+                                       out("out")};
+constexpr OperandInfo kRope[] = {in("x"), in("positions"), kConstant, out("out", kFirst)};
 constexpr OperandInfo kKvWrite[] = {in("k"), in("v"), kCache};
 constexpr OperandInfo kAttention[] = {in("q"), kCache, out("out")};
-constexpr OperandInfo kBinary[] = {in("x"), in("y"), out("out")};
-constexpr OperandInfo kUnary[] = {in("x"), out("out")};
-constexpr OperandInfo kGated[] = {in("gate"), in("up"), out("out")};
-constexpr OperandInfo kAddBias[] = {in("x"), weight("bias"), out("out")};
+constexpr OperandInfo kBinary[] = {in("x"), in("y"), out("out", kFirst | kSecond)};
+constexpr OperandInfo kActivation[] = {in("x"), out("out", kFirst)};
+constexpr OperandInfo kGatedActivation[] = {in("gate"), in("up"), out("out", kFirst | kSecond)};
+constexpr OperandInfo kSelect[] = {in("x"), out("out")};
+constexpr OperandInfo kAddBias[] = {in("x"), weight("bias"), out("out", kFirst)};
+
+constexpr AttrInfo floating(AttrKey key, bool required = true) { return {key, true, required}; }
+constexpr AttrInfo integer(AttrKey key, bool required = true) { return {key, false, required}; }
+constexpr bool kOptional = false;
 
 constexpr AttrInfo kEps[] = {floating(AttrKey::eps)};
 constexpr AttrInfo kFunction[] = {integer(AttrKey::function)};
@@ -49,10 +56,10 @@ constexpr KernelInfo kKernels[] = {
     {KernelKind::kv_write, "kv_write", kKvWrite, {}},
     {KernelKind::attention, "attention", kAttention, kAttentionAttrs},
     {KernelKind::add, "add", kBinary, {}},
-    {KernelKind::activation, "activation", kUnary, kFunction},
-    {KernelKind::gated_activation, "gated_activation", kGated, kFunction},
-    {KernelKind::last_token, "last_token", kUnary, {}},
-    {KernelKind::slice_columns, "slice_columns", kUnary, {}},
+    {KernelKind::activation, "activation", kActivation, kFunction},
+    {KernelKind::gated_activation, "gated_activation", kGatedActivation, kFunction},
+    {KernelKind::last_token, "last_token", kSelect, {}},
+    {KernelKind::slice_columns, "slice_columns", kSelect, {}},
     {KernelKind::add_bias, "add_bias", kAddBias, {}},
     {KernelKind::mul, "mul", kBinary, {}},
 };

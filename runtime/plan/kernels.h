@@ -16,7 +16,8 @@
 //                    pairs (i, i + d'/2) or, interleaved = 1, (2i, 2i + 1); cos and sin are
 //                    multiplied by `scale`. With theta (dynamic NTK scaling): for sequences whose
 //                    rope length L exceeds original_positions the frequencies are
-//                    base^(-2i/d'), base = theta * (factor*L/original_positions - factor + 1)^(d'/(d'-2)).
+//                    base^(-2i/d'), base = theta * (factor*L/original_positions - factor +
+//                    1)^(d'/(d'-2)).
 //   kv_write         k [T,G*dk], v [T,G*dv], cache
 //                    stores each token's keys and values in its slot of the cache
 //   attention        q [T,H*dk], cache -> out [T,H*dv]               head_dim, scale [, window]
@@ -31,10 +32,13 @@
 //   slice_columns    x [R,C] -> out [R,c]: the columns of Kernel.ranges, one after the other
 //   add_bias         x [R,D], bias weight [1,D] -> out [R,D]
 //
+// Weights of embedding and of GEMMs are f32, bf16 or f16; those of norms and biases are f32.
+//
 // An output may be the same buffer as an input of the same shape in add, mul, activation,
-// gated_activation, rope, add_bias and add_rms_norm (sum over x).
+// gated_activation, rope, add_bias and add_rms_norm (sum over x); see OperandInfo::in_place_of.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -50,11 +54,13 @@ enum class Role : uint8_t { kInput, kOutput, kWeight, kCache, kConstant };
 struct OperandInfo {
   std::string_view name;
   Role role;
+  // Of an output: bit i is set when it may be the same buffer as operand i.
+  uint32_t in_place_of = 0;
 };
 
 struct AttrInfo {
   fb::AttrKey key;
-  bool isFloat;   // in Attr.f, else in Attr.i
+  bool isFloat;  // in Attr.f, else in Attr.i
   bool required;
 };
 

@@ -4,23 +4,19 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "plan_generated.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/status.h"
 
 namespace dcc::plan {
 
 inline constexpr uint16_t kMajor = 0;
 inline constexpr uint16_t kMinor = 1;
-
-struct Hash {
-  uint64_t lo = 0, hi = 0;
-  bool operator==(const Hash&) const = default;
-  std::string hex() const;  // 32 digits, hi first
-};
 
 // A verified plan and the bytes it lies in.
 class Plan {
@@ -48,8 +44,12 @@ class Plan {
 // of their axis; nothing read before it is written; hashes equal to those recomputed.
 Status verify(const fb::Plan& plan, const std::string& name);
 
-// Hash of this rank's program: all but names, modules, reasons, paths and the hashes themselves.
+// Hash of this rank's program: all but what is there for messages (model, modules, reasons, paths
+// and tensor names, names of constants and page groups) and the hashes themselves.
 Hash programHash(const fb::Plan& plan);
+// The same, but gives up after hashing `budget` bytes: tables of a hostile file may share vectors,
+// so that a small file unfolds into an endless plan.
+std::optional<Hash> programHash(const fb::Plan& plan, uint64_t budget);
 // Hash of what must agree among the ranks of a group along `axis`: per entry the sequence of
 // collectives on that axis (kind, reduction, dtype, sizes, counts).
 Hash collectiveHash(const fb::Plan& plan, uint32_t axis);
@@ -61,7 +61,8 @@ std::string dump(const fb::Plan& plan);
 
 // Values of all size expressions for the given values of Plan.variables; `out` has one element per
 // node. The plan is verified, the values are within the entry's bounds.
-void evaluateSizes(const fb::Plan& plan, std::span<const int64_t> variables, std::span<int64_t> out);
+void evaluateSizes(const fb::Plan& plan, std::span<const int64_t> variables,
+                   std::span<int64_t> out);
 
 // A plan directory: rank_K.dplan of all ranks agree (compilation_id, world size, collective
 // hashes) with each other and with manifest.json. Errors name the first file that differs.

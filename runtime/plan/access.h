@@ -1,0 +1,40 @@
+// Reading FlatBuffers tables whose vectors and strings may be absent: absent means empty.
+#pragma once
+
+#include <string_view>
+
+#include "plan_generated.h"
+#include "runtime/base/hash.h"
+
+namespace dcc::plan {
+
+inline std::string_view text(const flatbuffers::String* s) {
+  return s ? std::string_view(s->c_str(), s->size()) : std::string_view();
+}
+
+// A table's vector as a range with an index.
+template <class T>
+class Rows {
+ public:
+  explicit Rows(const flatbuffers::Vector<T>* vector) : vector_(vector) {}
+
+  uint32_t size() const { return vector_ ? vector_->size() : 0; }
+  bool empty() const { return size() == 0; }
+  // i < size().
+  auto operator[](uint32_t i) const { return vector_->Get(i); }
+  auto begin() const { return vector_ ? vector_->begin() : Iterator(); }
+  auto end() const { return vector_ ? vector_->end() : Iterator(); }
+
+ private:
+  using Iterator = typename flatbuffers::Vector<T>::const_iterator;
+  const flatbuffers::Vector<T>* vector_;
+};
+
+template <class T>
+Rows<T> rows(const flatbuffers::Vector<T>* vector) {
+  return Rows<T>(vector);
+}
+
+inline Hash hashOf(const fb::Hash128& hash) { return {hash.lo(), hash.hi()}; }
+
+}  // namespace dcc::plan
