@@ -1,0 +1,31 @@
+// What the step loop asks of whoever executes steps.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "runtime/base/status.h"
+#include "runtime/executor/step.h"
+
+namespace dcc::generate {
+
+// This rank's part of a step's logits, [rows, columns]: all of the vocabulary, or where `begins`
+// and `ends` are given columns [begins[rank], ends[rank]) of it.
+struct LogitsPart {
+  const float* data = nullptr;
+  int64_t rows = 0;  // sequences of the step ("prefill", "decode") or its tokens ("logits")
+  int64_t columns = 0;
+  int64_t row_stride = 0;                  // elements
+  std::span<const uint64_t> begins, ends;  // per rank, or empty
+};
+
+class StepRunner {
+ public:
+  virtual ~StepRunner() = default;
+  // The same step on every rank. Errors name the op's module.
+  virtual Status run(const Step& step) = 0;
+  // Of the last step; valid until the next.
+  virtual LogitsPart logits() const = 0;
+};
+
+}  // namespace dcc::generate

@@ -1,0 +1,42 @@
+// The step loop: rank 0 decides and broadcasts each step, every rank runs it. No other rank decides
+// anything: it follows until it is dismissed.
+#pragma once
+
+#include <vector>
+
+#include "runtime/generate/runner.h"
+#include "runtime/generate/sampler.h"
+#include "runtime/generate/scheduler.h"
+
+namespace dcc::generate {
+
+class StepLoop {
+ public:
+  // One per rank. All of them outlive the loop.
+  StepLoop(const Limits& limits, Communicator& world, StepRunner& runner, Sampler& sampler);
+
+  // Rank 0: runs until the scheduler has nothing left to do.
+  Status lead(Scheduler& scheduler, Listener& listener);
+  // Rank 0: the others' follow() returns.
+  Status dismiss();
+  // Other ranks: take part in what rank 0 leads, until dismissed.
+  Status follow();
+
+ private:
+  Status run();
+  // Brings the logits of the whole vocabulary to rank 0, which gives them to the listener; on the
+  // others both are null.
+  Status gatherLogits(const Scheduler* scheduler, Listener* listener);
+
+  Limits limits_;
+  Communicator& world_;
+  StepRunner& runner_;
+  Sampler& sampler_;
+  StepBroadcast broadcast_;
+  StepData step_;
+  std::vector<Step::PageTable> tables_;
+  std::vector<int32_t> tokens_;
+  std::vector<float> packed_, gathered_, rows_;
+};
+
+}  // namespace dcc::generate
