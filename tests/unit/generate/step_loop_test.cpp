@@ -78,17 +78,17 @@ std::vector<int32_t> randomPrompt(std::mt19937& random, size_t longest) {
 
 TEST(StepLoop, AnySplitGivesTheSameTokens) {
   std::mt19937 random(1);
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 300; ++round) {
     const uint32_t max_tokens = 1 + random() % 20, max_seqs = 1 + random() % 6;
-    Limits bounds = limits(max_tokens, max_seqs, 60, 15 + random() % 40);
+    Limits bounds = limits(max_tokens, max_seqs, 80, 20 + random() % 40);
     bounds.groups[0].tokens_per_page = 4 + random() % 5;
     if (round % 2 == 0) {
       const uint64_t window = 1 + random() % 12;
-      bounds.groups.push_back({"window", 1 + uint32_t(random() % 5), 60, window});
+      bounds.groups.push_back({"window", 1 + uint32_t(random() % 5), 80, window});
     }
     std::vector<Request> requests(1 + random() % 9);
     for (Request& request : requests) {
-      request.prompt = randomPrompt(random, 30);
+      request.prompt = randomPrompt(random, 55);
       request.max_new_tokens = random() % 25;
     }
     Collector collector;
