@@ -12,16 +12,20 @@
 
 namespace dcc::text {
 
+// Immutable and cheap to copy: copies share everything. May be used by several threads at once.
 class Tokenizer {
  public:
-  // Errors (user) name the file and what is wrong or not supported.
+  // Errors (user) name the file, the field, and what is wrong or not supported. Truncation and
+  // padding that a file asks for are ignored.
   static Result<Tokenizer> fromFile(const std::string& path);
   static Result<Tokenizer> fromJson(std::string_view json, const std::string& name);
 
   // `special`: added tokens of the post-processor (begin-of-sequence, ...) as `tokenizers`'
-  // add_special_tokens. Text that is not UTF-8 is an error.
+  // add_special_tokens. Errors (user): text that is not UTF-8 or 1 GiB or more, a regular
+  // expression of the file that backtracks without end, a character that the file has no token for.
+  // The time is linear in the text's length, up to a logarithm.
   Result<std::vector<int32_t>> encode(std::string_view text, bool special = true) const;
-  // Ids out of range are skipped.
+  // Ids out of range are skipped. Always valid UTF-8: broken bytes become U+FFFD.
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
   int32_t idOf(std::string_view token) const;  // -1: none
   size_t vocabSize() const;                    // highest id + 1
@@ -29,6 +33,7 @@ class Tokenizer {
   struct Impl;
 
  private:
+  friend class TextStream;
   std::shared_ptr<const Impl> impl_;
 };
 
@@ -37,14 +42,18 @@ class Tokenizer {
 class TextStream {
  public:
   explicit TextStream(Tokenizer tokenizer, bool skip_special = true);
+  ~TextStream();
+  TextStream(TextStream&&) noexcept;
+  TextStream& operator=(TextStream&&) noexcept;
+
+  // The text that is certain with this token: often its own, sometimes none (the bytes of a
+  // character are not complete) or that of several.
   std::string push(int32_t id);
   std::string finish();  // what is still held back (replacement characters for broken bytes)
 
  private:
-  Tokenizer tokenizer_;
-  bool skip_special_;
-  std::vector<int32_t> ids_;
-  size_t prefix_ = 0, read_ = 0;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace dcc::text
