@@ -147,6 +147,12 @@ Result<json> parseJson(std::string_view text, const std::string& name, const Jso
     return userError(name + ": has " + std::to_string(text.size()) + " bytes; at most " +
                      std::to_string(limits.bytes) + " are expected");
   }
+  // nlohmann's lexer takes a NUL for the end of its input and would ignore what follows.
+  if (size_t nul = text.find('\0'); nul != text.npos) {
+    TextPosition at = textPosition(text, nul);
+    return userError(name + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) +
+                     ": a NUL byte; JSON text is expected");
+  }
   const char* read = text.data();
   Builder builder(text, &read, limits);
   const char* end = text.data() + text.size();

@@ -65,6 +65,7 @@ TEST(Config, NotJson) {
                                 R"({"n": 1e999})", "{\"n\": \"\xff\"}"}) {
     EXPECT_FALSE(ConfigReader::fromJson(text, "config.json").ok()) << text;
   }
+  EXPECT_FALSE(ConfigReader::fromJson(std::string_view("{}\0x", 4), "config.json").ok());
   Result<ConfigReader> nan = ConfigReader::fromJson("{\n  \"eps\": NaN\n}", "config.json");
   ASSERT_FALSE(nan.ok());
   EXPECT_EQ(nan.error().message.rfind("config.json:2:", 0), 0u) << nan.error().message;
