@@ -1,0 +1,79 @@
+// What a kind of device offers the executor: memory, and programs made of a plan's entries. One
+// object per rank, used by one thread at a time.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/status.h"
+#include "runtime/collectives/communicator.h"
+#include "runtime/executor/step.h"
+#include "runtime/plan/plan.h"
+
+namespace dcc {
+
+enum class MemoryUse : uint8_t { kWeights, kCache, kArena };
+
+// Where a rank's plan lies in memory, as the executor laid it out. Every address is 64-byte aligned
+// and belongs to the backend's device.
+struct PlanMemory {
+  std::vector<std::byte*> weights;  // per Plan.weights: [rows, cols], row-major
+  std::vector<std::byte*> pools;    // per Plan.page_groups: pages * bytes_per_page, zeroed
+  std::byte* arena = nullptr;       // the largest entry's
+};
+
+// What a program needs to know of a step.
+struct StepContext {
+  const Step& step;
+  std::span<const int64_t> sizes;   // values of Plan.sizes
+  std::atomic<uint32_t>& position;  // the program stores the index of each instruction it starts
+};
+
+// A prepared entry. It reads and writes the PlanMemory it was prepared with.
+class Program {
+ public:
+  virtual ~Program() = default;
+
+  // Runs the step's instructions in order. Takes no memory and looks nothing up. An error is that
+  // of the instruction at `position`.
+  virtual Status run(const StepContext& context) = 0;
+
+  // Entry.outputs[index] in host memory, f32, rows `row_stride` of the buffer apart; valid until
+  // the next run of any program.
+  virtual const float* output(uint32_t index) const = 0;
+};
+
+class Backend {
+ public:
+  // Writes the whole of a weight to host memory.
+  using Fill = std::function<Status(std::span<std::byte>)>;
+
+  virtual ~Backend() = default;
+
+  virtual std::string_view name() const = 0;
+
+  // User error that lists everything the plan needs and this backend lacks.
+  virtual Status check(const plan::Plan& plan) const = 0;
+
+  // Zeroed device memory, 64-byte aligned, freed with the backend. Pages never touched cost nothing
+  // where the device allows it. Runtime error when there is not enough.
+  virtual Result<std::byte*> allocate(MemoryUse use, size_t bytes) = 0;
+
+  // Has `fill` write `bytes` of a weight and brings them to `to`, which allocate() returned.
+  virtual Status upload(std::byte* to, size_t bytes, const Fill& fill) = 0;
+
+  // Makes Plan.entries[entry] ready to run; the weights are in place. `axes` has one communicator
+  // per mesh axis, null where the axis has size 1. The plan, the memory and the communicators
+  // outlive the program.
+  virtual Result<std::unique_ptr<Program>> prepare(const plan::Plan& plan, uint32_t entry,
+                                                   const PlanMemory& memory,
+                                                   std::span<Communicator* const> axes) = 0;
+};
+
+}  // namespace dcc

@@ -1,0 +1,299 @@
+// Softmax in one pass over the keys: a running maximum, and a running sum and output relative to
+// it, rescaled when the maximum grows. A task takes one KV head and a few tokens of one sequence
+// with all query heads that share it, so each key and value is read once for all of them.
+//
+// Keys come in blocks at fixed positions, and everything within a block happens in an order that
+// depends on positions only: a token's result is the same however the step is composed.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "runtime/backends/cpu/kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/backends/cpu/attention.cpp"
+#include "hwy/foreach_target.h"
+// After foreach_target.h.
+#include "hwy/contrib/math/math-inl.h"
+#include "runtime/backends/cpu/dot-inl.h"
+
+#ifndef DCC_CPU_ATTENTION_TASK_
+#define DCC_CPU_ATTENTION_TASK_
+namespace dcc::cpu {
+
+constexpr int64_t kKeyBlock = 128;
+constexpr int64_t kQueryRows = 32;  // (token, head) pairs per task, unless one token has more heads
+constexpr int64_t kFloatsPerLine = 16;
+constexpr float kNone = -std::numeric_limits<float>::infinity();
+
+struct AttentionTask {
+  const CacheView* cache;
+  const int32_t* pages;  // of the sequence
+  int64_t kv_head;
+  int64_t first_position;  // of the first query token
+  int64_t tokens;
+  int64_t heads;  // query heads per token here; row = token * heads + head
+  float scale;
+  int64_t window;
+  // Scratch, every row 64-byte aligned. q: [rows, q_stride]; out: [rows, out_stride].
+  float* q;
+  int64_t q_stride;
+  float* scores;  // [rows, kKeyBlock]
+  float* out;
+  int64_t out_stride;
+  float* max;  // [rows]
+  float* sum;  // [rows]
+};
+
+}  // namespace dcc::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace dcc::cpu::HWY_NAMESPACE {
+
+// Calls body(key, page, slot, count) for the pieces of keys [from, to) that lie in one page.
+template <class Body>
+HWY_INLINE void forPages(const AttentionTask& t, int64_t from, int64_t to, Body&& body) {
+  const int64_t per_page = t.cache->tokens_per_page;
+  for (int64_t key = from; key < to;) {
+    const int64_t slot = key % per_page;
+    const int64_t count = std::min(to - key, per_page - slot);
+    body(key, t.pages[key / per_page], slot, count);
+    key += count;
+  }
+}
+
+template <class T>
+HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
+  const int64_t dim = t.cache->k_dim;
+  forPages(t, from, to, [&](int64_t key, int64_t page, int64_t slot, int64_t count) HWY_ATTR {
+    const T* k = reinterpret_cast<const T*>(t.cache->k(page, t.kv_head, slot));
+    for (int64_t n = 0; n < count; n += kTileCols) {
+      const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
+      dotRows<false>(t.q, t.q_stride, t.tokens * t.heads, k + n * dim, dim, cols, dim,
+                     t.scores + (key - block) + n, kKeyBlock);
+    }
+  });
+}
+
+// Turns a row's scores of keys [from, to) into e^(scale * score - maximum), zero elsewhere in the
+// block, and brings the row's maximum, sum and output up to date.
+HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, int64_t to) {
+  const F32 d;
+  float* s = t.scores + row * kKeyBlock;
+  std::fill(s, s + from, kNone);
+  std::fill(s + to, s + kKeyBlock, kNone);
+  if (from >= to) {
+    std::fill(s, s + kKeyBlock, 0.0f);
+    return;
+  }
+  const VF32 scale = hn::Set(d, t.scale);
+  VF32 largest = hn::Set(d, kNone);
+  for (int64_t c = 0; c < kKeyBlock; c += kLanes) {
+    const VF32 v = hn::Mul(hn::Load(d, s + c), scale);
+    hn::Store(v, d, s + c);
+    largest = hn::Max(largest, v);
+  }
+  const float before = t.max[row];
+  const float max = std::max(before, hn::GetLane(hn::MaxOfLanes(d, largest)));
+  const VF32 shift = hn::Set(d, max);
+  VF32 sum = hn::Zero(d);
+  for (int64_t c = 0; c < kKeyBlock; c += kLanes) {
+    const VF32 e = hn::Exp(d, hn::Sub(hn::Load(d, s + c), shift));
+    hn::Store(e, d, s + c);
+    sum = hn::Add(sum, e);
+  }
+  const float part = hn::GetLane(hn::SumOfLanes(d, sum));
+  t.max[row] = max;
+  if (max == before) {
+    t.sum[row] += part;
+    return;
+  }
+  const float shrink = std::exp(before - max);  // 0 the first time
+  t.sum[row] = t.sum[row] * shrink + part;
+  const VF32 factor = hn::Set(d, shrink);
+  float* out = t.out + row * t.out_stride;
+  for (int64_t c = 0; c < t.out_stride; c += kLanes) {
+    hn::Store(hn::Mul(hn::Load(d, out + c), factor), d, out + c);
+  }
+}
+
+// out[i, 0..kVecs vectors) += sum over j of p[i, j] * v[j, ...], j in order. `dim` is what v has
+// from here on: less than a vector only for kVecs = 1.
+template <int kRows, int kVecs, class T>
+HWY_INLINE void weighTile(const float* p, const T* v, int64_t v_stride, int64_t count, int64_t dim,
+                          float* out, int64_t out_stride) {
+  const F32 d;
+  VF32 acc[kRows][kVecs];
+  HWY_UNROLL(8)
+  for (int i = 0; i < kRows; ++i) {
+    HWY_UNROLL(8)
+    for (int c = 0; c < kVecs; ++c) acc[i][c] = hn::Load(d, out + i * out_stride + c * kLanes);
+  }
+  for (int64_t j = 0; j < count; ++j) {
+    VF32 w[kRows];
+    HWY_UNROLL(8)
+    for (int i = 0; i < kRows; ++i) w[i] = hn::Set(d, p[i * kKeyBlock + j]);
+    HWY_UNROLL(8)
+    for (int c = 0; c < kVecs; ++c) {
+      const T* from = v + j * v_stride + c * kLanes;
+      const VF32 x = dim >= kLanes ? loadF32(d, from) : loadPartF32(d, from, dim);
+      HWY_UNROLL(8)
+      for (int i = 0; i < kRows; ++i) acc[i][c] = hn::MulAdd(w[i], x, acc[i][c]);
+    }
+  }
+  HWY_UNROLL(8)
+  for (int i = 0; i < kRows; ++i) {
+    HWY_UNROLL(8)
+    for (int c = 0; c < kVecs; ++c) hn::Store(acc[i][c], d, out + i * out_stride + c * kLanes);
+  }
+}
+
+template <int kRows, class T>
+HWY_INLINE void weighRows(const float* p, const T* v, int64_t dim, int64_t count, float* out,
+                          int64_t out_stride) {
+  int64_t c = 0;
+  for (; c + 4 * kLanes <= dim; c += 4 * kLanes) {
+    weighTile<kRows, 4>(p, v + c, dim, count, dim - c, out + c, out_stride);
+  }
+  for (; c < dim; c += kLanes) {
+    weighTile<kRows, 1>(p, v + c, dim, count, dim - c, out + c, out_stride);
+  }
+}
+
+template <class T>
+HWY_INLINE void weighValues(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
+  const int64_t dim = t.cache->v_dim, rows = t.tokens * t.heads;
+  forPages(t, from, to, [&](int64_t key, int64_t page, int64_t slot, int64_t count) HWY_ATTR {
+    const T* v = reinterpret_cast<const T*>(t.cache->v(page, t.kv_head, slot));
+    const float* p = t.scores + (key - block);
+    int64_t i = 0;
+    for (; i + kTileRows <= rows; i += kTileRows) {
+      weighRows<kTileRows>(p + i * kKeyBlock, v, dim, count, t.out + i * t.out_stride,
+                           t.out_stride);
+    }
+    for (; i < rows; ++i) {
+      weighRows<1>(p + i * kKeyBlock, v, dim, count, t.out + i * t.out_stride, t.out_stride);
+    }
+  });
+}
+
+template <class T>
+void attendTo(const AttentionTask& t) {
+  const F32 d;
+  const int64_t rows = t.tokens * t.heads;
+  std::fill(t.max, t.max + rows, kNone);
+  std::fill(t.sum, t.sum + rows, 0.0f);
+  std::fill(t.out, t.out + rows * t.out_stride, 0.0f);
+
+  // Keys any of the tokens sees: [begin, end).
+  const int64_t begin = t.window > 0 ? std::max<int64_t>(0, t.first_position - t.window + 1) : 0;
+  const int64_t end = t.first_position + t.tokens;
+  for (int64_t block = begin / kKeyBlock * kKeyBlock; block < end; block += kKeyBlock) {
+    const int64_t from = std::max(begin, block), to = std::min(end, block + kKeyBlock);
+    scoreKeys<T>(t, block, from, to);
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t position = t.first_position + row / t.heads;
+      const int64_t oldest = t.window > 0 ? position - t.window + 1 : 0;
+      const int64_t first = std::clamp(oldest, from, to), last = std::clamp(position + 1, from, to);
+      softmaxRow(t, row, first - block, last - block);
+    }
+    weighValues<T>(t, block, from, to);
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    const VF32 sum = hn::Set(d, t.sum[row]);
+    float* out = t.out + row * t.out_stride;
+    for (int64_t c = 0; c < t.out_stride; c += kLanes) {
+      hn::Store(hn::Div(hn::Load(d, out + c), sum), d, out + c);
+    }
+  }
+}
+
+void attend(const AttentionTask& t) {
+  switch (t.cache->dtype) {
+    case DType::kBF16:
+      return attendTo<hwy::bfloat16_t>(t);
+    case DType::kF16:
+      return attendTo<hwy::float16_t>(t);
+    default:
+      return attendTo<float>(t);
+  }
+}
+
+}  // namespace dcc::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dcc::cpu {
+namespace {
+
+HWY_EXPORT(attend);
+
+int64_t alignLine(int64_t floats) {
+  return (floats + kFloatsPerLine - 1) / kFloatsPerLine * kFloatsPerLine;
+}
+
+// Floats of one thread's scratch for tasks of up to `rows` rows.
+int64_t taskFloats(const CacheView& cache, int64_t rows) {
+  return rows * (alignLine(cache.k_dim) + kKeyBlock + alignLine(cache.v_dim)) + 2 * alignLine(rows);
+}
+
+}  // namespace
+
+size_t attentionScratchBytes(const CacheView& cache, int64_t heads, uint32_t threads) {
+  const int64_t rows = std::max(kQueryRows, heads / cache.heads);
+  return threads * taskFloats(cache, rows) * sizeof(float);
+}
+
+void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const SequenceView& seqs,
+               const AttentionShape& shape, const Matrix& out, std::byte* scratch) {
+  const int64_t heads = q.cols / shape.head_dim / cache.heads;  // per KV head
+  const int64_t tokens_per_task = std::max<int64_t>(1, kQueryRows / heads);
+  const int64_t max_rows = std::max(kQueryRows, heads);
+  const int64_t floats = taskFloats(cache, max_rows);
+  const auto blocks = [&](int64_t b) {
+    return (seqs.starts[b + 1] - seqs.starts[b] + tokens_per_task - 1) / tokens_per_task;
+  };
+  int64_t all_blocks = 0;
+  for (int64_t b = 0; b < seqs.count(); ++b) all_blocks += blocks(b);
+
+  pool.run(all_blocks * cache.heads, [&](int64_t task, uint32_t thread) {
+    int64_t b = 0, block = task / cache.heads;
+    while (block >= blocks(b)) block -= blocks(b++);
+    const int64_t first = seqs.starts[b] + block * tokens_per_task;
+    AttentionTask t;
+    t.cache = &cache;
+    t.pages = seqs.pages + b * seqs.stride;
+    t.kv_head = task % cache.heads;
+    t.first_position = seqs.positions[first];
+    t.tokens = std::min<int64_t>(tokens_per_task, seqs.starts[b + 1] - first);
+    t.heads = heads;
+    t.scale = shape.scale;
+    t.window = shape.window;
+    float* place = reinterpret_cast<float*>(scratch) + thread * floats;
+    const auto take = [&](int64_t n) { return std::exchange(place, place + n); };
+    t.q_stride = alignLine(cache.k_dim);
+    t.out_stride = alignLine(cache.v_dim);
+    t.q = take(max_rows * t.q_stride);
+    t.scores = take(max_rows * kKeyBlock);
+    t.out = take(max_rows * t.out_stride);
+    t.max = take(alignLine(max_rows));
+    t.sum = take(alignLine(max_rows));
+
+    const int64_t rows = t.tokens * heads;
+    for (int64_t i = 0; i < rows; ++i) {
+      const int64_t head = t.kv_head * heads + i % heads;
+      toF32(q.dtype, q.at(first + i / heads, head * cache.k_dim), t.q + i * t.q_stride,
+            cache.k_dim);
+    }
+    HWY_DYNAMIC_DISPATCH(attend)(t);
+    for (int64_t i = 0; i < rows; ++i) {
+      const int64_t head = t.kv_head * heads + i % heads;
+      fromF32(t.out + i * t.out_stride, out.dtype, out.at(first + i / heads, head * cache.v_dim),
+              cache.v_dim);
+    }
+  });
+}
+
+}  // namespace dcc::cpu
+#endif

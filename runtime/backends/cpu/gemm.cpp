@@ -1,0 +1,190 @@
+// Each task computes a block of the result: kRowBlock token rows by up to kColBlock weight rows.
+// With few token rows the weights are read straight from memory, each once; with many a panel of
+// weight rows is first brought to f32 in the first-level cache. k is cut at fixed places, so that
+// what is in flight stays in the caches; the parts' sums are added in order.
+#include "runtime/backends/cpu/gemm.h"
+
+#include <algorithm>
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/backends/cpu/gemm.cpp"
+#include "hwy/foreach_target.h"
+#include "runtime/backends/cpu/dot-inl.h"
+
+#ifndef DCC_CPU_GEMM_BLOCK_
+#define DCC_CPU_GEMM_BLOCK_
+namespace dcc::cpu {
+
+constexpr int64_t kRowBlock = 120;  // a multiple of every target's tile
+constexpr int64_t kColBlock = 96;
+// A panel row's length: the longest part of k, and some to keep rows off the same cache sets.
+constexpr int64_t kMaxPart = 1024;
+constexpr int64_t kPanelStride = kMaxPart + 16;
+constexpr int64_t kPanelFloats = 8 * kPanelStride;
+
+struct GemmBlock {
+  const float* a;  // [rows, k]
+  int64_t a_stride;
+  int64_t rows;
+  const std::byte* weight;  // [cols, k]
+  DType weight_type;
+  int64_t cols;
+  int64_t k;
+  float* c;  // [rows, cols], overwritten
+  int64_t c_stride;
+  float* panel;  // kPanelFloats, 64-byte aligned
+};
+
+}  // namespace dcc::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace dcc::cpu::HWY_NAMESPACE {
+
+// One part of k is as many elements as fill the tile's rows with some 64 steps.
+constexpr int64_t kPart = 64 * kLanes;
+static_assert(kPart <= kMaxPart && kTileCols <= 8 && kRowBlock % kTileRows == 0);
+
+// Copies a panel of weight rows to f32, zero-padded to whole vectors.
+template <class T>
+HWY_INLINE void unpack(const T* w, int64_t stride, int cols, int64_t k, float* panel) {
+  const F32 d;
+  for (int j = 0; j < cols; ++j, w += stride, panel += kPanelStride) {
+    int64_t p = 0;
+    for (; p + kLanes <= k; p += kLanes) hn::Store(loadF32(d, w + p), d, panel + p);
+    if (p < k) hn::Store(loadPartF32(d, w + p, k - p), d, panel + p);
+  }
+}
+
+template <class T>
+HWY_INLINE void partOf(const GemmBlock& g, const T* w, int cols, int64_t first, int64_t length,
+                       float* c) {
+  const float* a = g.a + first;
+  w += first;
+  const auto run = [&](auto add) HWY_ATTR {
+    if (g.rows <= kTileRows) {
+      dotRows<add.value>(a, g.a_stride, g.rows, w, g.k, cols, length, c, g.c_stride);
+    } else {
+      unpack(w, g.k, cols, length, g.panel);
+      dotRows<add.value>(a, g.a_stride, g.rows, static_cast<const float*>(g.panel), kPanelStride,
+                         cols, length, c, g.c_stride);
+    }
+  };
+  if (first == 0) {
+    run(std::false_type());
+  } else {
+    run(std::true_type());
+  }
+}
+
+template <class T>
+void blockOf(const GemmBlock& g) {
+  const T* weight = reinterpret_cast<const T*>(g.weight);
+  // When the block's `a` fits the second-level cache, weights are read along their rows; else one
+  // part of `a` at a time is held there.
+  const bool along_rows = g.rows * g.k <= 64 * 1024;
+  const int64_t span = along_rows ? g.k : kPart;
+  for (int64_t from = 0; from < g.k; from += span) {
+    const int64_t to = std::min(g.k, from + span);
+    for (int64_t n = 0; n < g.cols; n += kTileCols) {
+      const int cols = static_cast<int>(std::min<int64_t>(kTileCols, g.cols - n));
+      for (int64_t p = from; p < to; p += kPart) {
+        partOf(g, weight + n * g.k, cols, p, std::min(kPart, to - p), g.c + n);
+      }
+    }
+  }
+}
+
+void gemmBlock(const GemmBlock& g) {
+  switch (g.weight_type) {
+    case DType::kBF16:
+      return blockOf<hwy::bfloat16_t>(g);
+    case DType::kF16:
+      return blockOf<hwy::float16_t>(g);
+    default:
+      return blockOf<float>(g);
+  }
+}
+
+}  // namespace dcc::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dcc::cpu {
+namespace {
+
+HWY_EXPORT(gemmBlock);
+
+// Weight rows per task: enough tasks to keep all threads busy to the end, each worth handing out.
+int64_t colsPerTask(int64_t rows, int64_t n, int64_t k, uint32_t threads) {
+  if (threads == 1) return kColBlock;
+  const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
+  const int64_t wanted = n * row_blocks / (int64_t{threads} * 4);
+  const int64_t worth = 32 * 1024 / std::max<int64_t>(1, k * std::min(rows, kRowBlock));
+  return std::clamp<int64_t>((std::max(wanted, worth) + 7) / 8 * 8, 8, kColBlock);
+}
+
+size_t wideBytes(int64_t rows, int64_t k) { return (rows * k + 15) / 16 * 16 * sizeof(float); }
+
+constexpr size_t kBlockBytes = kRowBlock * kColBlock * sizeof(float);
+
+}  // namespace
+
+size_t gemmScratchBytes(int64_t rows, int64_t n, int64_t k, DType a, DType out, uint32_t threads) {
+  (void)n;
+  size_t bytes = threads * kPanelFloats * sizeof(float);
+  if (a != DType::kF32) bytes += wideBytes(rows, k);
+  if (out != DType::kF32) bytes += threads * kBlockBytes;
+  return bytes;
+}
+
+void gemm(ThreadPool& pool, const Matrix& a, const WeightView& weight, const float* bias,
+          const Matrix& out, std::byte* scratch) {
+  const int64_t rows = a.rows, n = weight.rows, k = weight.cols;
+  const uint32_t threads = pool.threads();
+  float* panels = reinterpret_cast<float*>(scratch);
+  scratch += threads * kPanelFloats * sizeof(float);
+  const float* wide = reinterpret_cast<const float*>(a.data);
+  int64_t wide_stride = a.stride;
+  if (a.dtype != DType::kF32) {
+    float* to = reinterpret_cast<float*>(scratch);
+    scratch += wideBytes(rows, k);
+    pool.forRanges(rows, rowGrain(k), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) toF32(a.dtype, a.at(r, 0), to + r * k, k);
+    });
+    wide = to;
+    wide_stride = k;
+  }
+
+  const auto block = HWY_DYNAMIC_DISPATCH(gemmBlock);
+  const int64_t cols_per_task = colsPerTask(rows, n, k, threads);
+  const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
+  const int64_t col_blocks = (n + cols_per_task - 1) / cols_per_task;
+  pool.run(row_blocks * col_blocks, [&](int64_t task, uint32_t thread) {
+    const int64_t r0 = task % row_blocks * kRowBlock, c0 = task / row_blocks * cols_per_task;
+    GemmBlock g;
+    g.a = wide + r0 * wide_stride;
+    g.a_stride = wide_stride;
+    g.rows = std::min(kRowBlock, rows - r0);
+    g.weight = weight.row(c0);
+    g.weight_type = weight.dtype;
+    g.cols = std::min(cols_per_task, n - c0);
+    g.k = k;
+    g.panel = panels + thread * kPanelFloats;
+    const bool direct = out.dtype == DType::kF32;
+    g.c = direct ? out.f32(r0) + c0 : reinterpret_cast<float*>(scratch + thread * kBlockBytes);
+    g.c_stride = direct ? out.stride : kColBlock;
+    block(g);
+    for (int64_t r = 0; r < g.rows; ++r) {
+      float* c = g.c + r * g.c_stride;
+      if (bias != nullptr) {
+        for (int64_t j = 0; j < g.cols; ++j) c[j] += bias[c0 + j];
+      }
+      if (!direct) fromF32(c, out.dtype, out.at(r0 + r, c0), g.cols);
+    }
+  });
+}
+
+}  // namespace dcc::cpu
+#endif

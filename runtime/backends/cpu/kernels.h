@@ -1,0 +1,97 @@
+// The CPU's kernels as functions of matrices. What each computes: runtime/plan/kernels.h. All work
+// in f32; matrices may be f32, bf16 or f16 and are converted as they are read and written. Shapes
+// agree: the plan's verifier has checked them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "runtime/backends/cpu/matrix.h"
+#include "runtime/backends/cpu/thread_pool.h"
+#include "runtime/plan/kernels.h"
+
+namespace dcc::cpu {
+
+// One layer's keys and values in the page pool of its group.
+struct CacheView {
+  std::byte* pool = nullptr;
+  DType dtype = DType::kF32;
+  uint32_t group = 0;
+  int64_t tokens_per_page = 0;
+  int64_t bytes_per_page = 0;
+  int64_t heads = 0;
+  int64_t k_dim = 0;
+  int64_t v_dim = 0;
+  int64_t k_offset = 0;
+  int64_t v_offset = 0;
+
+  // Key or value of the head in a slot of a page; slots of a head follow each other.
+  std::byte* k(int64_t page, int64_t head, int64_t slot) const {
+    return at(page, k_offset, (head * tokens_per_page + slot) * k_dim);
+  }
+  std::byte* v(int64_t page, int64_t head, int64_t slot) const {
+    return at(page, v_offset, (head * tokens_per_page + slot) * v_dim);
+  }
+
+ private:
+  std::byte* at(int64_t page, int64_t offset, int64_t element) const {
+    return pool + page * bytes_per_page + offset + element * static_cast<int64_t>(byteSize(dtype));
+  }
+};
+
+// The step's sequences and their pages of one group (runtime/executor/step.h).
+struct SequenceView {
+  std::span<const int32_t> starts;     // [B + 1]
+  std::span<const int32_t> positions;  // [T]
+  const int32_t* pages = nullptr;      // [B, stride]
+  int64_t stride = 0;
+
+  int64_t count() const { return static_cast<int64_t>(starts.size()) - 1; }
+  int64_t page(int64_t sequence, int64_t index) const { return pages[sequence * stride + index]; }
+};
+
+// Cosines and sines of each token's angles, [T, half] each.
+struct RotaryView {
+  const float* cos = nullptr;
+  const float* sin = nullptr;
+  int64_t half = 0;
+};
+
+void embedding(ThreadPool& pool, const int32_t* tokens, const WeightView& weight,
+               const Matrix& out);
+
+void rmsNorm(ThreadPool& pool, const Matrix& x, const float* weight, float eps, const Matrix& out);
+void addRmsNorm(ThreadPool& pool, const Matrix& x, const Matrix& y, const float* weight, float eps,
+                const Matrix& sum, const Matrix& out);
+
+// head_dim <= kBlock.
+void rope(ThreadPool& pool, const Matrix& x, const RotaryView& angles, int64_t head_dim,
+          bool interleaved, const Matrix& out);
+
+void kvWrite(const Matrix& k, const Matrix& v, const CacheView& cache, const SequenceView& seqs);
+
+struct AttentionShape {
+  int64_t head_dim = 0;  // of keys
+  float scale = 1;
+  int64_t window = 0;  // 0: all
+};
+// Bytes of scratch attention() needs for `heads` query heads.
+size_t attentionScratchBytes(const CacheView& cache, int64_t heads, uint32_t threads);
+// A token's result does not depend on the other tokens of the step.
+void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const SequenceView& seqs,
+               const AttentionShape& shape, const Matrix& out, std::byte* scratch);
+
+void add(ThreadPool& pool, const Matrix& x, const Matrix& y, const Matrix& out);
+void addRow(const Matrix& x, const Matrix& y, const Matrix& out, int64_t row);  // one row of add
+void mul(ThreadPool& pool, const Matrix& x, const Matrix& y, const Matrix& out);
+void addBias(ThreadPool& pool, const Matrix& x, const float* bias, const Matrix& out);
+void activation(ThreadPool& pool, plan::Function function, const Matrix& x, const Matrix& out);
+void gatedActivation(ThreadPool& pool, plan::Function function, const Matrix& gate,
+                     const Matrix& up, const Matrix& out);
+
+void lastToken(const Matrix& x, std::span<const int32_t> starts, const Matrix& out);
+// `ranges`: begin, end, begin, end, ... columns of x.
+void sliceColumns(const Matrix& x, std::span<const int64_t> ranges, const Matrix& out);
+
+}  // namespace dcc::cpu

@@ -1,0 +1,88 @@
+#include <cmath>
+
+#include "runtime/backends/cpu/kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/backends/cpu/norm.cpp"
+#include "hwy/foreach_target.h"
+#include "runtime/backends/cpu/load-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace dcc::cpu::HWY_NAMESPACE {
+
+float sumOfSquares(const float* x, int64_t n) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = hn::Lanes(d);
+  // Two sums hide the addition's latency.
+  auto even = hn::Zero(d), odd = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    const auto a = hn::LoadU(d, x + i), b = hn::LoadU(d, x + i + lanes);
+    even = hn::MulAdd(a, a, even);
+    odd = hn::MulAdd(b, b, odd);
+  }
+  for (; i < n; i += lanes) {
+    const auto a = i + lanes <= n ? hn::LoadU(d, x + i) : loadPartF32(d, x + i, n - i);
+    even = hn::MulAdd(a, a, even);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
+}
+
+// out = x * factor * weight; out may be x.
+void scaleRow(const float* x, float factor, const float* weight, float* out, int64_t n) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = hn::Lanes(d);
+  const auto f = hn::Set(d, factor);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto v = hn::Mul(hn::Mul(hn::LoadU(d, x + i), f), hn::LoadU(d, weight + i));
+    hn::StoreU(v, d, out + i);
+  }
+  for (; i < n; ++i) out[i] = x[i] * factor * weight[i];
+}
+
+}  // namespace dcc::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dcc::cpu {
+namespace {
+
+HWY_EXPORT(sumOfSquares);
+HWY_EXPORT(scaleRow);
+
+void normRow(const Matrix& x, const float* weight, float eps, const Matrix& out, int64_t r) {
+  Reader in(x);
+  Writer to(out);
+  float squares = 0;
+  forBlocks(x.cols, [&](int64_t c, int64_t n) {
+    squares += HWY_DYNAMIC_DISPATCH(sumOfSquares)(in.read(r, c, n), n);
+  });
+  const float factor = 1 / std::sqrt(squares / static_cast<float>(x.cols) + eps);
+  forBlocks(x.cols, [&](int64_t c, int64_t n) {
+    const float* v = in.read(r, c, n);
+    HWY_DYNAMIC_DISPATCH(scaleRow)(v, factor, weight + c, to.begin(r, c, n), n);
+    to.end();
+  });
+}
+
+}  // namespace
+
+void rmsNorm(ThreadPool& pool, const Matrix& x, const float* weight, float eps, const Matrix& out) {
+  pool.forRanges(x.rows, rowGrain(x.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) normRow(x, weight, eps, out, r);
+  });
+}
+
+void addRmsNorm(ThreadPool& pool, const Matrix& x, const Matrix& y, const float* weight, float eps,
+                const Matrix& sum, const Matrix& out) {
+  pool.forRanges(x.rows, rowGrain(x.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      addRow(x, y, sum, r);
+      normRow(sum, weight, eps, out, r);
+    }
+  });
+}
+
+}  // namespace dcc::cpu
+#endif

@@ -1,0 +1,39 @@
+// Kernels that only move rows: last_token, slice_columns, kv_write.
+#include "runtime/backends/cpu/kernels.h"
+
+namespace dcc::cpu {
+
+void lastToken(const Matrix& x, std::span<const int32_t> starts, const Matrix& out) {
+  for (int64_t b = 0; b < out.rows; ++b) copyRow(x, starts[b + 1] - 1, 0, out, b, 0, x.cols);
+}
+
+void sliceColumns(const Matrix& x, std::span<const int64_t> ranges, const Matrix& out) {
+  for (int64_t r = 0; r < x.rows; ++r) {
+    int64_t to = 0;
+    for (size_t i = 0; i + 1 < ranges.size(); i += 2) {
+      const int64_t n = ranges[i + 1] - ranges[i];
+      copyRow(x, r, ranges[i], out, r, to, n);
+      to += n;
+    }
+  }
+}
+
+void kvWrite(const Matrix& k, const Matrix& v, const CacheView& cache, const SequenceView& seqs) {
+  // A head's slots of one page as a matrix.
+  Matrix slots;
+  slots.dtype = cache.dtype;
+  for (int64_t b = 0; b < seqs.count(); ++b) {
+    for (int64_t t = seqs.starts[b]; t < seqs.starts[b + 1]; ++t) {
+      const int64_t page = seqs.page(b, seqs.positions[t] / cache.tokens_per_page);
+      const int64_t slot = seqs.positions[t] % cache.tokens_per_page;
+      for (int64_t h = 0; h < cache.heads; ++h) {
+        slots.data = cache.k(page, h, slot);
+        copyRow(k, t, h * cache.k_dim, slots, 0, 0, cache.k_dim);
+        slots.data = cache.v(page, h, slot);
+        copyRow(v, t, h * cache.v_dim, slots, 0, 0, cache.v_dim);
+      }
+    }
+  }
+}
+
+}  // namespace dcc::cpu

@@ -1,0 +1,82 @@
+// Runs one rank's plan, step by step. An object without globals: tests run several in one process.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/backends/backend.h"
+#include "runtime/executor/step.h"
+#include "runtime/plan/plan.h"
+
+namespace dcc {
+
+// A result of the last step, f32. Row r, of `cols` elements, starts at data + r * row_stride.
+struct OutputView {
+  const plan::fb::Output* info = nullptr;  // name, and which columns of the whole these are
+  const float* data = nullptr;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t row_stride = 0;
+
+  std::span<const float> row(int64_t r) const {
+    return {data + r * row_stride, static_cast<size_t>(cols)};
+  }
+};
+
+class Executor {
+ public:
+  // Writes weight `index` of the plan, [rows, cols] row-major in its dtype, to the memory given.
+  using LoadWeight = std::function<Status(uint32_t index, std::span<std::byte> memory)>;
+
+  // Takes memory for weights, caches and arena, loads the weights in the plan's order and prepares
+  // all entries. `plan` is verified. `axes` has one communicator per mesh axis in the plan's order,
+  // null for an axis of size 1; they outlive the executor. Errors: what the backend lacks for this
+  // plan, communicators that don't fit the mesh (user); no memory (runtime); what `load` returns.
+  static Result<std::unique_ptr<Executor>> create(plan::Plan plan, std::unique_ptr<Backend> backend,
+                                                  std::span<Communicator* const> axes,
+                                                  const LoadWeight& load);
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  // Runs one step. All ranks run the same one; each blocks in the plan's collectives for the
+  // others. Runtime errors: a step outside the plan's bounds or pools (nothing has run then); a
+  // failed collective, named with entry, instruction and module path.
+  Status run(const Step& step);
+
+  // Of the last successful step; valid until the next one.
+  size_t outputCount() const;
+  OutputView output(uint32_t index) const;
+
+  const plan::Plan& plan() const { return plan_; }
+
+  // The instruction being run, an index into the entry's; from any thread.
+  const std::atomic<uint32_t>& position() const { return position_; }
+  // The entry being run or last run; from any thread.
+  const std::atomic<uint32_t>& entry() const { return entry_; }
+  // "entry 'decode', instruction 12 (model.layers.0.self_attn.o_proj)", for messages.
+  std::string describe(uint32_t entry, uint32_t instruction) const;
+
+ private:
+  Executor(plan::Plan plan, std::unique_ptr<Backend> backend);
+  Status allocate();
+  Status loadWeights(const LoadWeight& load);
+  Status checkStep(const Step& step) const;
+  Status checkPages(const Step& step) const;
+
+  plan::Plan plan_;
+  std::unique_ptr<Backend> backend_;
+  PlanMemory memory_;
+  std::vector<std::unique_ptr<Program>> programs_;  // per entry
+  std::vector<int64_t> variables_;                  // Plan.variables of the step
+  std::vector<int64_t> sizes_;                      // Plan.sizes of the step
+  std::atomic<uint32_t> position_{0};
+  std::atomic<uint32_t> entry_{0};
+};
+
+}  // namespace dcc
