@@ -18,6 +18,13 @@ namespace dcc::plan {
 inline constexpr uint16_t kMajor = 0;
 inline constexpr uint16_t kMinor = 1;
 
+// Indices into Plan.variables and the values of a step: T tokens, B sequences, both at least 1.
+inline constexpr uint32_t kT = 0, kB = 1, kVariables = 2;
+// Where buffers that are no views begin in the arena: multiples of this many bytes.
+inline constexpr uint64_t kBufferAlignment = 64;
+// No real plan comes near these; they bound the verifier's work.
+inline constexpr uint32_t kMaxEntries = 64, kMaxAxes = 8, kMaxSizes = 65536;
+
 // A verified plan and the bytes it lies in.
 class Plan {
  public:

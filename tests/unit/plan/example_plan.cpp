@@ -13,8 +13,8 @@ using fb::AttrKey;
 using fb::KernelKind;
 using fb::OperandKind;
 
-// Nodes of the size pool.
-constexpr uint32_t kT = 0, kB = 1, kVocabPart = 2;
+// Nodes of the size pool: kT, kB and
+constexpr uint32_t kVocabPart = 2;
 
 fb::Operand buffer(uint32_t index) { return {OperandKind::buffer, index}; }
 fb::Operand weight(uint32_t index) { return {OperandKind::weight, index}; }

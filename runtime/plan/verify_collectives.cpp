@@ -1,0 +1,98 @@
+#include "runtime/plan/mesh.h"
+#include "runtime/plan/verify_internal.h"
+
+namespace dcc::plan {
+namespace {
+
+using fb::CollectiveKind;
+
+bool contiguous(const fb::Buffer& buffer) { return buffer.row_stride() == buffer.cols(); }
+
+// The one buffer that holds all parts and the one that holds this rank's.
+struct Sides {
+  const fb::Buffer& whole;
+  const fb::Buffer& part;
+};
+
+// all_gather and reduce_scatter: `counts` cut the whole along `dimension`, this rank has its part.
+std::string cutProblem(const EntryContext& context, const fb::Collective& collective,
+                       const Sides& sides) {
+  Rows counts = rows(collective.counts());
+  uint32_t ranks = context.plan.mesh()->Get(collective.axis())->size();
+  if (collective.dimension() > 1) return "dimension must be 0 (rows) or 1 (columns)";
+  if (counts.size() != ranks) {
+    return "has " + std::to_string(counts.size()) + " counts; there must be one for each of " +
+           std::to_string(ranks) + " ranks";
+  }
+  for (uint32_t i = 0; i < ranks; ++i) {
+    if (counts[i] >= context.sizes.size()) {
+      return "count " + std::to_string(i) + " is size " + std::to_string(counts[i]) +
+             ", which the plan doesn't have";
+    }
+    if (context.ranges[counts[i]].least < 0) {
+      return "count " + std::to_string(i) + " may be negative: " + context.sizes.text(counts[i]);
+    }
+  }
+  uint32_t own = counts[coordinate(context.plan, collective.axis())];
+  bool fits;
+  if (collective.dimension() == 0) {
+    std::vector<uint32_t> parts(counts.begin(), counts.end());
+    fits = sides.whole.cols() == sides.part.cols() && context.sizes.equal(own, sides.part.rows()) &&
+           context.sizes.sumEquals(parts, sides.whole.rows());
+  } else {
+    fits = context.sizes.equal(sides.whole.rows(), sides.part.rows()) &&
+           context.sizes.constant(own) == static_cast<int64_t>(sides.part.cols());
+    uint64_t left = sides.whole.cols();
+    for (uint32_t i = 0; fits && i < ranks; ++i) {
+      std::optional<int64_t> count = context.sizes.constant(counts[i]);
+      fits = count && static_cast<uint64_t>(*count) <= left;
+      if (fits) left -= static_cast<uint64_t>(*count);
+    }
+    fits = fits && left == 0;
+  }
+  if (fits) return "";
+  return "the whole " + context.shape(sides.whole) + " and this rank's part " +
+         context.shape(sides.part) + " do not agree with the counts";
+}
+
+}  // namespace
+
+std::string collectiveProblem(const EntryContext& context, const fb::Collective& collective) {
+  if (collective.axis() >= rows(context.plan.mesh()).size()) {
+    return "is over mesh axis " + std::to_string(collective.axis()) +
+           ", which the plan doesn't have";
+  }
+  for (uint32_t index : {collective.input(), collective.output()}) {
+    if (index >= context.bufferCount()) {
+      return "buffer " + std::to_string(index) + " does not exist; there are " +
+             std::to_string(context.bufferCount());
+    }
+    const fb::Buffer& buffer = context.buffer(index);
+    if (buffer.dtype() != fb::DType::f32) return "buffers must be f32";
+    if (!contiguous(buffer)) return "buffers must have no gaps between their rows";
+  }
+  if (collective.peer() != 0) return "peer means nothing to this collective";
+  const fb::Buffer& input = context.buffer(collective.input());
+  const fb::Buffer& output = context.buffer(collective.output());
+  fb::Reduction reduction =
+      collective.kind() == CollectiveKind::all_gather ? fb::Reduction::none : fb::Reduction::sum;
+  if (collective.reduction() != reduction) {
+    return std::string("reduction must be ") + fb::EnumNameReduction(reduction);
+  }
+  if (collective.kind() == CollectiveKind::all_gather) {
+    return cutProblem(context, collective, {output, input});
+  }
+  if (collective.kind() == CollectiveKind::reduce_scatter) {
+    return cutProblem(context, collective, {input, output});
+  }
+  if (!rows(collective.counts()).empty() || collective.dimension() != 0) {
+    return "counts and dimension mean nothing to all_reduce";
+  }
+  if (input.cols() != output.cols() || !context.sizes.equal(input.rows(), output.rows())) {
+    return "input " + context.shape(input) + " and output " + context.shape(output) +
+           " must have the same shape";
+  }
+  return "";
+}
+
+}  // namespace dcc::plan

@@ -1,0 +1,292 @@
+#include <optional>
+
+#include "runtime/plan/kernels.h"
+#include "runtime/plan/verify_internal.h"
+
+namespace dcc::plan {
+namespace {
+
+using fb::AttrKey;
+using fb::KernelKind;
+
+// A kernel's operands by position and attributes by key. The first check that fails is remembered.
+class Shapes {
+ public:
+  Shapes(const EntryContext& context, const fb::Kernel& kernel)
+      : context_(context), kernel_(kernel), info_(*kernelInfo(kernel.kind())) {}
+
+  const fb::Buffer& buffer(uint32_t i) const { return context_.buffer(index(i)); }
+  const fb::Weight& weight(uint32_t i) const { return *context_.plan.weights()->Get(index(i)); }
+  const fb::Cache& cache(uint32_t i) const { return *context_.plan.caches()->Get(index(i)); }
+  uint64_t constantSize(uint32_t i) const {
+    return rows(context_.plan.constants()->Get(index(i))->values()).size();
+  }
+  const fb::PageGroup& groupOf(const fb::Cache& cache) const {
+    return *context_.plan.page_groups()->Get(cache.group());
+  }
+  uint64_t vocabSize() const { return context_.plan.vocab_size(); }
+  const fb::Attr* attr(AttrKey key) const {
+    for (const fb::Attr* attr : rows(kernel_.attrs())) {
+      if (attr->key() == key) return attr;
+    }
+    return nullptr;
+  }
+  Rows<uint64_t> ranges() const { return rows(kernel_.ranges()); }
+
+  void require(bool ok, const std::string& what) {
+    if (!ok && problem_.empty()) problem_ = what;
+  }
+  void requireF32(uint32_t i) {
+    require(buffer(i).dtype() == fb::DType::f32, named(i) + " must be f32");
+  }
+  void requireVariableRows(uint32_t i, uint32_t variable) {
+    require(context_.sizes.isVariable(buffer(i).rows(), variable),
+            named(i) + " must have " + (variable == kT ? "T" : "B") + " rows");
+  }
+  void requireCols(uint32_t i, uint64_t cols) {
+    require(buffer(i).cols() == cols, named(i) + " must have " + std::to_string(cols) + " columns");
+  }
+  void requireSameRows(uint32_t i, uint32_t j) {
+    require(context_.sizes.equal(buffer(i).rows(), buffer(j).rows()),
+            named(i) + " and " + named(j) + " must have the same rows");
+  }
+  void requireSameShape(uint32_t i, uint32_t j) {
+    requireSameRows(i, j);
+    require(buffer(i).cols() == buffer(j).cols(),
+            named(i) + " and " + named(j) + " must have the same columns");
+  }
+  // A norm's weight or a bias.
+  void requireVector(uint32_t i, uint64_t cols) {
+    const fb::Weight& w = weight(i);
+    require(w.dtype() == fb::DType::f32 && w.rows() == 1 && w.cols() == cols,
+            std::string(info_.operands[i].name) + " must be f32 [1, " + std::to_string(cols) + "]");
+  }
+  // The attribute, if present, is in [least, most].
+  void requireInteger(AttrKey key, int64_t least, int64_t most) {
+    const fb::Attr* a = attr(key);
+    require(!a || (a->i() >= least && a->i() <= most),
+            std::string(attrName(key)) + " must be from " + std::to_string(least) + " to " +
+                std::to_string(most));
+  }
+  bool ok() const { return problem_.empty(); }
+  const std::string& problem() const { return problem_; }
+
+ private:
+  uint32_t index(uint32_t i) const { return kernel_.operands()->Get(i)->index(); }
+  std::string named(uint32_t i) const {
+    return std::string(info_.operands[i].name) + " " + context_.shape(buffer(i));
+  }
+
+  const EntryContext& context_;
+  const fb::Kernel& kernel_;
+  const KernelInfo& info_;
+  std::string problem_;
+};
+
+constexpr int64_t kAny = INT64_MAX;
+
+void checkEmbedding(Shapes& s) {
+  constexpr uint32_t kTokens = 0, kWeight = 1, kOut = 2;
+  const fb::Weight& weight = s.weight(kWeight);
+  s.require(s.buffer(kTokens).storage() == fb::Storage::tokens, "tokens must be the step's tokens");
+  s.require(weight.dtype() == fb::DType::f32 || weight.dtype() == fb::DType::bf16 ||
+                weight.dtype() == fb::DType::f16,
+            "weight must be f32, bf16 or f16");
+  s.require(weight.rows() <= s.vocabSize() && weight.row_origin() <= s.vocabSize() - weight.rows(),
+            "weight's rows " + std::to_string(weight.row_origin()) + " + " +
+                std::to_string(weight.rows()) + " lie outside the vocabulary of " +
+                std::to_string(s.vocabSize()));
+  s.requireF32(kOut);
+  s.requireVariableRows(kOut, kT);
+  s.requireCols(kOut, weight.cols());
+}
+
+void checkRmsNorm(Shapes& s) {
+  constexpr uint32_t kX = 0, kWeight = 1, kOut = 2;
+  s.requireF32(kX);
+  s.requireF32(kOut);
+  s.requireSameShape(kX, kOut);
+  s.requireVector(kWeight, s.buffer(kX).cols());
+  s.require(s.attr(AttrKey::eps)->f() >= 0, "eps must not be negative");
+}
+
+void checkAddRmsNorm(Shapes& s) {
+  constexpr uint32_t kX = 0, kWeight = 2;
+  for (uint32_t buffer : {0, 1, 3, 4}) {
+    s.requireF32(buffer);
+    s.requireSameShape(kX, buffer);
+  }
+  s.requireVector(kWeight, s.buffer(kX).cols());
+  s.require(s.attr(AttrKey::eps)->f() >= 0, "eps must not be negative");
+}
+
+void checkRope(Shapes& s) {
+  constexpr uint32_t kX = 0, kPositions = 1, kFrequencies = 2, kOut = 3;
+  s.require(s.buffer(kPositions).storage() == fb::Storage::positions,
+            "positions must be the step's positions");
+  s.requireF32(kX);
+  s.requireF32(kOut);
+  s.requireVariableRows(kX, kT);
+  s.requireSameShape(kX, kOut);
+  s.requireInteger(AttrKey::head_dim, 1, kAny);
+  if (!s.ok()) return;
+  uint64_t head_dim = static_cast<uint64_t>(s.attr(AttrKey::head_dim)->i());
+  uint64_t pairs = s.constantSize(kFrequencies);
+  s.require(s.buffer(kX).cols() % head_dim == 0,
+            "x's columns must be a multiple of head_dim " + std::to_string(head_dim));
+  s.require(pairs >= 1 && 2 * pairs <= head_dim, "constant has " + std::to_string(pairs) +
+                                                     " frequencies; there must be from 1 to " +
+                                                     std::to_string(head_dim / 2));
+  s.requireInteger(AttrKey::interleaved, 0, 1);
+  const fb::Attr* theta = s.attr(AttrKey::theta);
+  const fb::Attr* factor = s.attr(AttrKey::factor);
+  bool dynamic = theta != nullptr;
+  s.require(
+      dynamic == (factor != nullptr) && dynamic == (s.attr(AttrKey::original_positions) != nullptr),
+      "theta, factor and original_positions must come together");
+  s.requireInteger(AttrKey::original_positions, 1, INT32_MAX);
+  if (!s.ok() || !dynamic) return;
+  s.require(theta->f() > 0 && factor->f() >= 1, "theta must be above 0 and factor at least 1");
+  // The base's exponent is d' / (d' - 2).
+  s.require(pairs >= 2, "dynamic frequencies need at least 2 of them");
+}
+
+void checkKvWrite(Shapes& s) {
+  constexpr uint32_t kK = 0, kV = 1, kCache = 2;
+  const fb::Cache& cache = s.cache(kCache);
+  for (uint32_t buffer : {kK, kV}) {
+    s.requireF32(buffer);
+    s.requireVariableRows(buffer, kT);
+  }
+  s.requireCols(kK, uint64_t{cache.heads()} * cache.k_dim());
+  s.requireCols(kV, uint64_t{cache.heads()} * cache.v_dim());
+}
+
+void checkAttention(Shapes& s) {
+  constexpr uint32_t kQ = 0, kCache = 1, kOut = 2;
+  const fb::Cache& cache = s.cache(kCache);
+  s.requireF32(kQ);
+  s.requireF32(kOut);
+  s.requireVariableRows(kQ, kT);
+  s.requireSameRows(kQ, kOut);
+  s.requireInteger(AttrKey::head_dim, cache.k_dim(), cache.k_dim());
+  s.requireInteger(AttrKey::window, 1, kAny);
+  uint64_t heads = s.buffer(kQ).cols() / cache.k_dim();
+  s.require(s.buffer(kQ).cols() % cache.k_dim() == 0 && heads % cache.heads() == 0,
+            "q has " + std::to_string(s.buffer(kQ).cols()) +
+                " columns; they must be a multiple of " + std::to_string(cache.heads()) +
+                " KV heads of " + std::to_string(cache.k_dim()));
+  if (!s.ok()) return;
+  s.requireCols(kOut, heads * cache.v_dim());
+  uint64_t kept = s.groupOf(cache).window();
+  const fb::Attr* window = s.attr(AttrKey::window);
+  s.require(kept == 0 || (window && static_cast<uint64_t>(window->i()) <= kept),
+            "the cache keeps only the last " + std::to_string(kept) +
+                " tokens; window must be at most that");
+}
+
+void checkBinary(Shapes& s) {
+  for (uint32_t buffer : {0, 1, 2}) {
+    s.requireF32(buffer);
+    s.requireSameShape(0, buffer);
+  }
+}
+
+void checkFunction(Shapes& s) {
+  s.requireInteger(AttrKey::function, static_cast<int64_t>(Function::kSilu),
+                   static_cast<int64_t>(Function::kRelu));
+}
+
+void checkActivation(Shapes& s) {
+  s.requireF32(0);
+  s.requireF32(1);
+  s.requireSameShape(0, 1);
+  checkFunction(s);
+}
+
+void checkLastToken(Shapes& s) {
+  constexpr uint32_t kX = 0, kOut = 1;
+  s.requireF32(kX);
+  s.requireF32(kOut);
+  s.requireVariableRows(kX, kT);
+  s.requireVariableRows(kOut, kB);
+  s.requireCols(kOut, s.buffer(kX).cols());
+}
+
+void checkSliceColumns(Shapes& s) {
+  constexpr uint32_t kX = 0, kOut = 1;
+  s.requireF32(kX);
+  s.requireF32(kOut);
+  s.requireSameRows(kX, kOut);
+  Rows<uint64_t> ranges = s.ranges();
+  s.require(!ranges.empty() && ranges.size() % 2 == 0, "ranges must be pairs of begin and end");
+  uint64_t left = s.buffer(kOut).cols();
+  for (uint32_t i = 0; s.ok() && i < ranges.size(); i += 2) {
+    s.require(ranges[i] < ranges[i + 1] && ranges[i + 1] <= s.buffer(kX).cols(),
+              "range " + std::to_string(ranges[i]) + " to " + std::to_string(ranges[i + 1]) +
+                  " is not inside x");
+    if (!s.ok()) return;
+    s.require(ranges[i + 1] - ranges[i] <= left, "out has fewer columns than the ranges");
+    left -= ranges[i + 1] - ranges[i];
+  }
+  s.require(left == 0, "out has more columns than the ranges");
+}
+
+void checkAddBias(Shapes& s) {
+  constexpr uint32_t kX = 0, kBias = 1, kOut = 2;
+  s.requireF32(kX);
+  s.requireF32(kOut);
+  s.requireSameShape(kX, kOut);
+  s.requireVector(kBias, s.buffer(kX).cols());
+}
+
+}  // namespace
+
+std::string kernelProblem(const EntryContext& context, const fb::Kernel& kernel) {
+  Shapes s(context, kernel);
+  s.require(kernel.kind() == KernelKind::slice_columns || s.ranges().empty(),
+            "ranges mean nothing to this kernel");
+  switch (kernel.kind()) {
+    case KernelKind::embedding:
+      checkEmbedding(s);
+      break;
+    case KernelKind::rms_norm:
+      checkRmsNorm(s);
+      break;
+    case KernelKind::add_rms_norm:
+      checkAddRmsNorm(s);
+      break;
+    case KernelKind::rope:
+      checkRope(s);
+      break;
+    case KernelKind::kv_write:
+      checkKvWrite(s);
+      break;
+    case KernelKind::attention:
+      checkAttention(s);
+      break;
+    case KernelKind::add:
+    case KernelKind::mul:
+      checkBinary(s);
+      break;
+    case KernelKind::activation:
+      checkActivation(s);
+      break;
+    case KernelKind::gated_activation:
+      checkBinary(s);
+      checkFunction(s);
+      break;
+    case KernelKind::last_token:
+      checkLastToken(s);
+      break;
+    case KernelKind::slice_columns:
+      checkSliceColumns(s);
+      break;
+    case KernelKind::add_bias:
+      checkAddBias(s);
+      break;
+  }
+  return s.problem();
+}
+
+}  // namespace dcc::plan

@@ -1,0 +1,159 @@
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/base/checked.h"
+#include "runtime/base/dtype.h"
+#include "runtime/base/printable.h"
+#include "runtime/plan/verify_internal.h"
+
+namespace dcc::plan {
+namespace {
+
+DType dtypeOf(fb::DType type) { return static_cast<DType>(type); }
+
+bool isFloat(fb::DType type) {
+  return type == fb::DType::f32 || type == fb::DType::bf16 || type == fb::DType::f16;
+}
+
+// Elements from the first to one past the last of `count` runs; nothing when that overflows.
+std::optional<uint64_t> span(uint64_t run, uint64_t stride, uint64_t count) {
+  std::optional<uint64_t> last = checkedMul(count - 1, stride);
+  return last ? checkedAdd(*last, run) : std::nullopt;
+}
+
+// Runs of a piece in its weight: `count` runs of `run` elements, `stride` apart, from `begin`, up
+// to `end`.
+struct Runs {
+  uint64_t begin, end, run, stride, count;
+};
+
+// Groups of pieces whose spans overlap must interleave: same stride and count, their runs side by
+// side, filling each stride. `group` is sorted by begin; returns whether it fills its span.
+bool interleaves(std::span<const Runs> group) {
+  if (group.size() == 1 && group[0].count == 1) return true;
+  uint64_t stride = group[0].stride, next = group[0].begin;
+  for (const Runs& runs : group) {
+    if (runs.stride != stride || runs.count != group[0].count || runs.begin != next) return false;
+    next += runs.run;
+  }
+  return next - group[0].begin == stride;
+}
+
+// Whether the pieces cover [0, elements) exactly once each.
+bool coverOnce(std::vector<Runs> pieces, uint64_t elements) {
+  for (Runs& runs : pieces) {
+    // Runs without gaps are one run.
+    if (runs.stride == runs.run) runs = {runs.begin, runs.end, runs.end - runs.begin, 0, 1};
+  }
+  std::sort(pieces.begin(), pieces.end(),
+            [](const Runs& a, const Runs& b) { return a.begin < b.begin; });
+  uint64_t filled = 0;
+  for (size_t first = 0; first < pieces.size();) {
+    if (pieces[first].begin != filled) return false;
+    size_t last = first;
+    for (; last < pieces.size() && (last == first || pieces[last].begin < filled); ++last) {
+      filled = std::max(filled, pieces[last].end);
+    }
+    if (!interleaves({&pieces[first], last - first})) return false;
+    first = last;
+  }
+  return filled == elements;
+}
+
+// Checks a piece by itself; its place in the weight is appended to `placed`.
+Status verifyPiece(const fb::Plan& plan, const fb::Weight& weight, const fb::Piece& piece,
+                   uint64_t elements, const std::string& where, std::vector<Runs>& placed) {
+  if (piece.file() >= rows(plan.files()).size()) {
+    return userError(where + ": comes from file " + std::to_string(piece.file()) +
+                     ", which the plan doesn't have");
+  }
+  const fb::File& file = *plan.files()->Get(piece.file());
+  if (piece.run() == 0 || piece.count() == 0) return userError(where + ": is empty");
+  std::optional<uint64_t> source = span(piece.run(), piece.source_stride(), piece.count());
+  if (source) source = checkedMul<uint64_t>(*source, byteSize(dtypeOf(piece.source_dtype())));
+  if (source) source = checkedAdd(*source, piece.source_offset());
+  if (!source || *source > file.bytes()) {
+    return userError(where + ": reads beyond the " + std::to_string(file.bytes()) + " bytes of " +
+                     printable(text(file.path())));
+  }
+  std::optional<uint64_t> end = span(piece.run(), piece.dest_stride(), piece.count());
+  if (end) end = checkedAdd(*end, piece.dest_offset());
+  if (!end || *end > elements || (piece.count() > 1 && piece.dest_stride() < piece.run())) {
+    return userError(where + ": does not fit into the weight's " + std::to_string(elements) +
+                     " elements");
+  }
+  bool converts = isFloat(piece.source_dtype()) && isFloat(weight.dtype());
+  if (!converts && piece.source_dtype() != weight.dtype()) {
+    return userError(where + ": " + std::string(name(dtypeOf(piece.source_dtype()))) +
+                     " cannot be converted to " + std::string(name(dtypeOf(weight.dtype()))));
+  }
+  placed.push_back({piece.dest_offset(), *end, piece.run(), piece.dest_stride(), piece.count()});
+  return Status::success();
+}
+
+Status verifyWeight(const fb::Plan& plan, const fb::Weight& weight, const std::string& where,
+                    uint64_t& total_bytes) {
+  std::optional<uint64_t> elements = checkedMul(weight.rows(), weight.cols());
+  std::optional<uint64_t> bytes =
+      elements ? checkedMul<uint64_t>(*elements, byteSize(dtypeOf(weight.dtype()))) : std::nullopt;
+  if (bytes) bytes = checkedAdd(total_bytes, *bytes);
+  if (!bytes || *elements == 0 || *bytes > INT64_MAX) {
+    return userError(where + ": has the impossible shape [" + std::to_string(weight.rows()) + ", " +
+                     std::to_string(weight.cols()) + "]");
+  }
+  total_bytes = *bytes;
+  if (!checkedAdd(weight.row_origin(), weight.rows())) {
+    return userError(where + ": begins at the impossible row " +
+                     std::to_string(weight.row_origin()));
+  }
+  std::vector<Runs> placed;
+  for (const fb::Piece* piece : rows(weight.pieces())) {
+    std::string piece_where = where + ": piece " + std::to_string(placed.size()) + " (" +
+                              printable(text(piece->tensor())) + ")";
+    DCC_RETURN_IF_ERROR(verifyPiece(plan, weight, *piece, *elements, piece_where, placed));
+  }
+  if (!coverOnce(std::move(placed), *elements)) {
+    return userError(where + ": its pieces do not fill each of its " + std::to_string(*elements) +
+                     " elements exactly once");
+  }
+  return Status::success();
+}
+
+// A path that stays below the checkpoint's directory.
+bool staysInside(std::string_view path) {
+  if (path.empty() || path[0] == '/' || path.find('\0') != path.npos) return false;
+  while (!path.empty()) {
+    size_t slash = std::min(path.find('/'), path.size());
+    if (path.substr(0, slash) == "..") return false;
+    path.remove_prefix(std::min(slash + 1, path.size()));
+  }
+  return true;
+}
+
+}  // namespace
+
+Status verifyWeights(const fb::Plan& plan, const std::string& name) {
+  for (const fb::File* file : rows(plan.files())) {
+    std::string where = name + ": file " + printable(text(file->path()));
+    if (!staysInside(text(file->path()))) {
+      return userError(where + ": must be a path below the checkpoint's directory");
+    }
+    if (!file->header_hash()) return userError(where + ": has no header hash");
+  }
+  uint64_t total_bytes = 0;
+  for (const fb::Weight* weight : rows(plan.weights())) {
+    std::string where = name + ": weight " + printable(text(weight->module_()));
+    DCC_RETURN_IF_ERROR(verifyWeight(plan, *weight, where, total_bytes));
+  }
+  for (const fb::Constant* constant : rows(plan.constants())) {
+    for (float value : rows(constant->values())) {
+      if (!std::isfinite(value)) {
+        return userError(name + ": constant " + printable(text(constant->name())) +
+                         ": holds a value that is not finite");
+      }
+    }
+  }
+  return Status::success();
+}
+
+}  // namespace dcc::plan
