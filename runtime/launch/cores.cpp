@@ -1,0 +1,102 @@
+#include "runtime/launch/cores.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <vector>
+
+namespace dcc::launch {
+namespace {
+
+uint32_t affinityCores() {
+  // The kernel refuses masks smaller than its own; grow until it fits.
+  for (size_t cores = 1024; cores <= (1u << 20); cores *= 4) {
+    cpu_set_t* set = CPU_ALLOC(cores);
+    if (set == nullptr) break;
+    const size_t bytes = CPU_ALLOC_SIZE(cores);
+    const bool ok = ::sched_getaffinity(0, bytes, set) == 0;
+    const int count = ok ? CPU_COUNT_S(bytes, set) : 0;
+    CPU_FREE(set);
+    if (ok && count > 0) return static_cast<uint32_t>(count);
+  }
+  return static_cast<uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+std::optional<double> readNumber(std::istream& in) {
+  double value;
+  if (in >> value && value > 0) return value;
+  return std::nullopt;
+}
+
+std::optional<double> readNumber(const std::string& path) {
+  std::ifstream in(path);
+  return readNumber(in);
+}
+
+// "max 100000" or "150000 100000": microseconds of CPU time per period.
+std::optional<double> quotaV2(const std::string& dir) {
+  std::ifstream in(dir + "/cpu.max");
+  const auto quota = readNumber(in);
+  const auto period = quota ? readNumber(in) : std::nullopt;
+  return period ? std::optional(*quota / *period) : std::nullopt;
+}
+
+std::optional<double> quotaV1(const std::string& dir) {
+  const auto quota = readNumber(dir + "/cpu.cfs_quota_us");  // -1: none
+  const auto period = readNumber(dir + "/cpu.cfs_period_us");
+  return quota && period ? std::optional(*quota / *period) : std::nullopt;
+}
+
+bool contains(const std::string& list, const std::string& word) {
+  std::istringstream in(list);
+  for (std::string item; std::getline(in, item, ',');) {
+    if (item == word) return true;
+  }
+  return false;
+}
+
+// The tightest quota of our cgroup and those above it.
+std::optional<double> cgroupQuota(const std::string& root) {
+  std::optional<double> least;
+  const auto tighten = [&least](std::optional<double> quota) {
+    if (quota) least = std::min(*quota, least.value_or(*quota));
+  };
+  std::ifstream groups(root + "/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {  // "ID:controllers:/path"
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    std::string path = line.substr(second + 1);
+    const bool v2 = controllers.empty();
+    if (!v2 && !contains(controllers, "cpu")) continue;
+    const std::string mount = root + "/sys/fs/cgroup" + (v2 ? "" : "/" + controllers);
+    for (;;) {
+      if (path == "/") path.clear();
+      tighten(v2 ? quotaV2(mount + path) : quotaV1(mount + path));
+      if (path.empty()) break;
+      path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
+    }
+  }
+  return least;
+}
+
+}  // namespace
+
+uint32_t usableCores(const std::string& root) {
+  const uint32_t cores = affinityCores();
+  const auto quota = cgroupQuota(root);
+  if (!quota) return cores;
+  return std::clamp(static_cast<uint32_t>(std::min(std::ceil(*quota), 1e6)), 1u, cores);
+}
+
+uint32_t threadsPerRank(uint32_t cores, uint32_t local_ranks) {
+  return std::max(1u, cores / std::max(1u, local_ranks));
+}
+
+}  // namespace dcc::launch

@@ -1,0 +1,16 @@
+// How many threads this process may keep busy.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace dcc::launch {
+
+// Cores in this process's affinity mask, or fewer where a cgroup's CPU quota (version 1 or 2)
+// allows less; at least 1. `root` replaces "/" in tests.
+uint32_t usableCores(const std::string& root = "");
+
+// Default of --threads: the cores divided among the ranks of this machine, at least 1.
+uint32_t threadsPerRank(uint32_t cores, uint32_t local_ranks);
+
+}  // namespace dcc::launch

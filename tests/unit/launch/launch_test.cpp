@@ -1,0 +1,273 @@
+// Ranks as processes: this program starts itself again, and as a rank plays the part that its first
+// argument names.
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "runtime/launch/launcher.h"
+#include "runtime/launch/rank.h"
+
+namespace dcc::launch {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+void sleepLong() { std::this_thread::sleep_for(std::chrono::seconds(60)); }
+
+using Part = std::function<Status(const Rank&, Communicator&)>;
+
+const std::map<std::string, Part>& parts() {
+  static const std::map<std::string, Part> all = {
+      {"sum",
+       [](const Rank& rank, Communicator& world) -> Status {
+         float x = float(rank.rank() + 1);
+         DCC_RETURN_IF_ERROR(world.allReduceSum(&x, &x, 1));
+         const float n = float(world.size());
+         return x == n * (n + 1) / 2 ? Status::success() : runtimeError("a wrong sum");
+       }},
+      {"environment",
+       [](const Rank& rank, Communicator&) -> Status {
+         const std::string number = std::to_string(rank.rank());
+         const bool right = std::getenv("RANK") == number && std::getenv("LOCAL_RANK") == number &&
+                            std::getenv("WORLD_SIZE") == std::string("3");
+         return right ? Status::success() : runtimeError("a wrong environment");
+       }},
+      {"user error",
+       [](const Rank& rank, Communicator& world) -> Status {
+         if (rank.rank() != 1) return world.barrier();
+         return userError("in.jsonl:3: no JSON");
+       }},
+      {"runtime error",
+       [](const Rank& rank, Communicator& world) -> Status {
+         if (rank.rank() != 1) return world.barrier();
+         return runtimeError("model.layers.0.mlp: no memory");
+       }},
+      {"segfault",
+       [](const Rank& rank, Communicator& world) -> Status {
+         if (rank.rank() != 1) return world.barrier();
+         ::signal(SIGSEGV, SIG_DFL);  // sanitizers have a handler of their own
+         ::raise(SIGSEGV);
+         return {};
+       }},
+      {"exit",
+       [](const Rank& rank, Communicator& world) -> Status {
+         if (rank.rank() == 1) ::_exit(0);
+         return world.barrier();
+       }},
+      // The others are busy and never look at the group; they don't even hear SIGTERM.
+      {"deaf",
+       [](const Rank& rank, Communicator&) -> Status {
+         ::signal(SIGTERM, SIG_IGN);
+         if (rank.rank() == 1) ::raise(SIGKILL);
+         sleepLong();
+         return {};
+       }},
+      {"leave one behind",
+       [](const Rank& rank, Communicator&) -> Status {
+         if (rank.rank() == 2) sleepLong();
+         return {};
+       }},
+      {"sleep",
+       [](const Rank&, Communicator& world) -> Status {
+         DCC_RETURN_IF_ERROR(world.barrier());
+         if (::write(STDERR_FILENO, "ready\n", 6) != 6) return runtimeError("no pipe");
+         sleepLong();
+         return {};
+       }},
+  };
+  return all;
+}
+
+int playPart(const Rank& rank, const std::string& part) {
+  const auto world = rank.world({std::chrono::seconds(20), true});
+  if (!world.ok()) return rank.end(world.error());
+  return rank.end(parts().at(part)(rank, **world));
+}
+
+Status launchPart(const std::string& part, uint32_t ranks = 3) {
+  std::string program = "launch_test", copy = part;
+  char* argv[] = {program.data(), copy.data(), nullptr};
+  LaunchOptions options;
+  options.ranks = ranks;
+  options.argv = argv;
+  return launch(options);
+}
+
+std::vector<pid_t> childrenOf(pid_t parent) {
+  std::vector<pid_t> children;
+  DIR* proc = ::opendir("/proc");
+  while (const dirent* entry = ::readdir(proc)) {
+    std::ifstream stat(std::string("/proc/") + entry->d_name + "/stat");
+    std::string text;
+    if (!std::getline(stat, text)) continue;
+    const size_t paren = text.rfind(')');
+    int ppid = 0;
+    char state = 0;
+    if (std::sscanf(text.c_str() + paren + 1, " %c %d", &state, &ppid) == 2 && ppid == parent) {
+      children.push_back(std::atoi(entry->d_name));
+    }
+  }
+  ::closedir(proc);
+  return children;
+}
+
+struct Outcome {
+  Status status;
+  milliseconds took;
+};
+
+Outcome timed(const std::string& part) {
+  const auto start = steady_clock::now();
+  Status status = launchPart(part);
+  const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
+  EXPECT_TRUE(childrenOf(::getpid()).empty()) << "something was left behind";
+  return {std::move(status), took};
+}
+
+TEST(Launch, RanksWorkTogetherAsProcesses) {
+  for (const uint32_t ranks : {1, 2, 8}) EXPECT_TRUE(launchPart("sum", ranks).ok());
+  ::setenv("RANK", "17", 1);
+  const Status status = launchPart("environment");
+  EXPECT_TRUE(status.ok()) << status.error().message;
+  ::unsetenv("RANK");
+}
+
+TEST(Launch, TheFirstErrorIsTheResult) {
+  const Outcome user = timed("user error");
+  EXPECT_EQ(user.status.error().message, "in.jsonl:3: no JSON");
+  EXPECT_EQ(user.status.error().fault, Fault::kUser);
+  const Outcome runtime = timed("runtime error");
+  EXPECT_EQ(runtime.status.error().message, "rank 1: model.layers.0.mlp: no memory");
+  EXPECT_EQ(runtime.status.error().fault, Fault::kRuntime);
+  EXPECT_LT(runtime.took, milliseconds(2000));
+}
+
+TEST(Launch, ADeadRankEndsAllAndIsNamed) {
+  const Outcome dead = timed("segfault");
+  EXPECT_EQ(dead.status.error().message, "rank 1: killed by signal 11 (Segmentation fault)");
+  EXPECT_LT(dead.took, milliseconds(2000));
+  const Outcome gone = timed("exit");
+  EXPECT_EQ(gone.status.error().message, "rank 1: exited before its work was done");
+  EXPECT_LT(gone.took, milliseconds(2000));
+}
+
+TEST(Launch, RanksThatDoNotListenAreKilledInTime) {
+  const Outcome deaf = timed("deaf");
+  EXPECT_EQ(deaf.status.error().message, "rank 1: killed by signal 9 (Killed)");
+  EXPECT_LT(deaf.took, milliseconds(2000));
+  const Outcome left = timed("leave one behind");
+  EXPECT_EQ(left.status.error().message, "rank 2: did not end with the others");
+  EXPECT_LT(left.took, milliseconds(3500));
+}
+
+// A launcher in a process of its own, so that it can be sent signals.
+class Launched {
+ public:
+  Launched() {
+    int errors[2];
+    EXPECT_EQ(::pipe(errors), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(errors[1], STDERR_FILENO);
+      const Status status = launchPart("sleep");
+      std::cerr << status.error().message << std::endl;
+      ::_exit(static_cast<int>(status.error().fault));
+    }
+    ::close(errors[1]);
+    errors_ = errors[0];
+    while (ready() < 3) {
+      char c;
+      if (::read(errors_, &c, 1) != 1) break;
+      text_ += c;
+    }
+    ranks_ = childrenOf(pid_);
+  }
+  ~Launched() { ::close(errors_); }
+
+  pid_t pid() const { return pid_; }
+  const std::vector<pid_t>& ranks() const { return ranks_; }
+
+  // What it wrote until its end, and how long that took.
+  std::string finish(int& status, milliseconds& took) {
+    const auto start = steady_clock::now();
+    for (char c; ::read(errors_, &c, 1) == 1;) text_ += c;
+    ::waitpid(pid_, &status, 0);
+    took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
+    return text_;
+  }
+
+ private:
+  size_t ready() const {
+    size_t count = 0;
+    for (size_t at = 0; (at = text_.find("ready\n", at)) != std::string::npos; ++at) ++count;
+    return count;
+  }
+
+  pid_t pid_;
+  int errors_;
+  std::string text_;
+  std::vector<pid_t> ranks_;
+};
+
+TEST(Launch, SignalsEndTheRanks) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    Launched launched;
+    ASSERT_EQ(launched.ranks().size(), 3u);
+    ::kill(launched.pid(), signal);
+    int status = 0;
+    milliseconds took;
+    const std::string text = launched.finish(status, took);
+    EXPECT_NE(text.find("ended by signal " + std::to_string(signal)), std::string::npos) << text;
+    EXPECT_EQ(WEXITSTATUS(status), 1);
+    EXPECT_LT(took, milliseconds(2000));
+    for (const pid_t rank : launched.ranks()) EXPECT_NE(::kill(rank, 0), 0);
+  }
+}
+
+TEST(Launch, ARankKilledFromOutsideEndsAll) {
+  Launched launched;
+  ASSERT_EQ(launched.ranks().size(), 3u);
+  ::kill(launched.ranks()[2], SIGKILL);
+  int status = 0;
+  milliseconds took;
+  const std::string text = launched.finish(status, took);
+  EXPECT_NE(text.find("killed by signal 9 (Killed)"), std::string::npos) << text;
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_LT(took, milliseconds(2000));
+}
+
+TEST(Launch, RanksDieWithTheLauncher) {
+  Launched launched;
+  ASSERT_EQ(launched.ranks().size(), 3u);
+  ::kill(launched.pid(), SIGKILL);
+  int status = 0;
+  milliseconds took;
+  launched.finish(status, took);  // the pipe closes when the last rank is gone
+  EXPECT_LT(took, milliseconds(2000));
+}
+
+}  // namespace
+}  // namespace dcc::launch
+
+int main(int argc, char** argv) {
+  auto rank = dcc::launch::Rank::fromEnvironment();
+  if (!rank.ok()) {
+    std::cerr << rank.error().message << std::endl;
+    return 1;
+  }
+  if (rank->has_value()) return dcc::launch::playPart(**rank, argv[1]);
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
