@@ -1,7 +1,7 @@
 """lit configuration. A test is a file whose RUN lines succeed.
 
-Substitutions: %dcc, %dcc-opt, %drun (this build's programs), FileCheck, not, %models (tests/models),
-%examples, and lit's own %s (the test), %t (a scratch path), %S (the test's directory).
+Substitutions: %dcc, %dcc-opt, %drun (this build's programs), FileCheck, not, %models
+(tests/models), %examples, and lit's own %s (the test), %t (a scratch path), %S (the test's directory).
 """
 import os
 
@@ -18,6 +18,7 @@ config.excludes = ["CMakeLists.txt", "Inputs"]
 for name in ("dcc-opt", "dcc", "drun"):
     config.substitutions.append(("%" + name, os.path.join(config.dcc_bin, name)))
 for name in ("FileCheck", "not"):
-    config.substitutions.append((rf"(?<![\w/-]){name}(?![\w-])", os.path.join(config.llvm_bin, name)))
+    word = rf"(?<![\w/-]){name}(?![\w-])"
+    config.substitutions.append((word, os.path.join(config.llvm_bin, name)))
 config.substitutions.append(("%models", os.path.join(config.dcc_source, "tests", "models")))
 config.substitutions.append(("%examples", os.path.join(config.dcc_source, "examples")))

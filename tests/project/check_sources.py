@@ -82,7 +82,7 @@ def check_includes(root):
     for path, relative in runtime_files(root, {".txt"}):
         for number, line in enumerate(path.read_text().splitlines(), 1):
             if found := FORBIDDEN_LIBRARY.search(line.split("#")[0]):
-                yield f"{relative}:{number}: {found.group(0)}; the runtime links no compiler library"
+                yield f"{relative}:{number}: {found.group(0)}; the runtime links no compiler"
 
 
 def check_format(root, clang_format):

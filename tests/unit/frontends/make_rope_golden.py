@@ -22,7 +22,8 @@ CASES = {
     "default_legacy_theta": {"rope_theta": 500000.0, "rope_scaling": None},
     "default_parameters": {"rope_parameters": {"rope_type": "default", "rope_theta": 1000000}},
     "default_head_128": {"head_dim": 128, "rope_theta": 10000.0},
-    "linear_legacy_type": {"rope_theta": 10000.0, "rope_scaling": {"type": "linear", "factor": 3.0}},
+    "linear_legacy_type": {"rope_theta": 10000.0, "rope_scaling": {
+        "type": "linear", "factor": 3.0}},
     "linear_parameters": {
         "rope_parameters": {"rope_type": "linear", "factor": 2.5, "rope_theta": 20000.0}},
     "dynamic": {"rope_theta": 10000.0, "rope_scaling": {"type": "dynamic", "factor": 2.0}},

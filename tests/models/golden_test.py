@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""A golden model at one degree of tensor parallelism: golden_test.py MODEL TP.
+
+Logits lie within 2e-5 of the largest golden logit and greedy tokens are equal: alone, batched, and
+with steps of 8 tokens at most. The golden.* files beside the models say what transformers computed.
+"""
+import json
+import math
+
+import harness
+
+TOLERANCE = 2e-5
+
+
+class Case:
+    """A prompt and what transformers made of it."""
+
+    def __init__(self, name, ids, logits=None, last_logits=None, greedy=None, text=None,
+                 answer=None):
+        self.name, self.ids = name, list(ids)
+        self.logits = logits            # rows of all positions
+        self.last_logits = last_logits  # row of the last position
+        self.greedy = greedy            # token ids
+        self.text, self.answer = text, answer  # prompt and continuation as text
+
+
+def load_cases(directory):
+    golden = json.loads((directory / "golden.json").read_text())
+    tensors = harness.read_safetensors(directory / "golden.safetensors")
+    if "cases" in golden:  # the bundled model: texts, and one passage
+        cases = [Case(f"text {i}", c["prompt_ids"], last_logits=tensors["last_logits"].row(i),
+                      greedy=c["greedy_ids"], text=c["prompt"], answer=c["greedy_text"])
+                 for i, c in enumerate(golden["cases"])]
+        passage = tensors["passage_logits"]
+        rows = [passage.row(i) for i in range(passage.shape[0])]
+        return cases + [Case("passage", golden["passage_ids"], logits=rows)]
+    cases = []
+    for name in "ab":
+        logits = tensors[f"logits_{name}"]
+        cases.append(Case(f"prompt {name}", tensors[f"input_ids_{name}"].values,
+                          logits=[logits.row(i) for i in range(logits.shape[0])],
+                          greedy=golden[f"greedy_{name}"]))
+    return cases
+
+
+class Golden(harness.EndToEnd):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        directory = harness.model_dir(cls.model)
+        cls.cases = load_cases(directory)
+        cls.plans = {
+            "whole prompts": cls.compile(directory, "plan", "--tp", cls.tp),
+            "steps of 8 tokens": cls.compile(directory, "plan8", "--tp", cls.tp,
+                                             "--max-tokens", "8"),
+        }
+
+    def for_each_plan(self, check):
+        for name, plan in self.plans.items():
+            with self.subTest(plan=name):
+                check(plan)
+
+    def assert_close(self, case, actual):
+        rows = case.logits or [case.last_logits]
+        vocabulary = len(rows[0])
+        self.assertEqual(actual.shape, [len(case.ids), vocabulary], case.name)
+        self.assertTrue(all(map(math.isfinite, actual.values)), case.name)
+        first = len(case.ids) - len(rows)
+        bound = TOLERANCE * max(abs(x) for row in rows for x in row)
+        worst = max(abs(a - e) for i, row in enumerate(rows)
+                    for a, e in zip(actual.row(first + i), row))
+        self.assertLessEqual(worst, bound, f"{case.name}: logits differ by {worst}")
+
+    def assert_greedy(self, case, answer):
+        self.assertEqual(answer["input_ids"], case.ids, case.name)
+        self.assertEqual(answer["output_ids"], case.greedy, case.name)
+        if case.text is not None:
+            self.assertEqual(answer["text"], case.answer, case.name)
+        else:
+            self.assertIsNone(answer["text"], "there is no tokenizer")
+
+    def check_logits(self, plan, cases):
+        for case, result in zip(cases, self.logits(plan, [c.ids for c in cases])):
+            self.assert_close(case, result)
+
+    def check_greedy(self, plan, cases):
+        lines = [{"input_ids": c.ids} if c.text is None else {"text": c.text} for c in cases]
+        answers = self.generate(plan, lines, "--ignore-eos", "--max-new-tokens",
+                                len(cases[0].greedy))
+        for case, answer in zip(cases, answers):
+            self.assert_greedy(case, answer)
+
+    def test_logits_alone(self):
+        for case in (self.cases[0], self.cases[-1]):
+            self.for_each_plan(lambda plan: self.check_logits(plan, [case]))
+
+    def test_logits_batched(self):
+        self.for_each_plan(lambda plan: self.check_logits(plan, self.cases))
+
+    def test_greedy_alone(self):
+        cases = [c for c in self.cases if c.greedy]
+        for case in (cases[0], cases[-1]):
+            self.for_each_plan(lambda plan: self.check_greedy(plan, [case]))
+
+    def test_greedy_batched(self):
+        cases = [c for c in self.cases if c.greedy]
+        self.for_each_plan(lambda plan: self.check_greedy(plan, cases))
+
+
+if __name__ == "__main__":
+    harness.main(["model", "tp"])

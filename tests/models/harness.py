@@ -1,0 +1,162 @@
+"""What the end-to-end tests share: running dcc and drun, reading safetensors.
+
+Standard library only. The programs are taken from DCC_BIN (ctest sets it), by default build/bin of this checkout.
+"""
+import array
+import json
+import os
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODELS = ROOT / "tests/models"
+BUNDLED = ROOT / "examples/shakespeare-llama"
+BIN = pathlib.Path(os.environ.get("DCC_BIN", ROOT / "build/bin"))
+
+PHASES = ["import", "annotate", "shard", "collectives", "optimize", "localize", "schedule",
+          "allocate", "specialize"]
+
+
+def model_dir(name):
+    return BUNDLED if name == BUNDLED.name else MODELS / name
+
+
+class Done:
+    """A finished command: status, out, err (text)."""
+
+    def __init__(self, command, status, out, err):
+        self.command, self.status, self.out, self.err = command, status, out, err
+
+    def __str__(self):
+        shown = " ".join(map(str, self.command))
+        return f"$ {shown}\nstatus {self.status}\n{self.out[-2000:]}\n{self.err[-4000:]}"
+
+
+def run(program, *args, stdin="", cwd=None, timeout=120):
+    """Runs a program of ours; kills it and its ranks at the time-out."""
+    path = BIN / program
+    if not path.exists():
+        raise unittest.TestCase.failureException(f"{path} does not exist: build it first")
+    command = [path, *args]
+    with subprocess.Popen([str(a) for a in command], stdin=subprocess.PIPE, cwd=cwd,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          encoding="utf-8", errors="surrogateescape",
+                          start_new_session=True) as process:
+        try:
+            out, err = process.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            raise unittest.TestCase.failureException(
+                f"still running after {timeout} s: {Done(command, None, out, err)}") from None
+    return Done(command, process.returncode, out, err)
+
+
+class Tensor:
+    """Shape and, flat, the numbers of a tensor."""
+
+    def __init__(self, shape, values):
+        self.shape, self.values = shape, values
+
+    def row(self, i):
+        return self.values[i * self.shape[-1]:(i + 1) * self.shape[-1]]
+
+
+def read_safetensors(path):
+    data = pathlib.Path(path).read_bytes()
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8:8 + length])
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        values = array.array({"F32": "f", "I64": "q", "I32": "i"}.get(entry["dtype"], "B"))
+        values.frombytes(data[8 + length + begin:8 + length + end])
+        if sys.byteorder == "big":
+            values.byteswap()
+        tensors[name] = Tensor(entry["shape"], values)
+    return tensors
+
+
+def write_safetensors(path, tensors):
+    """tensors: name -> (dtype, shape, bytes)."""
+    header, data = {}, b""
+    for name, (dtype, shape, raw) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape,
+                        "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def raw_safetensors(path):
+    """The inverse of write_safetensors."""
+    data = pathlib.Path(path).read_bytes()
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8:8 + length])
+    header.pop("__metadata__", None)
+    data = data[8 + length:]
+    return {name: (entry["dtype"], entry["shape"], data[slice(*entry["data_offsets"])])
+            for name, entry in header.items()}
+
+
+def write_jsonl(path, lines):
+    pathlib.Path(path).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+class EndToEnd(unittest.TestCase):
+    """A test with a scratch directory of its own, self.scratch."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = pathlib.Path(tempfile.mkdtemp(prefix="dcc_test_"))
+        cls.addClassCleanup(shutil.rmtree, cls.scratch, ignore_errors=True)
+
+    @classmethod
+    def compile(cls, model, out, *options):
+        """Compiles into scratch/out, which must succeed; returns the plan directory."""
+        plan = cls.scratch / out
+        done = run("dcc", "compile", model, "-o", plan, *options)
+        if done.status != 0:
+            raise cls.failureException(str(done))
+        return plan
+
+    def drun(self, *args, **keywords):
+        """Runs drun, which must succeed; returns its stdout."""
+        done = run("drun", *args, **keywords)
+        self.assertEqual(done.status, 0, done)
+        return done.out
+
+    def generate(self, plan, lines, *options):
+        """One answer of `generate --json` per input line, in order."""
+        source = write_jsonl(self.scratch / "generate.jsonl", lines)
+        out = self.drun(plan, "--input", source, "--json", *options)
+        answers = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual(len(answers), len(lines), out)
+        return answers
+
+    def logits(self, plan, sequences, *options):
+        """One [length, vocabulary] tensor per sequence of ids."""
+        source = write_jsonl(self.scratch / "logits.jsonl", [{"input_ids": s} for s in sequences])
+        target = self.scratch / "logits.safetensors"
+        target.unlink(missing_ok=True)
+        self.drun(plan, "logits", "--input", source, "--output", target, *options)
+        tensors = read_safetensors(target)
+        self.assertEqual(sorted(tensors), sorted(str(i) for i in range(len(sequences))))
+        return [tensors[str(i)] for i in range(len(sequences))]
+
+
+def main(names):
+    """Runs a module's tests with command-line arguments as attributes of EndToEnd: `names` in
+    order; what follows goes to unittest."""
+    for name in names:
+        setattr(EndToEnd, name, sys.argv.pop(1))
+    unittest.main(module="__main__")
