@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -53,12 +54,16 @@ Result<std::string> readFile(const std::string& path, uint64_t max_bytes) {
 }
 
 Status writeFile(const std::string& path, std::string_view bytes) {
+  return writeFile(path, bytes, path);
+}
+
+Status writeFile(const std::string& path, std::string_view bytes, const std::string& name) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!fd) return userError(path + ": cannot be written: " + errnoText(errno));
-  DCC_RETURN_IF_ERROR(writeAll(fd.get(), bytes, path));
+  if (!fd) return userError(name + ": cannot be written: " + errnoText(errno));
+  DCC_RETURN_IF_ERROR(writeAll(fd.get(), bytes, name));
   // Some file systems report a full disk only here.
   if (::close(fd.release()) != 0) {
-    return runtimeError(path + ": cannot be written: " + errnoText(errno));
+    return runtimeError(name + ": cannot be written: " + errnoText(errno));
   }
   return Status::success();
 }
@@ -82,6 +87,16 @@ Status writeAt(int fd, uint64_t offset, std::span<const uint8_t> bytes, const st
     offset += static_cast<uint64_t>(n);
   }
   return Status::success();
+}
+
+bool staysBelow(std::string_view path) {
+  if (path.empty() || path[0] == '/' || path.find('\0') != path.npos) return false;
+  while (!path.empty()) {
+    size_t slash = std::min(path.find('/'), path.size());
+    if (path.substr(0, slash) == "..") return false;
+    path.remove_prefix(std::min(slash + 1, path.size()));
+  }
+  return true;
 }
 
 }  // namespace dcc

@@ -31,11 +31,17 @@ Result<std::string> readFile(const std::string& path, uint64_t max_bytes);
 // Writes a new file or replaces one. Errors (runtime: disk full; user: not writable) name `path`;
 // what was written until then stays.
 Status writeFile(const std::string& path, std::string_view bytes);
+// The same with another name for `path` in errors.
+Status writeFile(const std::string& path, std::string_view bytes, const std::string& name);
 
 // All of `bytes` to a descriptor, through interrupted and partial writes.
 Status writeAll(int fd, std::string_view bytes, const std::string& name);
 // The same at an offset, without moving the file position.
 Status writeAt(int fd, uint64_t offset, std::span<const uint8_t> bytes, const std::string& name);
+
+// Whether a relative path stays below the directory it is relative to: not empty, not absolute, no
+// "..", no NUL.
+bool staysBelow(std::string_view path);
 
 // "No such file or directory" for an errno value. Callable from several threads.
 std::string errnoText(int error);

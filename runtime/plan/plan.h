@@ -63,17 +63,21 @@ Hash collectiveHash(const fb::Plan& plan, uint32_t axis);
 // Over the ranks' program hashes, in rank order.
 Hash compilationId(std::span<const Hash> programs);
 
-// The plan as text, one line per table row; stable, for tests and people.
+// Bytes a rank needs in memory for a verified plan, beside its program.
+struct Memory {
+  uint64_t weights = 0;
+  uint64_t cache = 0;  // all page groups
+  uint64_t arena = 0;  // of the largest entry; entries take turns
+};
+Memory memoryOf(const fb::Plan& plan);
+
+// A verified plan as text, one line per table row; stable, for tests and people.
 std::string dump(const fb::Plan& plan);
 
 // Values of all size expressions for the given values of Plan.variables; `out` has one element per
 // node. The plan is verified, the values are within the entry's bounds.
 void evaluateSizes(const fb::Plan& plan, std::span<const int64_t> variables,
                    std::span<int64_t> out);
-
-// A plan directory: rank_K.dplan of all ranks agree (compilation_id, world size, collective
-// hashes) with each other and with manifest.json. Errors name the first file that differs.
-Status verifyDirectory(const std::string& dir);
 
 // Bytes of a plan, hashes filled in. The compiler's last step and the tests' first.
 std::vector<uint8_t> pack(fb::PlanT& plan);

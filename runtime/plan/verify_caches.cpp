@@ -46,6 +46,7 @@ Status verifyGroup(const fb::PageGroup& group, std::vector<Extent> extents,
 
 Status verifyCaches(const fb::Plan& plan, const std::string& name) {
   Rows groups = rows(plan.page_groups());
+  uint64_t total_bytes = 0;
   for (const fb::PageGroup* group : groups) {
     std::string where = name + ": page group " + printable(text(group->name()));
     if (group->tokens_per_page() == 0 || group->pages() == 0 || group->pages() > INT32_MAX) {
@@ -53,10 +54,12 @@ Status verifyCaches(const fb::Plan& plan, const std::string& name) {
                        ", and tokens in them");
     }
     std::optional<uint64_t> bytes = checkedMul(group->pages(), group->bytes_per_page());
-    if (!bytes || *bytes == 0 || *bytes > INT64_MAX) {
+    if (bytes) bytes = checkedAdd(total_bytes, *bytes);
+    if (!bytes || group->bytes_per_page() == 0 || *bytes > INT64_MAX) {
       return userError(where + ": " + std::to_string(group->pages()) + " pages of " +
                        std::to_string(group->bytes_per_page()) + " bytes are impossible");
     }
+    total_bytes = *bytes;
   }
   std::vector<std::vector<Extent>> extents(groups.size());
   for (const fb::Cache* cache : rows(plan.caches())) {

@@ -3,6 +3,7 @@
 
 #include "runtime/base/checked.h"
 #include "runtime/base/dtype.h"
+#include "runtime/base/file.h"
 #include "runtime/base/printable.h"
 #include "runtime/plan/verify_internal.h"
 
@@ -119,23 +120,12 @@ Status verifyWeight(const fb::Plan& plan, const fb::Weight& weight, const std::s
   return Status::success();
 }
 
-// A path that stays below the checkpoint's directory.
-bool staysInside(std::string_view path) {
-  if (path.empty() || path[0] == '/' || path.find('\0') != path.npos) return false;
-  while (!path.empty()) {
-    size_t slash = std::min(path.find('/'), path.size());
-    if (path.substr(0, slash) == "..") return false;
-    path.remove_prefix(std::min(slash + 1, path.size()));
-  }
-  return true;
-}
-
 }  // namespace
 
 Status verifyWeights(const fb::Plan& plan, const std::string& name) {
   for (const fb::File* file : rows(plan.files())) {
     std::string where = name + ": file " + printable(text(file->path()));
-    if (!staysInside(text(file->path()))) {
+    if (!staysBelow(text(file->path()))) {
       return userError(where + ": must be a path below the checkpoint's directory");
     }
     if (!file->header_hash()) return userError(where + ": has no header hash");

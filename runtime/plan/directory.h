@@ -1,0 +1,71 @@
+// A plan directory: rank_K.dplan for every rank, manifest.json, and files that stand beside them
+// (the tokenizer's, the sharded IR). manifest.json is
+//
+//   {"format": "dcc-plan", "major": 0, "minor": 1, "model": "llama, 6 layers",
+//    "compilation_id": "<32 hex digits>", "world_size": 2, "mesh": [{"name": "tp", "size": 2}],
+//    "checkpoint": "/models/x", "ranks": [{"file": "rank_0.dplan", "program_hash": "<32>"}, ...],
+//    "files": ["tokenizer.json", ...]}
+//
+// and repeats what the plans say, so that people and scripts need not read FlatBuffers. Unknown
+// keys are ignored.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/base/status.h"
+#include "runtime/plan/plan.h"
+
+namespace dcc::plan {
+
+struct MeshAxis {
+  std::string name;
+  uint32_t size;
+  bool operator==(const MeshAxis&) const = default;
+};
+
+struct Manifest {
+  std::string model;
+  Hash compilation_id;
+  std::vector<MeshAxis> mesh;
+  std::string checkpoint;
+  struct Rank {
+    std::string file;  // relative to the directory
+    Hash program_hash;
+  };
+  std::vector<Rank> ranks;         // one per rank, in order
+  std::vector<std::string> files;  // relative, beside the plans
+};
+
+// Errors (user): no plan directory, unknown format or major, a compilation id that is not that of
+// the ranks' program hashes.
+Result<Manifest> readManifest(const std::string& dir);
+
+// Loads the plan of one rank and checks it against the manifest, so that each rank by itself finds
+// out when files of two compilations were mixed.
+Result<Plan> loadRank(const std::string& dir, const Manifest& manifest, uint32_t rank);
+
+// Proves that the plans of all ranks, each verified, belong and fit together: one mesh, one
+// compilation, the same collectives in every group, and the same entries, bounds, page tables and
+// outputs, which rank 0 decides for all. Errors name the first rank that differs.
+Status verifyRanks(std::span<const Plan> plans);
+
+// All of the above for a directory, and that the files it lists are there.
+Status verifyDirectory(const std::string& dir);
+
+// A file to stand beside the plans.
+struct ExtraFile {
+  std::string name;  // relative, may have folders: "ir/sharded.mlir"
+  std::string bytes;
+};
+
+// Writes a plan directory from the packed plans of all ranks, in rank order. It appears whole or
+// not at all: everything is written beside it first and then renamed. `dir` may not exist (its
+// parents are made), be empty, or be a plan directory, which is replaced; files in it that dcc did
+// not write stay. Errors name the path: anything else in the way, not writable (user), disk full,
+// plans that verify() or verifyRanks() refuse (runtime).
+Status writeDirectory(const std::string& dir, std::span<const std::vector<uint8_t>> plans,
+                      std::span<const ExtraFile> files);
+
+}  // namespace dcc::plan
