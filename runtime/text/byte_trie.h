@@ -23,9 +23,18 @@ class ByteTrie {
   int32_t step(int32_t node, char byte) const {
     const auto label = static_cast<unsigned char>(byte);
     if (node == kRoot) return root_[label];
-    const Node& here = nodes_[static_cast<size_t>(node)];
-    for (int32_t child = here.first; child < here.first + here.count; ++child) {
-      if (nodes_[static_cast<size_t>(child)].label == label) return child;
+    // Children are in the order of their labels.
+    int32_t low = nodes_[static_cast<size_t>(node)].first;
+    int32_t high = low + nodes_[static_cast<size_t>(node)].count;
+    while (low < high) {
+      const int32_t middle = low + (high - low) / 2;
+      const uint8_t found = nodes_[static_cast<size_t>(middle)].label;
+      if (found == label) return middle;
+      if (found < label) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
     }
     return kNone;
   }

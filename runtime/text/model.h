@@ -41,5 +41,8 @@ Result<std::unique_ptr<Model>> makeModel(const nlohmann::json& spec, const std::
 
 // One file per kind; makeModel chooses.
 Result<std::unique_ptr<Model>> makeBpe(const JsonFields& spec);
+Result<std::unique_ptr<Model>> makeWordPiece(const JsonFields& spec);
+Result<std::unique_ptr<Model>> makeUnigram(const JsonFields& spec);
+Result<std::unique_ptr<Model>> makeWordLevel(const JsonFields& spec);
 
 }  // namespace dcc::text

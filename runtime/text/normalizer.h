@@ -20,4 +20,9 @@ class Normalizer {
 Result<std::unique_ptr<Normalizer>> makeNormalizer(const nlohmann::json& spec,
                                                    const std::string& where);
 
+// Those with a file of their own; makeNormalizer chooses.
+Result<std::unique_ptr<Normalizer>> makeBertNormalizer(const JsonFields& spec);
+Result<std::unique_ptr<Normalizer>> makePrecompiled(const JsonFields& spec);
+Result<std::unique_ptr<Normalizer>> makeReplace(const JsonFields& spec);
+
 }  // namespace dcc::text

@@ -16,9 +16,11 @@ namespace {
 
 // Bodies of classes: what stands between the brackets.
 constexpr std::string_view kSpace = "\\x{9}-\\x{d}\\x{85}\\p{Z}";
-constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// (The six after it are numbers of Latin-1, where Oniguruma has a table of its own.)
+constexpr std::string_view kWord =
+    "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
 constexpr std::string_view kHex = "0-9A-Fa-f";
-constexpr std::string_view kPunct = "\\p{P}$+<=>\\^`|~";
+constexpr std::string_view kPunct = "\\p{P}\\p{S}";
 
 // Oniguruma's long names of general categories, and the names that POSIX brackets share with \p{},
 // all in lower case without '_', '-' and ' '.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/base/checked.h"
+#include "runtime/text/limits.h"
 #include "runtime/text/oniguruma.h"
 
 namespace dcc::text {
@@ -104,6 +106,24 @@ Status Pattern::Searcher::findAll(std::string_view text, std::vector<Span>& matc
        at = text.find(literal, at + literal.size())) {
     matches.push_back({at, at + literal.size()});
   }
+  return Status::success();
+}
+
+Status Replacer::apply(std::string& text) {
+  DCC_RETURN_IF_ERROR(searcher_.findAll(text, matches_));
+  if (matches_.empty()) return Status::success();
+  const std::optional<size_t> added = checkedMul(matches_.size(), content_.size());
+  const std::optional<size_t> most = added ? checkedAdd(text.size(), *added) : std::nullopt;
+  DCC_RETURN_IF_ERROR(checkTextSize(most.value_or(SIZE_MAX)));
+  std::string out;
+  out.reserve(*most);
+  size_t end = 0;
+  for (const Span& match : matches_) {
+    out.append(text, end, match.begin - end).append(content_);
+    end = match.end;
+  }
+  out.append(text, end);
+  text = std::move(out);
   return Status::success();
 }
 

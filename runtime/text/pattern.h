@@ -60,4 +60,19 @@ class Pattern {
   std::variant<std::string, Regex> what_;
 };
 
+// Replaces the matches of a pattern in one text after the other, in one thread.
+class Replacer {
+ public:
+  // Refers to both.
+  Replacer(const Pattern& pattern, const std::string& content)
+      : searcher_(pattern), content_(content) {}
+  // Error: the text is unchanged.
+  Status apply(std::string& text);
+
+ private:
+  Pattern::Searcher searcher_;
+  const std::string& content_;
+  std::vector<Span> matches_;
+};
+
 }  // namespace dcc::text

@@ -22,6 +22,11 @@ class Pieces {
     if (!piece.text.empty()) list_.push_back(piece);
   }
 
+  // A part of a piece, as it stands.
+  void addPart(const Piece& piece, size_t begin, size_t end) {
+    add({piece.text.substr(begin, end - begin), -1, piece.at_start && begin == 0});
+  }
+
   // Memory for changed texts that lives as long as this object. What is appended beyond `capacity`
   // bytes would move it: views into it are taken only within.
   std::string& newBuffer(size_t capacity) {

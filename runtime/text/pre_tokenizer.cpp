@@ -38,9 +38,15 @@ Result<std::unique_ptr<PreTokenizer>> makePreTokenizer(const nlohmann::json& jso
   if (type == "Sequence") return makeSequence(spec);
   if (type == "ByteLevel") return makeByteLevel(spec);
   if (type == "Split") return makeSplit(spec);
-  return spec.error("type", "is \"" + oneLine(type) +
-                                "\", which is not supported; Sequence, ByteLevel or Split is "
-                                "expected");
+  if (type == "Metaspace") return makeMetaspace(spec);
+  DCC_ASSIGN(std::unique_ptr<PreTokenizer> by_chars, makeCharSplit(type, spec));
+  if (by_chars) return by_chars;
+  return spec.error("type",
+                    "is \"" + oneLine(type) +
+                        "\", which is not supported; Sequence, ByteLevel, Split, Metaspace, "
+                        "Whitespace, WhitespaceSplit, Punctuation, Digits, "
+                        "BertPreTokenizer, UnicodeScripts, FixedLength or "
+                        "CharDelimiterSplit is expected");
 }
 
 }  // namespace dcc::text

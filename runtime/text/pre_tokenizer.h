@@ -24,5 +24,8 @@ Result<std::unique_ptr<PreTokenizer>> makePreTokenizer(const nlohmann::json& spe
 Result<std::unique_ptr<PreTokenizer>> makeByteLevel(const JsonFields& spec);
 Result<std::unique_ptr<PreTokenizer>> makeSplit(const JsonFields& spec);
 Result<std::unique_ptr<PreTokenizer>> makeMetaspace(const JsonFields& spec);
+// Null when the type is none of those that cut by classes of characters.
+Result<std::unique_ptr<PreTokenizer>> makeCharSplit(const std::string& type,
+                                                    const JsonFields& spec);
 
 }  // namespace dcc::text

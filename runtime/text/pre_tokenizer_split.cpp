@@ -20,10 +20,7 @@ class Split : public PreTokenizer {
         for (Part& part : parts) part.match = !part.match;
       }
       splitParts(parts, behavior_, kept);
-      for (const Span& span : kept) {
-        out.add({piece.text.substr(span.begin, span.end - span.begin), -1,
-                 piece.at_start && span.begin == 0});
-      }
+      for (const Span& span : kept) out.addPart(piece, span.begin, span.end);
       return Status::success();
     });
   }

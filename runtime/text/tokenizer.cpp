@@ -7,6 +7,7 @@
 #include "runtime/base/json.h"
 #include "runtime/text/added_tokens.h"
 #include "runtime/text/decoder.h"
+#include "runtime/text/limits.h"
 #include "runtime/text/model.h"
 #include "runtime/text/normalizer.h"
 #include "runtime/text/pieces.h"
@@ -19,7 +20,6 @@ namespace {
 
 // The largest published tokenizer.json has 34 MB.
 constexpr uint64_t kMostFileBytes = 256ull << 20;
-constexpr size_t kMostTextBytes = size_t{1} << 30;
 
 }  // namespace
 
@@ -111,10 +111,7 @@ Status Tokenizer::Impl::cut(std::string_view text, Pieces& pieces) const {
 }
 
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, bool special) const {
-  if (text.size() >= kMostTextBytes) {
-    return userError("text: has " + std::to_string(text.size()) +
-                     " bytes; less than 1 GiB is expected");
-  }
+  DCC_RETURN_IF_ERROR(checkTextSize(text.size()));
   if (!isValidUtf8(text)) return userError("text: is not UTF-8; valid UTF-8 is expected");
   const auto named = [&](const Error& error) {
     return Error{impl_->name + ": " + error.message, error.fault};
