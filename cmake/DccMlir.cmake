@@ -10,3 +10,10 @@ add_library(dcc_mlir INTERFACE)
 target_include_directories(dcc_mlir SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
 target_compile_options(dcc_mlir INTERFACE -fno-rtti -Wno-unused-parameter)
 target_link_libraries(dcc_mlir INTERFACE MLIR LLVM)
+
+# Where mlir/IR/OpBase.td is, for mlir-tblgen.
+foreach(dir ${MLIR_INCLUDE_DIRS})
+  if(EXISTS ${dir}/mlir/IR/OpBase.td)
+    set(MLIR_TD_INCLUDE ${dir})
+  endif()
+endforeach()

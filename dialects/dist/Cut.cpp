@@ -48,6 +48,21 @@ CutAttr cutOf(StringAttr axis, ArrayRef<Ranges> ranges, int64_t size) {
   return even ? CutAttr::get(context, axis, {}) : CutAttr::get(context, axis, ArrayRef(flat));
 }
 
+std::optional<CutAttr> stack(ArrayRef<CutAttr> cuts, ArrayRef<int64_t> sizes, MeshAttr mesh) {
+  StringAttr axis = cuts.front().getAxis();
+  if (llvm::any_of(cuts, [&](CutAttr cut) { return cut.getAxis() != axis; })) return std::nullopt;
+  if (!axis) return cuts.front();
+  CutRanges stacked(*mesh.sizeOf(axis));
+  int64_t offset = 0;
+  for (auto [cut, size] : llvm::zip(cuts, sizes)) {
+    for (auto [all, own] : llvm::zip(stacked, rangesOf(cut, size, stacked.size()))) {
+      for (Range r : own) all.push_back({r.begin + offset, r.end + offset});
+    }
+    offset += size;
+  }
+  return cutOf(axis, stacked, offset);
+}
+
 std::string checkCut(CutAttr cut, std::optional<int64_t> size, MeshAttr mesh) {
   if (!cut.isCut()) return {};
   std::string axis = cut.getAxis().getValue().str();
@@ -93,9 +108,8 @@ std::string describe(PlacementAttr placement) {
   bool cut = placement.isCut();
   if (cut) {
     os << '[';
-    llvm::interleaveComma(placement.getCuts(), os, [&](CutAttr c) {
-      os << (c.isCut() ? c.getAxis().getValue() : "_");
-    });
+    llvm::interleaveComma(placement.getCuts(), os,
+                          [&](CutAttr c) { os << (c.isCut() ? c.getAxis().getValue() : "_"); });
     os << ']';
   }
   if (placement.isPartial()) {

@@ -24,7 +24,6 @@ void DistDialect::initialize() {
       >();
 }
 
-
 // ---- mesh --------------------------------------------------------------------------------------
 
 Attribute MeshAttr::parse(AsmParser& parser, Type) {
@@ -186,8 +185,8 @@ FailureOr<PlacementAttr> PlacementAttr::parseBare(AsmParser& parser, size_t rank
     } while (succeeded(parser.parseOptionalComma()));
   }
   if (cuts.empty()) cuts.assign(rank, CutAttr::get(context, StringAttr(), {}));
-  auto result = PlacementAttr::getChecked([&] { return parser.emitError(loc); }, context, cuts,
-                                          partial);
+  auto result =
+      PlacementAttr::getChecked([&] { return parser.emitError(loc); }, context, cuts, partial);
   if (!result) return failure();
   return result;
 }

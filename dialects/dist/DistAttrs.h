@@ -33,13 +33,17 @@ using CutRanges = llvm::SmallVector<Ranges>;
 /// The mesh of the module that holds `op`; a mesh without axes when it has none.
 MeshAttr meshOf(mlir::Operation* op);
 
-/// The ranges of a cut of a dimension of `size` indices over an axis of `ranks` coordinates. The cut
-/// was verified: an even one divides.
+/// The ranges of a cut of a dimension of `size` indices over an axis of `ranks` coordinates. The
+/// cut was verified: an even one divides.
 CutRanges rangesOf(CutAttr cut, int64_t size, int64_t ranks);
 /// The cut that has these ranges, written evenly where it is even.
 CutAttr cutOf(mlir::StringAttr axis, llvm::ArrayRef<Ranges> ranges, int64_t size);
 /// Total length.
 int64_t sizeOf(const Ranges& ranges);
+/// The cut of dimensions stacked one after the other, of which each has one; nothing when they
+/// can't be stacked (one whole and one cut, or over different axes).
+std::optional<CutAttr> stack(llvm::ArrayRef<CutAttr> cuts, llvm::ArrayRef<int64_t> sizes,
+                             MeshAttr mesh);
 
 /// Checks a cut against the mesh and the dimension's size; the message is what is wrong, empty if
 /// nothing is. `size` is nothing for a dimension known only at run time, which is cut evenly.

@@ -1,4 +1,5 @@
-// Parser of factor rules. They are constants of our own op definitions, so a malformed one is a bug.
+// Parser of factor rules. They are constants of our own op definitions, so a malformed one is a
+// bug.
 #include "dialects/nn/NN.h"
 #include "llvm/ADT/StringExtras.h"
 

@@ -10,7 +10,8 @@ namespace dcc::nn {
 llvm::StringRef moduleOf(mlir::Operation* op);
 llvm::StringRef moduleOf(mlir::Location loc);
 
-/// One dimension of a factor rule: `t`, or `(h d)` for h blocks of d. inner = 0 for a single factor.
+/// One dimension of a factor rule: `t`, or `(h d)` for h blocks of d. inner = 0 for a single
+/// factor.
 struct FactorDim {
   char outer = 0, inner = 0;
 };
@@ -19,8 +20,8 @@ struct FactorDim {
 struct FactorRule {
   std::vector<std::vector<FactorDim>> operands, results;
   std::string reduced, whole;
-  std::vector<unsigned> linear;           // operands the result is jointly linear in
-  char covering = 0, covered = 0;         // `h = g r`: covering h, covered g
+  std::vector<unsigned> linear;    // operands the result is jointly linear in
+  char covering = 0, covered = 0;  // `h = g r`: covering h, covered g
   static FactorRule parse(llvm::StringRef text);
 };
 

@@ -71,4 +71,16 @@ def NN_FileAttr : AttrDef<NN_Dialect, "File"> {
   let assemblyFormat = "`<` $path `,` $bytes `bytes` `,` $hash `>`";
 }
 
+def NN_RuleAttr : AttrDef<NN_Dialect, "Rule"> {
+  let mnemonic = "rule";
+  let summary = "A rule of the tp_plan in force";
+  let description = [{
+    `#nn.rule<"model.layers.*.mlp.up_proj" = "colwise" from "auto">`: pattern, strategy, and where it
+    was said: `auto` (the family's own plan) or a file and line or an option.
+  }];
+  let parameters = (ins "::mlir::StringAttr":$pattern, "::mlir::StringAttr":$strategy,
+                        "::mlir::StringAttr":$origin);
+  let assemblyFormat = "`<` $pattern `=` $strategy `from` $origin `>`";
+}
+
 #endif

@@ -35,16 +35,16 @@ class FactorSizes {
         int64_t inner = layer_.factorSize(dim.inner);
         std::optional<int64_t> whole = type.size(i);
         if (inner < 1 || !whole || *whole % inner) {
-          return op_->emitOpError() << what << ": " << size << " does not run over blocks of "
-                                    << inner;
+          return op_->emitOpError()
+                 << what << ": " << size << " does not run over blocks of " << inner;
         }
         size = sizeAttr(op_->getContext(), *whole / inner);
       }
       auto [known, added] = sizes_.try_emplace(dim.outer, size);
       if (!added && known->second != size) {
         InFlightDiagnostic diag = op_->emitOpError() << what << " has ";
-        return diag << size << " where another operand has " << known->second << " (dimension "
-                    << i << ")";
+        return diag << size << " where another operand has " << known->second << " (dimension " << i
+                    << ")";
       }
     }
     return success();

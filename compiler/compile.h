@@ -1,0 +1,33 @@
+// `dcc compile`: a model, or the IR of a phase, to a plan directory.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/status.h"
+
+namespace dcc {
+
+struct CompileOptions {
+  std::string model;  // Hugging Face directory, its config.json, a model.json, or the IR of a phase
+  std::string output;  // the plan directory; with stop_after a file, "" or "-" for stdout
+  // Absent or empty: what model.json says, else the default.
+  std::optional<int64_t> tp, dp, cp, pp;
+  std::string tp_plan;                // "auto" or a plan file
+  std::vector<std::string> tp_rules;  // PATTERN=STRATEGY
+  std::string dtype;                  // "auto", "f32", "bf16", "f16"
+  std::optional<int64_t> max_tokens, max_seqs, max_seq_len;
+  std::string stop_after;  // a phase
+};
+
+// What was made, for a line to the user.
+struct CompileSummary {
+  std::string model;  // "LlamaForCausalLM, 6 layers"
+  int64_t ranks = 0;
+};
+
+Result<CompileSummary> compile(const CompileOptions& options);
+
+}  // namespace dcc

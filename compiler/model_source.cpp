@@ -1,0 +1,148 @@
+#include "compiler/model_source.h"
+
+#include <filesystem>
+
+#include "compiler/diagnostics.h"
+#include "compiler/pipeline.h"
+#include "frontends/graph/model_json.h"
+#include "frontends/huggingface/import.h"
+#include "mlir/Parser/Parser.h"
+
+using namespace mlir;
+namespace fs = std::filesystem;
+
+namespace dcc {
+namespace {
+
+using Module = OwningOpRef<ModuleOp>;
+
+// The IR says it all; options that would change it are refused rather than ignored.
+Result<Module> loadIr(MLIRContext& context, const CompileOptions& options) {
+  if (options.tp || options.dp || options.cp || options.pp || !options.tp_plan.empty() ||
+      !options.tp_rules.empty() || !options.dtype.empty() || options.max_tokens ||
+      options.max_seqs || options.max_seq_len) {
+    return userError(options.model +
+                     ": mesh, plan, dtype and limits are in the IR; edit them there");
+  }
+  DiagnosticCollector diagnostics(&context);
+  Module module = parseSourceFile<ModuleOp>(options.model, ParserConfig(&context));
+  if (!module) return diagnostics.error();
+  return module;
+}
+
+Status addRules(const CompileOptions& options, const graph::ModelJson& file,
+                huggingface::ImportOptions& import) {
+  std::vector<graph::TpRule> rules;
+  if (options.tp_plan.empty() ? file.tp_plan.has_value() : options.tp_plan != "auto") {
+    import.auto_plan = false;
+    if (options.tp_plan.empty()) {
+      rules = *file.tp_plan;
+    } else {
+      DCC_ASSIGN(rules, graph::readTpPlan(options.tp_plan));
+    }
+  }
+  for (const std::string& text : options.tp_rules) {
+    size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
+      return userError("--tp-rule " + text + ": is no rule; write PATTERN=STRATEGY");
+    }
+    rules.push_back({text.substr(0, equals), text.substr(equals + 1), "--tp-rule " + text});
+  }
+  for (graph::TpRule& rule : rules) {
+    import.rules.push_back(
+        {std::move(rule.pattern), std::move(rule.strategy), std::move(rule.where)});
+  }
+  return Status::success();
+}
+
+// A mesh always has the axis tp; the others only where they are more than one rank.
+Status addMesh(const CompileOptions& options, const graph::ModelJson& file,
+               huggingface::ImportOptions& import) {
+  struct Axis {
+    const char* name;
+    std::optional<int64_t> option, file;
+  };
+  const Axis axes[] = {{"dp", options.dp, file.dp},
+                       {"cp", options.cp, file.cp},
+                       {"pp", options.pp, file.pp},
+                       {"tp", options.tp, file.tp}};
+  for (const Axis& axis : axes) {
+    int64_t size = axis.option ? *axis.option : axis.file.value_or(1);
+    std::string name = axis.name;
+    if (size < 1 || size > 65536) {
+      return userError("--" + name + " " + std::to_string(size) + ": a degree is 1 to 65536");
+    }
+    if (name == "tp") {
+      import.mesh.push_back({name, size});
+    } else if (size > 1) {
+      return userError("--" + name + " " + std::to_string(size) +
+                       ": not built yet; tensor parallelism (--tp) is");
+    }
+  }
+  return Status::success();
+}
+
+Result<DType> computeType(const CompileOptions& options, const graph::ModelJson& file) {
+  std::string name = options.dtype;
+  if (name.empty() && file.dtype) name = dcc::name(*file.dtype);
+  // Activations are f32 whatever the weights are, which keep their own type in memory.
+  if (name.empty() || name == "auto" || name == "f32") return DType::kF32;
+  if (parseDType(name)) return userError("--dtype " + name + ": not built yet; f32 and auto are");
+  return userError("--dtype " + name + ": is no type; auto, f32, bf16 and f16 are");
+}
+
+Result<Module> loadHuggingFace(MLIRContext& context, const CompileOptions& options,
+                               const graph::ModelJson& file) {
+  huggingface::ImportOptions import;
+  import.directory = file.model;
+  DCC_RETURN_IF_ERROR(addMesh(options, file, import));
+  DCC_RETURN_IF_ERROR(addRules(options, file, import));
+  DCC_ASSIGN(import.compute, computeType(options, file));
+  auto limit = [](const char* option, std::optional<int64_t> given, std::optional<int64_t> in_file,
+                  int64_t& out) -> Status {
+    out = given ? *given : in_file.value_or(0);
+    if (given && *given < 1) {
+      return userError(std::string(option) + " " + std::to_string(*given) + ": at least 1");
+    }
+    return Status::success();
+  };
+  DCC_RETURN_IF_ERROR(
+      limit("--max-tokens", options.max_tokens, file.max_tokens, import.max_tokens));
+  DCC_RETURN_IF_ERROR(limit("--max-seqs", options.max_seqs, file.max_seqs, import.max_seqs));
+  DCC_RETURN_IF_ERROR(
+      limit("--max-seq-len", options.max_seq_len, file.max_seq_len, import.max_seq_len));
+  DCC_ASSIGN(Module module, huggingface::importModel(context, import));
+  if (file.prompt) (*module)->setAttr("nn.prompt", StringAttr::get(&context, *file.prompt));
+  return module;
+}
+
+}  // namespace
+
+Result<Module> loadModel(MLIRContext& context, const CompileOptions& options) {
+  fs::path path(options.model);
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    return userError(options.model +
+                     ": no such file or directory; a Hugging Face model directory, "
+                     "a model.json or the IR of a phase (.mlir) is compiled");
+  }
+  graph::ModelJson file;
+  if (fs::is_directory(path, error)) {
+    file.model = options.model;
+  } else if (path.extension() == ".mlir") {
+    Result<Module> module = loadIr(context, options);
+    if (module.ok() && !(**module)->hasAttr("nn.phase")) {
+      return userError(options.model + ": has no attribute nn.phase; it is one of " + phaseNames());
+    }
+    return module;
+  } else if (path.filename() == "config.json") {
+    file.model = path.has_parent_path() ? path.parent_path().string() : ".";
+  } else {
+    DCC_ASSIGN(file, graph::readModelJson(options.model));
+  }
+  Result<Module> module = loadHuggingFace(context, options, file);
+  if (module.ok()) (**module)->setAttr("nn.phase", StringAttr::get(&context, "import"));
+  return module;
+}
+
+}  // namespace dcc

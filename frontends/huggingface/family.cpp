@@ -1,0 +1,27 @@
+#include "frontends/huggingface/family.h"
+
+namespace dcc::huggingface {
+
+extern const Family kLlama;
+
+static const Family* const kFamilies[] = {&kLlama};
+
+const Family* findFamily(const ConfigReader& config) {
+  for (const Family* family : kFamilies) {
+    if (family->architecture == config.architecture()) return family;
+  }
+  for (const Family* family : kFamilies) {
+    if (config.architecture().empty() && family->model_type == config.modelType()) return family;
+  }
+  return nullptr;
+}
+
+std::string familyNames() {
+  std::string names;
+  for (const Family* family : kFamilies) {
+    names += (names.empty() ? "" : ", ") + std::string(family->architecture);
+  }
+  return names;
+}
+
+}  // namespace dcc::huggingface

@@ -1,0 +1,46 @@
+// Model families: how a config.json becomes nn ops. Adding one is one file in families/ and a line
+// in family.cpp.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frontends/huggingface/config.h"
+#include "frontends/huggingface/model_builder.h"
+
+namespace dcc::huggingface {
+
+struct PlanRule {
+  std::string_view pattern, strategy;
+};
+
+// A decoder that was read from a config.json and can be built for any entry.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual int64_t layers() const = 0;
+  virtual int64_t vocabulary() const = 0;
+  virtual int64_t maxSequence() const = 0;  // the model's own limit, tokens
+  // Declares symbols shared by the entries.
+  virtual void declare(ModelBuilder& builder) const = 0;
+  // The final hidden state of every token ...
+  virtual mlir::Value hidden(ModelBuilder& builder) const = 0;
+  // ... and its logits.
+  virtual mlir::Value head(ModelBuilder& builder, mlir::Value hidden) const = 0;
+};
+
+struct Family {
+  std::string_view model_type;     // config.json's
+  std::string_view architecture;   // "LlamaForCausalLM"
+  std::span<const PlanRule> plan;  // "auto"
+  Result<std::unique_ptr<Model>> (*read)(const ConfigReader& config);
+};
+
+// Null when no family has that model_type or architecture.
+const Family* findFamily(const ConfigReader& config);
+std::string familyNames();
+
+}  // namespace dcc::huggingface

@@ -1,0 +1,125 @@
+#include "frontends/huggingface/import.h"
+
+#include <filesystem>
+
+#include "frontends/huggingface/family.h"
+
+using namespace mlir;
+
+namespace dcc::huggingface {
+namespace {
+
+constexpr int64_t kDefaultTokens = 512;  // of a step: enough rows to keep the matrix units busy
+constexpr int64_t kDefaultSequences = 8;
+// Sizes of a step's arrays stay far from 32 bits.
+constexpr int64_t kMostTokens = 1 << 20;
+
+Result<Limits> limitsOf(const ImportOptions& options, const Model& model) {
+  Limits limits;
+  limits.max_seq_len = options.max_seq_len ? options.max_seq_len : model.maxSequence();
+  limits.max_tokens = options.max_tokens ? options.max_tokens : kDefaultTokens;
+  limits.max_seqs =
+      options.max_seqs ? options.max_seqs : std::min(kDefaultSequences, limits.max_tokens);
+  if (limits.max_seq_len > model.maxSequence()) {
+    return userError("--max-seq-len " + std::to_string(limits.max_seq_len) +
+                     ": the model's limit is " + std::to_string(model.maxSequence()) + " tokens");
+  }
+  if (limits.max_tokens > kMostTokens) {
+    return userError("--max-tokens " + std::to_string(limits.max_tokens) + ": at most " +
+                     std::to_string(kMostTokens) + " tokens fit a step");
+  }
+  if (limits.max_seqs > limits.max_tokens) {
+    return userError("--max-seqs " + std::to_string(limits.max_seqs) +
+                     ": every sequence has a token in a step, so at most --max-tokens = " +
+                     std::to_string(limits.max_tokens));
+  }
+  return limits;
+}
+
+// "00ff..." of a header hash.
+ArrayAttr filesAttr(OpBuilder& builder, const Checkpoint& checkpoint) {
+  SmallVector<Attribute> files;
+  for (const CheckpointFile& file : checkpoint.files()) {
+    std::string name = file.path.substr(file.path.rfind('/') + 1);
+    files.push_back(nn::FileAttr::get(builder.getContext(), builder.getStringAttr(name), file.bytes,
+                                      builder.getStringAttr(file.header_hash.hex())));
+  }
+  return builder.getArrayAttr(files);
+}
+
+ArrayAttr planAttr(OpBuilder& builder, const Family& family, const ImportOptions& options) {
+  SmallVector<Attribute> rules;
+  auto add = [&](StringRef pattern, StringRef strategy, StringRef origin) {
+    rules.push_back(nn::RuleAttr::get(builder.getContext(), builder.getStringAttr(pattern),
+                                      builder.getStringAttr(strategy),
+                                      builder.getStringAttr(origin)));
+  };
+  if (options.auto_plan) {
+    for (const PlanRule& rule : family.plan) add(rule.pattern, rule.strategy, "auto");
+  }
+  for (const UserRule& rule : options.rules) add(rule.pattern, rule.strategy, rule.origin);
+  return builder.getArrayAttr(rules);
+}
+
+void buildEntries(ModelBuilder& builder, const Model& model, const Limits& limits) {
+  model.declare(builder);
+  builder.beginEntry("prefill", limits.max_tokens, limits.max_seqs);
+  builder.endEntry(model.head(builder, builder.lastToken(model.hidden(builder))));
+  // One token of each sequence.
+  builder.beginEntry("decode", limits.max_seqs, limits.max_seqs);
+  builder.endEntry(model.head(builder, model.hidden(builder)));
+  builder.beginEntry("logits", limits.max_tokens, limits.max_seqs);
+  builder.endEntry(model.head(builder, model.hidden(builder)));
+}
+
+}  // namespace
+
+Result<OwningOpRef<ModuleOp>> importModel(MLIRContext& context, const ImportOptions& options) {
+  DCC_ASSIGN(ConfigReader config, ConfigReader::open(options.directory + "/config.json"));
+  const Family* family = findFamily(config);
+  if (!family) {
+    std::string name = config.architecture().empty() ? config.modelType() : config.architecture();
+    return userError(options.directory + "/config.json: architecture '" + name +
+                     "' is not known; known are " + familyNames());
+  }
+  if (std::optional<ConfigReader> encoding = config.object("quantization_config")) {
+    return userError(options.directory + "/config.json: quantization_config: weights encoded as '" +
+                     encoding->stringOr("quant_method", "?") +
+                     "' are not supported; f32, bf16 and f16 checkpoints are");
+  }
+  DCC_ASSIGN(std::unique_ptr<Model> model, family->read(config));
+  DCC_ASSIGN(Checkpoint checkpoint, Checkpoint::open(options.directory));
+  DCC_ASSIGN(Limits limits, limitsOf(options, *model));
+
+  OpBuilder builder(&context);
+  OwningOpRef<ModuleOp> module =
+      ModuleOp::create(NameLoc::get(builder.getStringAttr(options.directory + "/config.json")));
+  ModelBuilder layers(*module, checkpoint, options.compute);
+  buildEntries(layers, *model, limits);
+  DCC_RETURN_IF_ERROR(layers.status());
+
+  SmallVector<StringAttr> names;
+  SmallVector<int64_t> sizes;
+  for (const MeshAxis& axis : options.mesh) {
+    names.push_back(builder.getStringAttr(axis.name));
+    sizes.push_back(axis.size);
+  }
+  auto number = [&](StringRef name, int64_t value) {
+    return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
+  };
+  ModuleOp op = *module;
+  op->setAttr("dist.mesh", dist::MeshAttr::get(&context, ArrayRef(names), ArrayRef(sizes)));
+  op->setAttr("nn.model", builder.getStringAttr(std::string(family->architecture) + ", " +
+                                                std::to_string(model->layers()) + " layers"));
+  op->setAttr("nn.checkpoint",
+              builder.getStringAttr(std::filesystem::absolute(checkpoint.directory()).string()));
+  op->setAttr("nn.files", filesAttr(builder, checkpoint));
+  op->setAttr("nn.tp_plan", planAttr(builder, *family, options));
+  op->setAttr("nn.vocabulary", builder.getI64IntegerAttr(model->vocabulary()));
+  op->setAttr("nn.limits", builder.getDictionaryAttr({number("max_tokens", limits.max_tokens),
+                                                      number("max_seqs", limits.max_seqs),
+                                                      number("max_seq_len", limits.max_seq_len)}));
+  return module;
+}
+
+}  // namespace dcc::huggingface

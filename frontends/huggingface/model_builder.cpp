@@ -1,0 +1,183 @@
+#include "frontends/huggingface/model_builder.h"
+
+using namespace mlir;
+
+namespace dcc::huggingface {
+
+static Type mlirType(MLIRContext* context, DType type) {
+  switch (type) {
+    case DType::kBF16:
+      return BFloat16Type::get(context);
+    case DType::kF16:
+      return Float16Type::get(context);
+    default:
+      return Float32Type::get(context);
+  }
+}
+
+ModelBuilder::ModelBuilder(ModuleOp module, const Checkpoint& checkpoint, DType compute)
+    : checkpoint_(checkpoint),
+      builder_(module.getContext()),
+      symbolBuilder_(OpBuilder::atBlockBegin(module.getBody())),
+      module_(module),
+      compute_(mlirType(module.getContext(), compute)) {}
+
+Location ModelBuilder::at(const std::string& module) {
+  return NameLoc::get(builder_.getStringAttr(module));
+}
+
+nn::TensorType ModelBuilder::like(Value x, int64_t columns) {
+  auto type = cast<nn::TensorType>(x.getType());
+  return nn::TensorType::get(
+      type.getContext(), {type.getDims()[0], nn::sizeAttr(type.getContext(), columns)}, compute_);
+}
+
+int64_t ModelBuilder::columns(Value x) { return cast<nn::TensorType>(x.getType()).constant(1); }
+
+// ---- entries
+// -------------------------------------------------------------------------------------
+
+void ModelBuilder::beginEntry(std::string_view name, int64_t tokens, int64_t seqs) {
+  MLIRContext* context = builder_.getContext();
+  builder_.setInsertionPointToEnd(module_.getBody());
+  Type ids =
+      nn::TensorType::get(context, {builder_.getStringAttr("T")}, IntegerType::get(context, 32));
+  entry_ = builder_.create<func::FuncOp>(at(std::string(name)), StringRef(name),
+                                         builder_.getFunctionType({ids, ids}, {}));
+  entry_->setAttr("nn.bounds",
+                  builder_.getDictionaryAttr(
+                      {{builder_.getStringAttr("B"), builder_.getI64IntegerAttr(seqs)},
+                       {builder_.getStringAttr("T"), builder_.getI64IntegerAttr(tokens)}}));
+  if (symbols_.empty())
+    symbolBuilder_.setInsertionPoint(entry_);  // symbols stand before the entries
+  builder_.setInsertionPointToStart(entry_.addEntryBlock());
+}
+
+void ModelBuilder::endEntry(Value result) {
+  builder_.create<func::ReturnOp>(entry_.getLoc(), result);
+  entry_.setType(builder_.getFunctionType(entry_.getArgumentTypes(), TypeRange(result.getType())));
+}
+
+// ---- symbols
+// -------------------------------------------------------------------------------------
+
+FlatSymbolRefAttr ModelBuilder::weight(const std::string& tensor, std::vector<int64_t> shape,
+                                       std::optional<int64_t> heads, bool shared) {
+  auto ref = FlatSymbolRefAttr::get(builder_.getContext(), tensor);
+  if (symbols_.contains(tensor)) return ref;
+  Result<const CheckpointTensor*> found =
+      checkpoint_.require(tensor, std::vector<uint64_t>(shape.begin(), shape.end()));
+  if (!found.ok()) {
+    if (status_.ok()) status_ = found.error();
+    return ref;
+  }
+  const CheckpointTensor& stored = **found;
+  Type element = mlirType(builder_.getContext(), *parseDType(stored.dtype));
+  SmallVector<Attribute> dims;
+  for (int64_t size : shape) dims.push_back(nn::sizeAttr(builder_.getContext(), size));
+  auto source = nn::SourceAttr::get(builder_.getContext(), builder_.getStringAttr(tensor),
+                                    stored.file, stored.offset, shape, element);
+  symbols_[tensor] = symbolBuilder_.create<nn::WeightOp>(
+      at(tensor.substr(0, tensor.rfind('.'))), builder_.getStringAttr(tensor),
+      TypeAttr::get(nn::TensorType::get(builder_.getContext(), dims, element)), TypeAttr(),
+      heads ? builder_.getI64IntegerAttr(*heads) : IntegerAttr(),
+      shared ? builder_.getUnitAttr() : UnitAttr(), builder_.getArrayAttr({source}), StringAttr());
+  return ref;
+}
+
+FlatSymbolRefAttr ModelBuilder::cache(const std::string& name, const AttentionSpec& spec) {
+  if (!symbols_.contains(name)) {
+    symbols_[name] = symbolBuilder_.create<nn::CacheOp>(
+        at(name), name, spec.kv_heads, spec.head_dim, spec.head_dim, compute_, "full");
+  }
+  return FlatSymbolRefAttr::get(builder_.getContext(), name);
+}
+
+void ModelBuilder::frequencies(std::string_view name, const Rope& rope) {
+  DenseF64ArrayAttr dynamic;
+  if (rope.dynamic) {
+    dynamic = builder_.getDenseF64ArrayAttr(
+        {rope.dynamic->theta, rope.dynamic->factor, double(rope.dynamic->original_positions)});
+  }
+  symbolBuilder_.create<nn::FrequenciesOp>(at(std::string(name)),
+                                           builder_.getStringAttr(StringRef(name)),
+                                           builder_.getDenseF32ArrayAttr(rope.frequencies),
+                                           builder_.getF32FloatAttr(rope.scale), dynamic);
+}
+
+// ---- layers
+// --------------------------------------------------------------------------------------
+
+Value ModelBuilder::embedding(const std::string& module, Value tokens, int64_t vocabulary,
+                              int64_t hidden) {
+  auto type = cast<nn::TensorType>(tokens.getType());
+  auto result = nn::TensorType::get(
+      type.getContext(), {type.getDims()[0], nn::sizeAttr(type.getContext(), hidden)}, compute_);
+  return builder_.create<nn::EmbeddingOp>(at(module), result, tokens,
+                                          weight(module + ".weight", {vocabulary, hidden}));
+}
+
+Value ModelBuilder::linear(const std::string& module, Value x, int64_t out, LinearOptions options) {
+  std::string tensor = options.weight.empty() ? module + ".weight" : options.weight;
+  Value y = builder_.create<nn::LinearOp>(
+      at(module), like(x, out), x, weight(tensor, {out, columns(x)}, options.heads, options.shared),
+      FlatSymbolRefAttr());
+  if (!options.bias) return y;
+  return builder_.create<nn::AddBiasOp>(
+      at(module), y.getType(), y, weight(module + ".bias", {out}, options.heads, options.shared));
+}
+
+Value ModelBuilder::rmsNorm(const std::string& module, Value x, double eps) {
+  return builder_.create<nn::RmsNormOp>(at(module), x.getType(), x,
+                                        weight(module + ".weight", {columns(x)}),
+                                        builder_.getF64FloatAttr(eps));
+}
+
+Value ModelBuilder::attention(const std::string& module, Value x, const AttentionSpec& spec,
+                              std::string_view frequencies) {
+  int64_t hidden = columns(x);
+  auto project = [&](const char* name, int64_t heads, bool shared) {
+    return linear(module + name, x, heads * spec.head_dim,
+                  {.bias = spec.bias, .heads = heads, .shared = shared, .weight = {}});
+  };
+  Value q = project(".q_proj", spec.heads, false);
+  Value k = project(".k_proj", spec.kv_heads, true);
+  Value v = project(".v_proj", spec.kv_heads, true);
+  auto rotate = [&](Value value) -> Value {
+    return builder_.create<nn::RopeOp>(
+        at(module), value.getType(), value, positions(),
+        FlatSymbolRefAttr::get(builder_.getContext(), StringRef(frequencies)),
+        builder_.getI64IntegerAttr(spec.head_dim), UnitAttr());
+  };
+  q = rotate(q);
+  k = rotate(k);
+  Value y = builder_.create<nn::AttentionOp>(
+      at(module), q.getType(), q, k, v, cache(module + ".cache", spec),
+      builder_.getI64IntegerAttr(spec.head_dim), builder_.getI64IntegerAttr(spec.head_dim),
+      builder_.getF64FloatAttr(spec.scale), IntegerAttr());
+  return linear(module + ".o_proj", y, hidden,
+                {.bias = spec.output_bias, .heads = {}, .weight = {}});
+}
+
+Value ModelBuilder::gatedMlp(const std::string& module, Value x, int64_t intermediate,
+                             std::string_view function, bool bias) {
+  LinearOptions options{.bias = bias, .heads = {}, .weight = {}};
+  Value gate = linear(module + ".gate_proj", x, intermediate, options);
+  Value up = linear(module + ".up_proj", x, intermediate, options);
+  Value activated = builder_.create<nn::ActivationOp>(at(module + ".act_fn"), gate.getType(), gate,
+                                                      builder_.getStringAttr(StringRef(function)));
+  Value product = builder_.create<nn::MulOp>(at(module), up.getType(), activated, up);
+  return linear(module + ".down_proj", product, columns(x), options);
+}
+
+Value ModelBuilder::add(const std::string& module, Value x, Value y) {
+  return builder_.create<nn::AddOp>(at(module), x.getType(), x, y);
+}
+
+Value ModelBuilder::lastToken(Value x) {
+  auto type = cast<nn::TensorType>(x.getType());
+  auto result = type.withDims({builder_.getStringAttr("B"), type.getDims()[1]});
+  return builder_.create<nn::LastTokenOp>(at("last_token"), result, x);
+}
+
+}  // namespace dcc::huggingface

@@ -1,0 +1,95 @@
+// What model families build their layers with: one place that knows how a transformers module
+// becomes nn ops. A family (families/*.cpp) reads its config and says which layers follow each
+// other.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dialects/nn/NN.h"
+#include "frontends/huggingface/checkpoint.h"
+#include "frontends/huggingface/rope.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace dcc::huggingface {
+
+// Bounds of a compilation (design, section 5).
+struct Limits {
+  int64_t max_tokens = 0, max_seqs = 0, max_seq_len = 0;
+};
+
+// One attention layer; sizes count columns.
+struct AttentionSpec {
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  double scale = 0;
+  bool bias = false, output_bias = false;  // of q, k, v; of o
+};
+
+// Builds the entries of a model. The first error is kept and later calls do nothing useful, so that
+// a family reads as a list of layers; the importer asks status() at the end.
+class ModelBuilder {
+ public:
+  using Value = mlir::Value;
+
+  ModelBuilder(mlir::ModuleOp module, const Checkpoint& checkpoint, DType compute);
+
+  // ---- entries ----------------------------------------------------------------------------------
+  // Opens an entry: its arguments are tokens and positions. B and T are bounded by `seqs`,
+  // `tokens`.
+  void beginEntry(std::string_view name, int64_t tokens, int64_t seqs);
+  void endEntry(Value result);
+  Value tokens() { return entry_.getArgument(0); }
+  Value positions() { return entry_.getArgument(1); }
+
+  // ---- layers: `module` is the transformers path, whose parameters are module.weight, module.bias
+  // --
+  Value embedding(const std::string& module, Value tokens, int64_t vocabulary, int64_t hidden);
+  // heads: the output runs over that many heads; shared: ranks may hold the same head. `weight`:
+  // the checkpoint's tensor if it is not module.weight (tied weights).
+  struct LinearOptions {
+    bool bias = false;
+    std::optional<int64_t> heads;
+    bool shared = false;
+    std::string weight;
+  };
+  Value linear(const std::string& module, Value x, int64_t out, LinearOptions options);
+  Value linear(const std::string& module, Value x, int64_t out) {
+    return linear(module, x, out, {});
+  }
+  Value rmsNorm(const std::string& module, Value x, double eps);
+  // q, k and v projections, rotation, attention over the cache, output projection.
+  Value attention(const std::string& module, Value x, const AttentionSpec& spec,
+                  std::string_view frequencies);
+  // down(f(gate(x)) * up(x))
+  Value gatedMlp(const std::string& module, Value x, int64_t intermediate,
+                 std::string_view function, bool bias);
+  Value add(const std::string& module, Value x, Value y);
+  Value lastToken(Value x);
+
+  // Declares rotary frequencies under `name`.
+  void frequencies(std::string_view name, const Rope& rope);
+
+  const Status& status() const { return status_; }
+
+ private:
+  mlir::Location at(const std::string& module);
+  // Declares the weight once, by its checkpoint name, and refers to it.
+  mlir::FlatSymbolRefAttr weight(const std::string& tensor, std::vector<int64_t> shape,
+                                 std::optional<int64_t> heads = {}, bool shared = false);
+  mlir::FlatSymbolRefAttr cache(const std::string& name, const AttentionSpec& spec);
+  nn::TensorType like(Value x, int64_t columns);
+  int64_t columns(Value x);
+
+  const Checkpoint& checkpoint_;
+  mlir::OpBuilder builder_;        // inside the entry
+  mlir::OpBuilder symbolBuilder_;  // weights, caches: before the entries
+  mlir::ModuleOp module_;
+  mlir::Type compute_;
+  mlir::func::FuncOp entry_;
+  llvm::StringMap<mlir::Operation*> symbols_;
+  Status status_;
+};
+
+}  // namespace dcc::huggingface

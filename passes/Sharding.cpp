@@ -1,0 +1,255 @@
+#include "passes/Sharding.h"
+
+#include <map>
+
+#include "mlir/IR/BuiltinOps.h"
+
+using namespace mlir;
+
+namespace dcc {
+
+using dist::CutAttr;
+using nn::FactorDim;
+using nn::FactorRule;
+using nn::TensorType;
+
+std::string ruleBehind(Value value, SymbolTableCollection& symbols) {
+  // Breadth is bounded by the residual stream: follow the first operand.
+  for (Operation* op = value.getDefiningOp(); op; op = op->getOperand(0).getDefiningOp()) {
+    if (auto layer = dyn_cast<nn::FactorRuleInterface>(op)) {
+      for (FlatSymbolRefAttr ref : layer.weightRefs()) {
+        auto weight = symbols.lookupNearestSymbolFrom<nn::WeightOp>(op, ref);
+        if (weight && weight.getRule()) return weight.getRule()->str();
+      }
+    }
+    if (op->getNumOperands() == 0) break;
+  }
+  return "";
+}
+
+namespace {
+
+// How one factor is cut, and which operand (values, then weights) said so.
+struct FactorCut {
+  CutAttr cut;
+  unsigned source;
+};
+
+std::string inWords(CutAttr cut) {
+  if (!cut.isCut()) return "whole";
+  return (cut.isEven() ? "cut over " : "cut unevenly over ") + cut.getAxis().getValue().str();
+}
+
+class Inference {
+ public:
+  Inference(nn::FactorRuleInterface op, SymbolTableCollection& symbols)
+      : op_(op),
+        symbols_(symbols),
+        rule_(FactorRule::parse(op.factorRule())),
+        mesh_(dist::meshOf(op)) {}
+
+  Placements run() {
+    if (!collectOperands() || !checkWhole() || !checkCovering()) return std::move(out_);
+    llvm::SmallVector<StringAttr> partial;
+    for (char factor : rule_.reduced) {
+      auto known = factors_.find(factor);
+      if (known != factors_.end() && known->second.cut.isCut()) {
+        partial.push_back(known->second.cut.getAxis());
+      }
+    }
+    if (!passPartialSums(partial)) return std::move(out_);
+    for (auto [i, value] : llvm::enumerate(op_->getResults())) {
+      SmallVector<CutAttr> cuts;
+      auto type = cast<TensorType>(value.getType());
+      for (auto [d, dim] : llvm::enumerate(rule_.results[i])) cuts.push_back(cutOf(dim, type, d));
+      out_.results.push_back(dist::placement(op_->getContext(), cuts, partial));
+    }
+    return std::move(out_);
+  }
+
+ private:
+  bool conflict(const std::string& message) {
+    out_.kind = Placements::kConflict;
+    out_.message = message;
+    return false;
+  }
+
+  // An operand for messages; only made when something is wrong.
+  std::string describe(unsigned n) {
+    if (n >= op_->getNumOperands()) {
+      FlatSymbolRefAttr ref = op_.weightRefs()[n - op_->getNumOperands()];
+      auto weight = symbols_.lookupNearestSymbolFrom<nn::WeightOp>(op_, ref);
+      return "weight " + ref.getValue().str() + " (" + weight.getRule().value_or("no rule").str() +
+             ")";
+    }
+    Operation* producer = op_->getOperand(n).getDefiningOp();
+    std::string rule = ruleBehind(op_->getOperand(n), symbols_);
+    return "the output of " + (producer ? nn::moduleOf(producer).str() : "the entry's input") +
+           (rule.empty() ? "" : " (" + rule + ")");
+  }
+
+  bool collectOperands() {
+    unsigned n = 0;
+    for (Value value : op_->getOperands()) {
+      if (!collect(n++, cast<TensorType>(value.getType()))) return false;
+    }
+    for (FlatSymbolRefAttr ref : op_.weightRefs()) {
+      auto weight = symbols_.lookupNearestSymbolFrom<nn::WeightOp>(op_, ref);
+      if (!weight) return conflict("uses '" + ref.getValue().str() + "', which is no weight");
+      if (!collect(n++, weight.getType())) return false;
+    }
+    return true;
+  }
+
+  bool collect(unsigned source, TensorType type) {
+    for (auto [i, dim] : llvm::enumerate(rule_.operands[source])) {
+      CutAttr cut = type.cut(i);
+      if (std::string wrong = dist::checkCut(cut, type.size(i), mesh_); !wrong.empty()) {
+        return conflict(describe(source) + ": " + wrong);
+      }
+      if (dim.inner && cut.isCut()) {
+        cut = outerCut(cut, type.constant(i), op_.factorSize(dim.inner));
+        if (!cut) {
+          return conflict(describe(source) + " is cut through a head; heads of " +
+                          std::to_string(op_.factorSize(dim.inner)) + " stay whole");
+        }
+      }
+      auto [known, added] = factors_.try_emplace(dim.outer, FactorCut{cut, source});
+      if (added || known->second.cut == cut) continue;
+      return conflict(describe(source) + " is " + inWords(cut) + " where " +
+                      describe(known->second.source) + " is " + inWords(known->second.cut) + "; " +
+                      remedy(known->second.cut, cut));
+    }
+    return true;
+  }
+
+  static std::string remedy(CutAttr first, CutAttr second) {
+    if (first.isCut() && !second.isCut()) {
+      return "give this module a rule that takes a cut input (rowwise), or the producer one that "
+             "gathers (colwise_rep)";
+    }
+    if (!first.isCut() && second.isCut()) {
+      return "give this module a rule that takes a whole input (colwise, rowwise_rep), or the "
+             "producer one that gives a cut output (colwise)";
+    }
+    return "give both the same cut";
+  }
+
+  // The cut of h in a dimension (h d); null when it goes through a block of d.
+  CutAttr outerCut(CutAttr cut, int64_t size, int64_t inner) {
+    dist::CutRanges ranges = dist::rangesOf(cut, size, *mesh_.sizeOf(cut.getAxis()));
+    for (dist::Ranges& coordinate : ranges) {
+      for (dist::Range& r : coordinate) {
+        if (r.begin % inner || r.end % inner) return {};
+        r = {r.begin / inner, r.end / inner};
+      }
+    }
+    return dist::cutOf(cut.getAxis(), ranges, size / inner);
+  }
+
+  CutAttr cutOf(FactorDim dim, TensorType type, size_t i) {
+    auto known = factors_.find(dim.outer);
+    if (known == factors_.end()) return CutAttr::get(op_->getContext(), StringAttr(), {});
+    CutAttr cut = known->second.cut;
+    if (!dim.inner || !cut.isCut()) return cut;
+    int64_t inner = op_.factorSize(dim.inner);
+    dist::CutRanges ranges =
+        dist::rangesOf(cut, type.constant(i) / inner, *mesh_.sizeOf(cut.getAxis()));
+    for (dist::Ranges& coordinate : ranges) {
+      for (dist::Range& r : coordinate) r = {r.begin * inner, r.end * inner};
+    }
+    return dist::cutOf(cut.getAxis(), ranges, type.constant(i));
+  }
+
+  bool checkWhole() {
+    for (char factor : rule_.whole) {
+      auto known = factors_.find(factor);
+      if (known == factors_.end() || !known->second.cut.isCut()) continue;
+      return conflict(describe(known->second.source) + " is " + inWords(known->second.cut) +
+                      " where it is needed whole; give the producer a rule that gathers "
+                      "(colwise_rep) or replicate");
+    }
+    return true;
+  }
+
+  // h = g r: every coordinate's query heads find their KV heads on the same rank.
+  bool checkCovering() {
+    if (!rule_.covering) return true;
+    const FactorCut& h = factors_[rule_.covering];
+    const FactorCut& g = factors_[rule_.covered];
+    if (!h.cut.isCut() && !g.cut.isCut()) return true;
+    if (h.cut.getAxis() != g.cut.getAxis()) {
+      return conflict(describe(h.source) + " is " + inWords(h.cut) + ", " + describe(g.source) +
+                      " is " + inWords(g.cut) + "; query and KV heads are cut together");
+    }
+    int64_t heads = factorSize(rule_.covering), kv = factorSize(rule_.covered);
+    int64_t ranks = *mesh_.sizeOf(h.cut.getAxis());
+    dist::CutRanges hs = dist::rangesOf(h.cut, heads, ranks), gs = dist::rangesOf(g.cut, kv, ranks);
+    for (int64_t i = 0; i < ranks; ++i) {
+      int64_t group = heads / kv;
+      dist::Range need{hs[i].front().begin / group, (hs[i].back().end - 1) / group + 1};
+      if (gs[i].size() == 1 && gs[i].front() == need && hs[i].size() == 1) continue;
+      return conflict("coordinate " + std::to_string(i) + " of " + describe(g.source) +
+                      " does not hold the KV heads of its query heads (" + describe(h.source) +
+                      ")");
+    }
+    return true;
+  }
+
+  // Number of blocks of a factor, from the first operand dimension that has it.
+  int64_t factorSize(char factor) {
+    for (auto [n, dims] : llvm::enumerate(rule_.operands)) {
+      for (auto [i, dim] : llvm::enumerate(dims)) {
+        if (dim.outer != factor) continue;
+        return cast<TensorType>(op_->getOperand(n).getType()).constant(i) /
+               (dim.inner ? op_.factorSize(dim.inner) : 1);
+      }
+    }
+    return 1;
+  }
+
+  // Partial operands: passed on where the op is linear in them, else to be summed first.
+  bool passPartialSums(SmallVectorImpl<StringAttr>& partial) {
+    std::optional<unsigned> first;
+    bool all = true;
+    ArrayRef<StringAttr> axes;
+    for (unsigned i : rule_.linear) {
+      auto type = cast<TensorType>(op_->getOperand(i).getType());
+      ArrayRef<StringAttr> own =
+          type.isPartial() ? type.getPlacement().getPartial() : ArrayRef<StringAttr>();
+      if (i != rule_.linear.front() && own != axes) all = false;
+      axes = own;
+    }
+    // A bias is added once, not once per rank; an axis can't both cut the result and be summed
+    // over.
+    bool linear = all && !rule_.linear.empty() && !op_->hasAttr("bias");
+    for (auto& [factor, known] : factors_) {
+      if (known.cut.isCut() && llvm::is_contained(axes, known.cut.getAxis())) linear = false;
+    }
+    for (auto [i, value] : llvm::enumerate(op_->getOperands())) {
+      auto type = cast<TensorType>(value.getType());
+      if (type.isPartial() && !(linear && llvm::is_contained(rule_.linear, i))) {
+        out_.kind = Placements::kPartialOperand;
+        out_.operand = i;
+        return false;
+      }
+    }
+    if (linear) partial.append(axes.begin(), axes.end());
+    return true;
+  }
+
+  nn::FactorRuleInterface op_;
+  SymbolTableCollection& symbols_;
+  FactorRule rule_;
+  dist::MeshAttr mesh_;
+  std::map<char, FactorCut> factors_;
+  Placements out_;
+};
+
+}  // namespace
+
+Placements inferPlacements(nn::FactorRuleInterface op, SymbolTableCollection& symbols) {
+  return Inference(op, symbols).run();
+}
+
+}  // namespace dcc

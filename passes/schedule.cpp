@@ -1,0 +1,359 @@
+// schedule: layers become kernels on buffers, in order, in place where the input ends there.
+//
+// One function per layer, by type. Weights, caches and frequencies become rows of the plan's
+// tables.
+#include "passes/Passes.h"
+
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "mlir/IR/SymbolTable.h"
+#include "runtime/base/checked.h"
+#include "runtime/plan/kernels.h"
+
+using namespace mlir;
+
+namespace dcc {
+#define GEN_PASS_DEF_SCHEDULE
+#include "passes/Passes.h.inc"
+
+namespace {
+
+// Tokens of a page of the KV cache: 16 keys of a head are at least one full cache line per column
+// block, and a sequence wastes less than 16 slots.
+constexpr int64_t kTokensPerPage = 16;
+constexpr int64_t kCacheAlignment = 64;  // bytes
+
+int64_t functionNumber(StringRef name) {
+  return static_cast<int64_t>(llvm::StringSwitch<plan::Function>(name)
+                                  .Case("silu", plan::Function::kSilu)
+                                  .Case("gelu", plan::Function::kGelu)
+                                  .Case("gelu_tanh", plan::Function::kGeluTanh)
+                                  .Default(plan::Function::kRelu));
+}
+
+// Lowers one entry.
+class Lowering {
+ public:
+  Lowering(func::FuncOp entry, SymbolTable& symbols, dist::MeshAttr mesh)
+      : entry_(entry), symbols_(symbols), mesh_(mesh), builder_(entry.getContext()) {}
+
+  LogicalResult run(OpBuilder& at) {
+    auto bounds = entry_->getAttrOfType<DictionaryAttr>("nn.bounds");
+    if (!bounds) return entry_->emitError() << "has no nn.bounds = {T = ..., B = ...}";
+    auto plan =
+        at.create<planir::EntryOp>(entry_.getLoc(), entry_.getSymName(), bounds, IntegerAttr());
+    builder_.setInsertionPointToEnd(&plan.getBody().emplaceBlock());
+    static constexpr StringRef kInputs[] = {"tokens", "positions"};
+    if (entry_.getNumArguments() != std::size(kInputs)) {
+      return entry_->emitError() << "takes tokens and positions";
+    }
+    for (auto [name, argument] : llvm::zip(kInputs, entry_.getArguments())) {
+      buffers_[argument] = builder_.create<planir::InputOp>(entry_.getLoc(), bufferType(argument),
+                                                            builder_.getStringAttr(name));
+    }
+    for (Operation& op : entry_.getBody().front()) {
+      if (failed(lower(&op))) return failure();
+    }
+    return success();
+  }
+
+ private:
+  // ---- buffers ----------------------------------------------------------------------------------
+
+  planir::BufferType bufferType(Value value) {
+    auto type = cast<nn::TensorType>(value.getType());
+    int64_t cols = type.rank() == 1 ? 1 : type.constant(1);
+    return planir::BufferType::get(value.getContext(), type.getDims()[0], cols,
+                                   type.getElementType(), cols);
+  }
+
+  Value buffer(Value value) { return buffers_.lookup(value); }
+
+  Value alloc(Value value) {
+    return buffers_[value] =
+               builder_.create<planir::AllocOp>(value.getLoc(), bufferType(value), IntegerAttr());
+  }
+
+  // The result takes over its input's buffer where nobody reads the input afterwards.
+  Value reuse(Value value, Value input) {
+    bool ours = !isa<BlockArgument>(input);
+    if (ours && input.hasOneUse()) return buffers_[value] = buffer(input);
+    return alloc(value);
+  }
+
+  void kernel(Operation* op, StringRef kind, ValueRange inputs, ArrayRef<Attribute> symbols,
+              ValueRange outputs, ArrayRef<NamedAttribute> attrs = {}) {
+    auto kernel =
+        builder_.create<planir::KernelOp>(op->getLoc(), builder_.getStringAttr(kind), inputs,
+                                          builder_.getArrayAttr(symbols), outputs, ArrayAttr());
+    for (NamedAttribute attr : attrs) kernel->setAttr(attr.getName(), attr.getValue());
+  }
+
+  NamedAttribute attr(StringRef name, int64_t value) {
+    return builder_.getNamedAttr(name, builder_.getI64IntegerAttr(value));
+  }
+  NamedAttribute attr(StringRef name, double value) {
+    return builder_.getNamedAttr(name, builder_.getF64FloatAttr(value));
+  }
+
+  // ---- layers -----------------------------------------------------------------------------------
+
+  LogicalResult lower(Operation* op) {
+    return llvm::TypeSwitch<Operation*, LogicalResult>(op)
+        .Case<nn::EmbeddingOp, nn::LinearOp, nn::AddBiasOp, nn::RmsNormOp, nn::AddRmsNormOp,
+              nn::RopeOp, nn::AttentionOp, nn::AddOp, nn::MulOp, nn::ActivationOp,
+              nn::GatedActivationOp, nn::LastTokenOp, nn::SplitOp, dist::AllReduceOp,
+              dist::AllGatherOp, dist::ReduceScatterOp, dist::SliceOp, func::ReturnOp>(
+            [&](auto layer) {
+              lower(layer);
+              return success();
+            })
+        .Default([](Operation* other) {
+          return other->emitOpError() << "has no kernel; schedule lowers nn and dist ops";
+        });
+  }
+
+  void lower(nn::EmbeddingOp op) {
+    kernel(op, "embedding", buffer(op.getTokens()), {op.getWeightAttr()}, alloc(op.getResult()));
+  }
+
+  void lower(nn::LinearOp op) {
+    Value x = buffer(op.getX());
+    builder_.create<planir::GemmOp>(op.getLoc(), x, op.getWeightAttr(), op.getBiasAttr(),
+                                    alloc(op.getResult()));
+  }
+
+  void lower(nn::AddBiasOp op) {
+    Value x = buffer(op.getX());
+    kernel(op, "add_bias", x, {op.getBiasAttr()}, reuse(op.getResult(), op.getX()));
+  }
+
+  void lower(nn::RmsNormOp op) {
+    Value x = buffer(op.getX());
+    kernel(op, "rms_norm", x, {op.getWeightAttr()}, alloc(op.getResult()),
+           attr("eps", op.getEps().convertToDouble()));
+  }
+
+  void lower(nn::AddRmsNormOp op) {
+    Value x = buffer(op.getX()), y = buffer(op.getY());
+    Value sum = reuse(op.getSum(), op.getX());
+    kernel(op, "add_rms_norm", {x, y}, {op.getWeightAttr()}, {sum, alloc(op.getResult())},
+           attr("eps", op.getEps().convertToDouble()));
+  }
+
+  void lower(nn::RopeOp op) {
+    auto frequencies = symbols_.lookup<nn::FrequenciesOp>(op.getFrequencies());
+    SmallVector<NamedAttribute> attrs{attr("head_dim", int64_t(op.getHeadDim())),
+                                      attr("scale", frequencies.getScale().convertToDouble())};
+    if (auto dynamic = frequencies.getDynamic()) {
+      attrs.push_back(attr("theta", (*dynamic)[0]));
+      attrs.push_back(attr("factor", (*dynamic)[1]));
+      attrs.push_back(attr("original_positions", int64_t((*dynamic)[2])));
+    }
+    if (op.getInterleaved()) attrs.push_back(attr("interleaved", int64_t(1)));
+    Value x = buffer(op.getX()), positions = buffer(op.getPositions());
+    kernel(op, "rope", {x, positions}, {op.getFrequenciesAttr()}, reuse(op.getResult(), op.getX()),
+           attrs);
+  }
+
+  void lower(nn::AttentionOp op) {
+    Value q = buffer(op.getQ()), k = buffer(op.getK()), v = buffer(op.getV());
+    kernel(op, "kv_write", {k, v}, {op.getCacheAttr()}, {});
+    SmallVector<NamedAttribute> attrs{attr("head_dim", int64_t(op.getKDim())),
+                                      attr("scale", op.getScale().convertToDouble())};
+    if (op.getWindow()) attrs.push_back(attr("window", int64_t(*op.getWindow())));
+    kernel(op, "attention", q, {op.getCacheAttr()}, alloc(op.getResult()), attrs);
+  }
+
+  template <class Op>
+  void lowerBinary(Op op, StringRef kind) {
+    Value x = buffer(op.getX()), y = buffer(op.getY());
+    kernel(op, kind, {x, y}, {}, reuse(op.getResult(), op.getX()));
+  }
+  void lower(nn::AddOp op) { lowerBinary(op, "add"); }
+  void lower(nn::MulOp op) { lowerBinary(op, "mul"); }
+
+  void lower(nn::ActivationOp op) {
+    Value x = buffer(op.getX());
+    kernel(op, "activation", x, {}, reuse(op.getResult(), op.getX()),
+           attr("function", functionNumber(op.getFunction())));
+  }
+
+  // Not over the gate: where gate and up are views of one GEMM's result, the output is better
+  // packed.
+  void lower(nn::GatedActivationOp op) {
+    Value gate = buffer(op.getGate()), up = buffer(op.getUp());
+    kernel(op, "gated_activation", {gate, up}, {}, alloc(op.getResult()),
+           attr("function", functionNumber(op.getFunction())));
+  }
+
+  void lower(nn::LastTokenOp op) {
+    Value x = buffer(op.getX());
+    kernel(op, "last_token", x, {}, alloc(op.getResult()));
+  }
+
+  void lower(nn::SplitOp op) {
+    Value whole = buffer(op.getX());
+    auto base = cast<planir::BufferType>(whole.getType());
+    int64_t column = 0;
+    for (Value part : op.getParts()) {
+      planir::BufferType own = bufferType(part);
+      auto view = planir::BufferType::get(op.getContext(), own.getRows(), own.getCols(),
+                                          own.getElementType(), base.getStride());
+      buffers_[part] = builder_.create<planir::ViewOp>(op.getLoc(), view, whole, column);
+      column += own.getCols();
+    }
+  }
+
+  // ---- collectives ------------------------------------------------------------------------------
+
+  void collective(Operation* op, StringRef kind, StringAttr axis, Value in, Value out,
+                  int64_t dimension, std::optional<ArrayRef<int64_t>> counts, StringAttr because) {
+    builder_.create<planir::CollectiveOp>(
+        op->getLoc(), builder_.getStringAttr(kind), axis, in, out,
+        builder_.getI64IntegerAttr(dimension),
+        counts ? builder_.getDenseI64ArrayAttr(*counts) : DenseI64ArrayAttr(), because);
+  }
+
+  void lower(dist::AllReduceOp op) {
+    Value x = buffer(op.getX());
+    collective(op, "all_reduce", op.getAxisAttr(), x, reuse(op.getResult(), op.getX()), 0,
+               std::nullopt, op.getBecauseAttr());
+  }
+  void lower(dist::AllGatherOp op) {
+    Value x = buffer(op.getX());
+    collective(op, "all_gather", op.getAxisAttr(), x, alloc(op.getResult()), op.getDimension(),
+               op.getCounts(), op.getBecauseAttr());
+  }
+  void lower(dist::ReduceScatterOp op) {
+    Value x = buffer(op.getX());
+    collective(op, "reduce_scatter", op.getAxisAttr(), x, alloc(op.getResult()), op.getDimension(),
+               op.getCounts(), op.getBecauseAttr());
+  }
+
+  void lower(dist::SliceOp op) {
+    Value x = buffer(op.getX());
+    auto slice = builder_.create<planir::KernelOp>(
+        op.getLoc(), builder_.getStringAttr("slice_columns"), x, builder_.getArrayAttr({}),
+        alloc(op.getResult()), op.getRangesAttr());
+    // Which coordinate's ranges are a rank's: those on this axis.
+    slice->setAttr("axis", op.getAxisAttr());
+  }
+
+  void lower(func::ReturnOp op) {
+    auto results = entry_->getAttrOfType<ArrayAttr>("nn.results");
+    for (auto [i, value] : llvm::enumerate(op.getOperands())) {
+      auto whole = cast<nn::TensorType>(cast<TypeAttr>(results[i]).getValue());
+      dist::CutAttr cut = whole.cut(1);
+      DenseI64ArrayAttr ranges;
+      if (cut.isCut()) {
+        SmallVector<int64_t> flat;
+        for (const dist::Ranges& r :
+             dist::rangesOf(cut, whole.constant(1), *mesh_.sizeOf(cut.getAxis()))) {
+          flat.append({r.front().begin, r.front().end});
+        }
+        ranges = builder_.getDenseI64ArrayAttr(flat);
+      }
+      builder_.create<planir::OutputOp>(op.getLoc(), builder_.getStringAttr("logits"),
+                                        buffer(value),
+                                        builder_.getI64IntegerAttr(whole.constant(1)),
+                                        cut.isCut() ? cut.getAxis() : StringAttr(), ranges);
+    }
+  }
+
+  func::FuncOp entry_;
+  SymbolTable& symbols_;
+  dist::MeshAttr mesh_;
+  OpBuilder builder_;
+  llvm::DenseMap<Value, Value> buffers_;
+};
+
+// Lowers the symbols and entries of one program.
+class ProgramLowering {
+ public:
+  ProgramLowering(dist::ProgramOp program, DictionaryAttr limits)
+      : program_(program), symbols_(program), limits_(limits) {}
+
+  LogicalResult run() {
+    SmallVector<Operation*> old;
+    for (Operation& op : program_.getBody().front()) old.push_back(&op);
+    OpBuilder builder = OpBuilder::atBlockEnd(&program_.getBody().front());
+    lowerCaches(builder);
+    for (Operation* op : old) {
+      if (auto weight = dyn_cast<nn::WeightOp>(op)) {
+        builder.create<planir::WeightOp>(op->getLoc(), weight.getSymNameAttr(),
+                                         weight.getTypeAttr(), weight.getWholeAttr(),
+                                         weight.getSourcesAttr(), ArrayAttr());
+      } else if (auto frequencies = dyn_cast<nn::FrequenciesOp>(op)) {
+        builder.create<planir::ConstantOp>(op->getLoc(), frequencies.getSymNameAttr(),
+                                           frequencies.getValuesAttr());
+      } else if (auto entry = dyn_cast<func::FuncOp>(op)) {
+        if (failed(Lowering(entry, symbols_, dist::meshOf(program_)).run(builder)))
+          return failure();
+      } else if (!isa<nn::CacheOp>(op)) {
+        return op->emitOpError() << "does not belong into a program";
+      }
+    }
+    for (Operation* op : llvm::reverse(old)) op->erase();
+    return success();
+  }
+
+ private:
+  int64_t limit(StringRef name) { return limits_.getAs<IntegerAttr>(name).getInt(); }
+
+  // Every group's page holds a block of tokens of all its layers, layer after layer, K before V.
+  void lowerCaches(OpBuilder& builder) {
+    llvm::MapVector<StringRef, SmallVector<nn::CacheOp>> groups;
+    for (auto cache : program_.getBody().front().getOps<nn::CacheOp>()) {
+      groups[cache.getGroup()].push_back(cache);
+    }
+    for (auto& [name, caches] : groups) {
+      int64_t bytes = 0;
+      auto place = [&](nn::CacheOp cache, int64_t dim) {
+        int64_t offset = alignUp(bytes, kCacheAlignment);
+        bytes = offset + int64_t(cache.getHeads()) * kTokensPerPage * dim *
+                             cache.getDtype().getIntOrFloatBitWidth() / 8;
+        return offset;
+      };
+      std::string group = "group." + name.str();
+      auto at = builder.saveInsertionPoint();
+      SmallVector<std::pair<int64_t, int64_t>> offsets;
+      for (nn::CacheOp cache : caches) {
+        int64_t k = place(cache, cache.getKDim());
+        offsets.emplace_back(k, place(cache, cache.getVDim()));
+      }
+      int64_t pages = limit("max_seqs") * ceilDiv(limit("max_seq_len"), kTokensPerPage);
+      builder.restoreInsertionPoint(at);
+      builder.create<planir::PageGroupOp>(program_.getLoc(), group, kTokensPerPage, pages,
+                                          alignUp(bytes, kCacheAlignment), /*window=*/0);
+      for (auto [cache, offset] : llvm::zip(caches, offsets)) {
+        builder.create<planir::CacheOp>(cache.getLoc(), cache.getSymName(), group, cache.getHeads(),
+                                        cache.getKDim(), cache.getVDim(), cache.getDtype(),
+                                        offset.first, offset.second);
+      }
+    }
+  }
+
+  dist::ProgramOp program_;
+  SymbolTable symbols_;
+  DictionaryAttr limits_;
+};
+
+struct Schedule : impl::ScheduleBase<Schedule> {
+  void runOnOperation() override {
+    auto limits = getOperation()->getAttrOfType<DictionaryAttr>("nn.limits");
+    for (StringRef name : {"max_tokens", "max_seqs", "max_seq_len"}) {
+      if (limits && limits.getAs<IntegerAttr>(name)) continue;
+      getOperation().emitError() << "has no nn.limits = {max_tokens = ..., max_seqs = ..., "
+                                    "max_seq_len = ...}";
+      return signalPassFailure();
+    }
+    for (auto program : getOperation().getOps<dist::ProgramOp>()) {
+      if (failed(ProgramLowering(program, limits).run())) return signalPassFailure();
+    }
+  }
+};
+
+}  // namespace
+}  // namespace dcc

@@ -1,0 +1,123 @@
+// shard: give every value its placement, in one forward pass over each entry.
+//
+// verify-sharding: what shard would infer is what the types say.
+#include "passes/Passes.h"
+#include "passes/Sharding.h"
+
+using namespace mlir;
+
+namespace dcc {
+#define GEN_PASS_DEF_SHARD
+#define GEN_PASS_DEF_VERIFYSHARDING
+#include "passes/Passes.h.inc"
+
+namespace {
+
+// The value as a full sum, cut as it was.
+Value sumOf(Value value, SymbolTableCollection& symbols) {
+  auto type = cast<nn::TensorType>(value.getType());
+  dist::PlacementAttr to = dist::placement(value.getContext(), type.getPlacement().getCuts());
+  OpBuilder builder(value.getContext());
+  builder.setInsertionPointAfterValue(value);
+  std::string because = ruleBehind(value, symbols);
+  auto sum = builder.create<dist::ReshardOp>(
+      value.getLoc(), type.withPlacement(to), value, to,
+      builder.getStringAttr(because.empty() ? "a partial sum" : because));
+  value.replaceAllUsesExcept(sum.getResult(), sum);
+  return sum;
+}
+
+struct Shard : impl::ShardBase<Shard> {
+  void runOnOperation() override {
+    SymbolTableCollection symbols;
+    for (auto entry : getOperation().getOps<func::FuncOp>()) {
+      for (Operation& op : llvm::make_early_inc_range(entry.getBody().front())) {
+        if (failed(visit(&op, symbols))) return signalPassFailure();
+      }
+      // The entry gives what its return gives.
+      auto results = entry.getBody().front().getTerminator()->getOperandTypes();
+      entry.setType(FunctionType::get(&getContext(), entry.getArgumentTypes(), results));
+    }
+  }
+
+  LogicalResult visit(Operation* op, SymbolTableCollection& symbols) {
+    if (auto reshard = dyn_cast<dist::ReshardOp>(op)) {
+      reshard.getResult().setType(
+          reshard.getX().getType().withPlacement(reshard.getTo().value_or(dist::PlacementAttr())));
+      return success();
+    }
+    if (isa<func::ReturnOp>(op)) {
+      for (Value value : llvm::to_vector(op->getOperands())) {
+        if (cast<nn::TensorType>(value.getType()).isPartial()) sumOf(value, symbols);
+      }
+      return success();
+    }
+    auto layer = dyn_cast<nn::FactorRuleInterface>(op);
+    if (!layer) return op->emitOpError() << "has no factor rule, so it can't be sharded";
+    while (true) {
+      Placements placements = inferPlacements(layer, symbols);
+      if (placements.kind == Placements::kConflict) return op->emitError() << placements.message;
+      if (placements.kind == Placements::kPartialOperand) {
+        sumOf(op->getOperand(placements.operand), symbols);
+        continue;
+      }
+      for (auto [value, placement] : llvm::zip(op->getResults(), placements.results)) {
+        value.setType(cast<nn::TensorType>(value.getType()).withPlacement(placement));
+      }
+      return success();
+    }
+  }
+};
+
+struct VerifySharding : impl::VerifyShardingBase<VerifySharding> {
+  void runOnOperation() override {
+    SymbolTableCollection symbols;
+    for (auto entry : getOperation().getOps<func::FuncOp>()) {
+      for (Operation& op : entry.getBody().front()) {
+        if (failed(visit(&op, symbols))) return signalPassFailure();
+      }
+    }
+  }
+
+  LogicalResult visit(Operation* op, SymbolTableCollection& symbols) {
+    if (auto layer = dyn_cast<nn::FactorRuleInterface>(op)) {
+      Placements placements = inferPlacements(layer, symbols);
+      if (placements.kind == Placements::kConflict) return op->emitError() << placements.message;
+      if (placements.kind == Placements::kPartialOperand) {
+        return op->emitError() << "reads a partial sum as operand " << placements.operand
+                               << "; sum it first";
+      }
+      for (auto [value, placement] : llvm::zip(op->getResults(), placements.results)) {
+        auto type = cast<nn::TensorType>(value.getType());
+        if (type.getPlacement() == placement) continue;
+        return op->emitError() << "says its result is " << dist::describe(type.getPlacement())
+                               << ", its operands make it " << dist::describe(placement);
+      }
+      return success();
+    }
+    if (auto split = dyn_cast<nn::SplitOp>(op)) return visitSplit(split);
+    if (isa<func::ReturnOp>(op)) {
+      for (Value value : op->getOperands()) {
+        if (!cast<nn::TensorType>(value.getType()).isPartial()) continue;
+        return op->emitError() << "returns a partial sum; sum it first";
+      }
+    }
+    return success();
+  }
+
+  // Every rank's part of the whole is its parts of the blocks, one after the other.
+  LogicalResult visitSplit(nn::SplitOp op) {
+    SmallVector<dist::CutAttr> cuts;
+    SmallVector<int64_t> sizes;
+    for (Value part : op.getParts()) {
+      auto type = cast<nn::TensorType>(part.getType());
+      cuts.push_back(type.cut(1));
+      sizes.push_back(type.constant(1));
+    }
+    if (dist::stack(cuts, sizes, dist::meshOf(op)) == op.getX().getType().cut(1)) return success();
+    return op.emitError() << "splits a value whose cut is not that of its parts";
+  }
+};
+
+}  // namespace
+}  // namespace dcc

@@ -1,0 +1,154 @@
+// dcc: compiles a model into one execution plan per rank.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "compiler/compile.h"
+#include "compiler/inspect.h"
+#include "passes/Strategy.h"
+#include "runtime/plan/directory.h"
+#include "runtime/plan/plan.h"
+
+namespace {
+
+int fail(const dcc::Error& error) {
+  std::fprintf(stderr, "error: %s\n", error.message.c_str());
+  return static_cast<int>(error.fault);
+}
+
+// Options of the fixed command line that are not built yet say so; nothing is silently ignored.
+struct NotBuilt {
+  std::vector<std::pair<CLI::Option*, std::string>> options;
+
+  void option(CLI::App* app, const std::string& name) {
+    auto value = std::make_shared<std::string>();
+    options.emplace_back(app->add_option(name, *value, "not built yet"), name);
+    values.push_back(value);
+  }
+  void flag(CLI::App* app, const std::string& name) {
+    options.emplace_back(app->add_flag(name)->description("not built yet"), name);
+  }
+  std::optional<dcc::Error> used() const {
+    for (const auto& [option, name] : options) {
+      if (option->count()) return dcc::userError(name + ": not built yet; leave it out");
+    }
+    return std::nullopt;
+  }
+  std::vector<std::shared_ptr<std::string>> values;
+};
+
+int runCompile(const dcc::CompileOptions& options) {
+  auto start = std::chrono::steady_clock::now();
+  dcc::Result<dcc::CompileSummary> summary = dcc::compile(options);
+  if (!summary.ok()) return fail(summary.error());
+  if (options.stop_after.empty() && isatty(STDERR_FILENO)) {
+    double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    std::fprintf(stderr, "%s: %s for %lld rank%s in %.1f s\n", options.output.c_str(),
+                 summary->model.c_str(), static_cast<long long>(summary->ranks),
+                 summary->ranks == 1 ? "" : "s", seconds);
+  }
+  return 0;
+}
+
+int runStrategies() {
+  std::printf("%-22s %-10s %-14s %-44s %-20s %s\n", "strategy", "linear", "embedding", "input",
+              "output", "collective");
+  for (const dcc::Strategy& s : dcc::strategies()) {
+    const char* linear = !s.linear ? "whole" : *s.linear == 0 ? "rows" : "columns";
+    const char* embedding = !s.embedding ? "whole" : *s.embedding == 0 ? "vocabulary" : "features";
+    std::printf("%-22.*s %-10s %-14s %-44.*s %-20.*s %.*s\n", int(s.name.size()), s.name.data(),
+                linear, embedding, int(s.input.size()), s.input.data(), int(s.output.size()),
+                s.output.data(), int(s.collective.size()), s.collective.data());
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("dcc: compiles a model into one execution plan per rank");
+  app.require_subcommand(1);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return std::string("error: ") + error.what() + "; dcc --help says what there is\n";
+  });
+
+  dcc::CompileOptions options;
+  NotBuilt not_built;
+  std::string target = "cpu", numerics = "fast", weights = "checkpoint";
+  CLI::App* compile = app.add_subcommand("compile", "compile a model into a plan directory");
+  compile
+      ->add_option("MODEL", options.model,
+                   "Hugging Face directory, its config.json, a model.json, or the IR of a phase")
+      ->required();
+  compile->add_option("-o,--output", options.output, "plan directory; with --stop-after a file");
+  compile->add_option("--tp", options.tp, "tensor-parallel degree");
+  compile->add_option("--dp", options.dp, "data-parallel degree");
+  compile->add_option("--cp", options.cp, "context-parallel degree");
+  compile->add_option("--pp", options.pp, "pipeline-parallel degree");
+  compile->add_option("--tp-plan", options.tp_plan, "auto, or a JSON file of pattern: strategy");
+  compile->add_option("--tp-rule", options.tp_rules, "PATTERN=STRATEGY, on top of the plan")
+      ->allow_extra_args(false);
+  compile->add_option("--dtype", options.dtype, "auto, f32, bf16, f16");
+  compile->add_option("--target", target, "cpu, cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+  compile->add_option("--numerics", numerics, "fast, invariant")
+      ->check(CLI::IsMember({"fast", "invariant"}));
+  compile->add_option("--weights", weights, "checkpoint, dummy")
+      ->check(CLI::IsMember({"checkpoint", "dummy"}));
+  compile->add_option("--max-tokens", options.max_tokens,
+                      "tokens of a step; longer prompts are cut");
+  compile->add_option("--max-seqs", options.max_seqs, "sequences of a step");
+  compile->add_option("--max-seq-len", options.max_seq_len, "tokens of a sequence");
+  compile->add_option("--stop-after", options.stop_after, "write the IR of this phase and stop");
+  not_built.flag(compile, "--expert-parallel");
+  not_built.flag(compile, "--allow-implicit-gather");
+  for (const char* name : {"--load-strategies", "--memory", "--max-collectives-per-layer"}) {
+    not_built.option(compile, name);
+  }
+
+  dcc::InspectOptions view;
+  CLI::App* inspect = app.add_subcommand("inspect", "print the IR at any phase");
+  inspect->add_option("DIR", view.directory, "plan directory")->required();
+  inspect->add_option("--phase", view.phase,
+                      "import, annotate, shard, collectives (the default), "
+                      "optimize, localize, schedule, allocate, specialize");
+  inspect->add_option("--layer", view.layer, "only this layer");
+  inspect->add_option("--rank", view.rank, "this rank's plan file as text");
+
+  std::string directory;
+  CLI::App* verify = app.add_subcommand("verify", "check the plans of a directory");
+  verify->add_option("DIR", directory, "plan directory")->required();
+  CLI::App* strategies = app.add_subcommand("strategies", "what a tp_plan may say");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (auto error = not_built.used()) return fail(*error);
+  if (compile->parsed()) {
+    if (target != "cpu") return fail(dcc::userError("--target " + target + ": not built yet"));
+    if (numerics != "fast")
+      return fail(dcc::userError("--numerics " + numerics + ": not built yet"));
+    if (weights != "checkpoint") {
+      return fail(dcc::userError("--weights " + weights + ": not built yet"));
+    }
+    return runCompile(options);
+  }
+  if (inspect->parsed()) {
+    dcc::Result<std::string> text = dcc::inspect(view);
+    if (!text.ok()) return fail(text.error());
+    std::fwrite(text->data(), 1, text->size(), stdout);
+    return 0;
+  }
+  if (verify->parsed()) {
+    dcc::Status status = dcc::plan::verifyDirectory(directory);
+    return status.ok() ? 0 : fail(status.error());
+  }
+  if (strategies->parsed()) return runStrategies();
+  return 2;
+}
