@@ -131,8 +131,7 @@ constexpr size_t kBlockBytes = kRowBlock * kColBlock * sizeof(float);
 
 }  // namespace
 
-size_t gemmScratchBytes(int64_t rows, int64_t n, int64_t k, DType a, DType out, uint32_t threads) {
-  (void)n;
+size_t gemmScratchBytes(int64_t rows, int64_t k, DType a, DType out, uint32_t threads) {
   size_t bytes = threads * kPanelFloats * sizeof(float);
   if (a != DType::kF32) bytes += wideBytes(rows, k);
   if (out != DType::kF32) bytes += threads * kBlockBytes;

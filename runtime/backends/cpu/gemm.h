@@ -10,7 +10,7 @@
 namespace dcc::cpu {
 
 // Bytes of scratch gemm() needs for up to `rows` rows.
-size_t gemmScratchBytes(int64_t rows, int64_t n, int64_t k, DType a, DType out, uint32_t threads);
+size_t gemmScratchBytes(int64_t rows, int64_t k, DType a, DType out, uint32_t threads);
 
 // out[m, n] = sum over k of a[m, k] * weight[n, k] (+ bias[n]). Any of f32, bf16, f16 for a, weight
 // and out; `bias` is null or weight.rows values. A row's result does not depend on the other rows

@@ -27,8 +27,22 @@ HWY_INLINE hn::Vec<D> loadF32(D d, const hwy::bfloat16_t* p) {
 }
 template <class D>
 HWY_INLINE hn::Vec<D> loadF32(D d, const hwy::float16_t* p) {
+#if HWY_TARGET == HWY_SSE4
+  // No instruction for it, and Highway's replacement takes infinity for a number. As an f32 the
+  // bits are the value times 2^-112; the largest exponent must become f32's largest.
+  const hn::Rebind<uint16_t, D> d16;
+  const hn::Rebind<uint32_t, D> d32;
+  const auto bits = hn::PromoteTo(d32, hn::LoadU(d16, reinterpret_cast<const uint16_t*>(p)));
+  const auto abs = hn::And(bits, hn::Set(d32, 0x7fff));
+  const auto sign = hn::BitCast(d, hn::ShiftLeft<16>(hn::Xor(bits, abs)));
+  const auto value = hn::Mul(hn::BitCast(d, hn::ShiftLeft<13>(abs)), hn::Set(d, 0x1p112f));
+  const auto is_finite = hn::RebindMask(d, hn::Lt(abs, hn::Set(d32, 0x7c00)));
+  const auto special = hn::Or(value, hn::BitCast(d, hn::Set(d32, 0x7f800000)));
+  return hn::Or(sign, hn::IfThenElse(is_finite, value, special));
+#else
   const hn::Rebind<hwy::float16_t, D> d16;
   return hn::PromoteTo(d, hn::LoadU(d16, p));
+#endif
 }
 
 // The first n < Lanes(d) elements, zeros after them; reads nothing beyond.

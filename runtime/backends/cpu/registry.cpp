@@ -180,8 +180,8 @@ Op prepareGemm(PrepareContext& context, const fb::Gemm& gemm_) {
   const BufferRef a = context.buffer(gemm_.a()), out = context.buffer(gemm_.out());
   const WeightView weight = context.weight(gemm_.weight());
   const float* bias = gemm_.bias() >= 0 ? context.vector(gemm_.bias()) : nullptr;
-  context.needScratch(gemmScratchBytes(a.max_rows, weight.rows, weight.cols, a.matrix.dtype,
-                                       out.matrix.dtype, context.threads()));
+  context.needScratch(gemmScratchBytes(a.max_rows, weight.cols, a.matrix.dtype, out.matrix.dtype,
+                                       context.threads()));
   return kernelOp([a, weight, bias, out](StepState& s) {
     gemm(*s.pool, a.at(s), weight, bias, out.at(s), s.scratch);
   });

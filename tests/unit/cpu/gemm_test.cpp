@@ -1,0 +1,108 @@
+#include "runtime/backends/cpu/gemm.h"
+
+#include "cpu_test_support.h"
+
+namespace dcc::cpu {
+namespace {
+
+using testing::TestMatrix;
+
+class Gemm : public testing::PerSetting {
+ protected:
+  void multiply(const Matrix& a, const WeightView& w, const float* bias, const Matrix& out) {
+    multiply(pool, a, w, bias, out);
+  }
+  static void multiply(ThreadPool& pool, const Matrix& a, const WeightView& w, const float* bias,
+                       const Matrix& out) {
+    testing::Scratch scratch(gemmScratchBytes(a.rows, w.cols, a.dtype, out.dtype, pool.threads()));
+    gemm(pool, a, w, bias, out, scratch.data());
+  }
+};
+
+double dot(const TestMatrix& a, int64_t m, const TestMatrix& w, int64_t n) {
+  double sum = 0;
+  for (int64_t k = 0; k < a.view().cols; ++k) sum += a.at(m, k) * w.at(n, k);
+  return sum;
+}
+
+void expectProduct(const TestMatrix& out, const TestMatrix& a, const TestMatrix& w,
+                   const TestMatrix* bias) {
+  // Every product carries one f32 rounding, and partial sums stay far below sqrt(k) * range^2.
+  const double absolute = 4e-7 * std::sqrt(static_cast<double>(a.view().cols));
+  testing::expectNear(
+      out, [&](int64_t m, int64_t n) { return dot(a, m, w, n) + (bias ? bias->at(0, n) : 0); },
+      1e-6, absolute);
+}
+
+TEST_P(Gemm, EveryTypeOfWeight) {
+  for (DType type : testing::kFloats) {
+    for (int64_t rows : {1, 2, 3, 4, 5, 17, 121}) {
+      const auto a = TestMatrix(rows, 70, DType::kF32, 3).random(1);
+      const auto w = TestMatrix(37, 70, type).random(2);
+      TestMatrix out(rows, 37, DType::kF32, 5);
+      multiply(a.view(), w.weight(), nullptr, out.view());
+      expectProduct(out, a, w, nullptr);
+    }
+  }
+}
+
+// k around the lengths at which it is cut (256, 512 or 1024 by target), and shorter than a vector.
+TEST_P(Gemm, OddSizes) {
+  for (int64_t k : {1, 3, 16, 255, 257, 1023, 1024, 1031, 2100}) {
+    for (int64_t n : {1, 8, 13}) {
+      for (int64_t rows : {1, 7}) {
+        const auto a = TestMatrix(rows, k).random(3);
+        const auto w = TestMatrix(n, k, DType::kBF16).random(4);
+        const auto bias = TestMatrix(1, n).random(5);
+        TestMatrix out(rows, n);
+        multiply(a.view(), w.weight(), bias.f32(), out.view());
+        expectProduct(out, a, w, &bias);
+      }
+    }
+  }
+}
+
+TEST_P(Gemm, EveryTypeOfActivation) {
+  for (DType in : testing::kFloats) {
+    for (DType to : testing::kFloats) {
+      for (int64_t rows : {1, 9}) {
+        const auto a = TestMatrix(rows, 100, in, 4).random(6);
+        const auto w = TestMatrix(210, 100, DType::kF16).random(7);
+        const auto bias = TestMatrix(1, 210).random(8);
+        TestMatrix out(rows, 210, to, 2);
+        multiply(a.view(), w.weight(), bias.f32(), out.view());
+        expectProduct(out, a, w, &bias);
+      }
+    }
+  }
+}
+
+// A token's result has the same bits alone, in any batch and on any number of threads.
+TEST_P(Gemm, RowsDoNotDependOnEachOther) {
+  for (int64_t k : {72, 1500}) {
+    const auto a = TestMatrix(130, k).random(9);
+    const auto w = TestMatrix(50, k, DType::kBF16).random(10);
+    TestMatrix all(130, 50);
+    multiply(a.view(), w.weight(), nullptr, all.view());
+    for (int64_t first = 0, n = 1; first < 130; first += n, n = n % 7 + 1) {
+      n = std::min(n, 130 - first);
+      Matrix part = a.view();
+      part.data = a.view().at(first, 0);
+      part.rows = n;
+      TestMatrix out(n, 50);
+      multiply(part, w.weight(), nullptr, out.view());
+      for (int64_t r = 0; r < n; ++r) {
+        ASSERT_EQ(0, std::memcmp(out.view().f32(r), all.view().f32(first + r), 50 * sizeof(float)));
+      }
+    }
+    ThreadPool other(2);
+    TestMatrix again(130, 50);
+    multiply(other, a.view(), w.weight(), nullptr, again.view());
+    EXPECT_TRUE(again == all);
+  }
+}
+
+DCC_PER_SETTING(Gemm);
+
+}  // namespace
+}  // namespace dcc::cpu
