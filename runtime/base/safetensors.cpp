@@ -204,7 +204,8 @@ Result<SafetensorsHeader> parseSafetensorsHeader(std::span<const uint8_t> head, 
   return header;
 }
 
-Result<SafetensorsHeader> readSafetensorsHeader(const InputFile& file) {
+// The file's first 8 + N bytes.
+static Result<std::vector<uint8_t>> readHead(const InputFile& file) {
   std::vector<uint8_t> head(std::min<uint64_t>(file.bytes, kLfsPointer.size()));
   DCC_RETURN_IF_ERROR(readAt(file, 0, head));
   if (std::string_view(reinterpret_cast<const char*>(head.data()), head.size()) == kLfsPointer) {
@@ -216,6 +217,16 @@ Result<SafetensorsHeader> readSafetensorsHeader(const InputFile& file) {
   DCC_ASSIGN(uint64_t header_bytes, headBytes(head, file.bytes, file.name));
   head.resize(header_bytes);
   DCC_RETURN_IF_ERROR(readAt(file, 0, head));
+  return head;
+}
+
+Result<Hash> safetensorsHeaderHash(const InputFile& file) {
+  DCC_ASSIGN(std::vector<uint8_t> head, readHead(file));
+  return hashBytes(head);
+}
+
+Result<SafetensorsHeader> readSafetensorsHeader(const InputFile& file) {
+  DCC_ASSIGN(std::vector<uint8_t> head, readHead(file));
   return parseSafetensorsHeader(head, file.bytes, file.name);
 }
 

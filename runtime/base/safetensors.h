@@ -45,6 +45,9 @@ Result<SafetensorsHeader> readSafetensorsHeader(const InputFile& file);
 Result<SafetensorsHeader> parseSafetensorsHeader(std::span<const uint8_t> head, uint64_t file_bytes,
                                                  const std::string& name);
 
+// Only the hash of the header; nothing is parsed. Errors (user): no header of a possible length.
+Result<Hash> safetensorsHeaderHash(const InputFile& file);
+
 // Bits per element of a safetensors dtype name; nothing for one we don't know.
 std::optional<unsigned> safetensorsBits(std::string_view dtype);
 // "F32" for DType::kF32.

@@ -1,0 +1,233 @@
+#include "runtime/weights/loader.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "runtime/base/printable.h"
+#include "runtime/base/safetensors.h"
+#include "runtime/plan/access.h"
+#include "runtime/weights/convert.h"
+
+namespace dcc {
+namespace {
+
+using plan::rows;
+using plan::text;
+namespace fb = plan::fb;
+
+// What one thread reads at a time, unless it goes straight to its place.
+constexpr uint64_t kBlockBytes = 1 << 20;
+// Runs of a piece that are this close are read together with the gaps between them: skipping a gap
+// costs a system call, and the disk reads whole pages anyhow.
+constexpr uint64_t kGapBytes = 16 << 10;
+
+uint64_t sourceElement(const fb::Piece& piece) {
+  return byteSize(static_cast<DType>(piece.source_dtype()));
+}
+
+bool readsGaps(const fb::Piece& piece) {
+  return piece.count() > 1 &&
+         piece.source_stride() <= piece.run() + kGapBytes / sourceElement(piece);
+}
+
+// Elements [first, first + elements) of the runs [run, run + runs) of a piece.
+struct Block {
+  const fb::Weight* weight;
+  const fb::Piece* piece;
+  uint8_t* memory;  // of the whole weight
+  uint64_t run, runs, first, elements;
+};
+
+// Cuts all pieces into blocks, on demand because there may be very many. Callable from all threads.
+class Blocks {
+ public:
+  Blocks(const fb::Plan& plan, std::span<const std::span<uint8_t>> memory)
+      : plan_(plan), memory_(memory) {}
+
+  bool next(Block& block) {
+    std::lock_guard lock(mutex_);
+    while (weight_ < rows(plan_.weights()).size()) {
+      const fb::Weight& weight = *plan_.weights()->Get(weight_);
+      if (piece_ == rows(weight.pieces()).size()) {
+        ++weight_;
+        piece_ = 0;
+        continue;
+      }
+      const fb::Piece& piece = *weight.pieces()->Get(piece_);
+      block = {&weight, &piece, memory_[weight_].data(), run_, 1, first_, piece.run() - first_};
+      const uint64_t room = kBlockBytes / sourceElement(piece);
+      if (piece.run() > room) {  // a part of one run
+        block.elements = std::min(block.elements, room);
+      } else {
+        uint64_t each =
+            readsGaps(piece) ? std::max(piece.run(), piece.source_stride()) : piece.run();
+        block.runs = std::clamp<uint64_t>(room / each, 1, piece.count() - run_);
+      }
+      advance(block);
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  void advance(const Block& block) {
+    first_ += block.elements;
+    if (first_ < block.piece->run()) return;
+    first_ = 0;
+    run_ += block.runs;
+    if (run_ < block.piece->count()) return;
+    run_ = 0;
+    ++piece_;
+  }
+
+  const fb::Plan& plan_;
+  std::span<const std::span<uint8_t>> memory_;
+  std::mutex mutex_;
+  uint32_t weight_ = 0, piece_ = 0;
+  uint64_t run_ = 0, first_ = 0;
+};
+
+// Reads one block into the weight; `buffer` is at least kBlockBytes.
+Status readBlock(const InputFile& file, const Block& block, std::span<uint8_t> buffer) {
+  const fb::Piece& piece = *block.piece;
+  const DType from = static_cast<DType>(piece.source_dtype());
+  const DType to = static_cast<DType>(block.weight->dtype());
+  const uint64_t in_size = byteSize(from), out_size = byteSize(to);
+  auto sourceByte = [&](uint64_t run) {
+    return piece.source_offset() + (run * piece.source_stride() + block.first) * in_size;
+  };
+  auto destination = [&](uint64_t run) {
+    return block.memory +
+           (piece.dest_offset() + run * piece.dest_stride() + block.first) * out_size;
+  };
+  const uint64_t run_bytes = block.elements * in_size;
+  const uint64_t stride_bytes = piece.source_stride() * in_size;
+  const bool together = block.runs > 1 && readsGaps(piece);
+  if (together) {
+    uint64_t bytes = (block.runs - 1) * stride_bytes + run_bytes;
+    DCC_RETURN_IF_ERROR(readAt(file, sourceByte(block.run), buffer.first(bytes)));
+  }
+  for (uint64_t i = 0; i < block.runs; ++i) {
+    uint8_t* out = destination(block.run + i);
+    if (together) {
+      convertElements(from, buffer.data() + i * stride_bytes, to, out, block.elements);
+    } else if (from == to) {
+      DCC_RETURN_IF_ERROR(readAt(file, sourceByte(block.run + i), {out, run_bytes}));
+    } else {
+      DCC_RETURN_IF_ERROR(readAt(file, sourceByte(block.run + i), buffer.first(run_bytes)));
+      convertElements(from, buffer.data(), to, out, block.elements);
+    }
+  }
+  return Status::success();
+}
+
+// Sums up bytes read, and keeps the first error, which stops all threads.
+class Tally {
+ public:
+  Tally(uint64_t total, const WeightLoader::Progress& progress)
+      : total_(total), progress_(progress) {}
+
+  void add(uint64_t bytes) {
+    std::lock_guard lock(mutex_);
+    done_ += bytes;
+    if (progress_) progress_(done_, total_);
+  }
+  void fail(Error error) {
+    std::lock_guard lock(mutex_);
+    if (status_.ok()) status_ = std::move(error);
+    failed_ = true;
+  }
+  bool failed() const { return failed_; }
+  Status status() const { return status_; }
+
+ private:
+  uint64_t total_, done_ = 0;
+  const WeightLoader::Progress& progress_;
+  std::mutex mutex_;
+  std::atomic<bool> failed_ = false;
+  Status status_;
+};
+
+// Whether the file is the one that the plan was compiled from.
+Status checkFile(const fb::File& expected, const InputFile& file) {
+  const std::string advice =
+      "; it is not the file that the plan was compiled from, so give the right directory with "
+      "--checkpoint or compile the model again";
+  if (file.bytes != expected.bytes()) {
+    return userError(file.name + ": has " + std::to_string(file.bytes) + " bytes, not " +
+                     std::to_string(expected.bytes()) + advice);
+  }
+  DCC_ASSIGN(Hash hash, safetensorsHeaderHash(file));
+  if (hash != plan::hashOf(*expected.header_hash())) {
+    return userError(file.name + ": has another safetensors header" + advice);
+  }
+  return Status::success();
+}
+
+}  // namespace
+
+uint64_t weightBytes(const fb::Weight& weight) {
+  return weight.rows() * weight.cols() * byteSize(static_cast<DType>(weight.dtype()));
+}
+
+Result<WeightLoader> WeightLoader::open(const plan::Plan& plan, const std::string& checkpoint) {
+  WeightLoader loader(plan);
+  loader.files_.resize(rows(plan->files()).size());
+  const std::string dir = checkpoint.empty() ? std::string(text(plan->checkpoint())) : checkpoint;
+  for (const fb::Weight* weight : rows(plan->weights())) {
+    for (const fb::Piece* piece : rows(weight->pieces())) {
+      loader.total_bytes_ += piece->run() * piece->count() * sourceElement(*piece);
+      InputFile& file = loader.files_[piece->file()];
+      if (file.fd) continue;
+      const fb::File& expected = *plan->files()->Get(piece->file());
+      Result<InputFile> opened = openInput(dir + "/" + std::string(text(expected.path())));
+      if (!opened.ok()) {
+        return userError(opened.error().message +
+                         "; the checkpoint's directory can be given with --checkpoint");
+      }
+      file = std::move(opened).value();
+      DCC_RETURN_IF_ERROR(checkFile(expected, file));
+    }
+  }
+  return loader;
+}
+
+Status WeightLoader::load(std::span<const std::span<uint8_t>> memory, uint32_t threads,
+                          const Progress& progress) const {
+  uint32_t weights = rows(plan_->weights()).size();
+  for (uint32_t i = 0; i < weights; ++i) {
+    if (memory.size() != weights || memory[i].size() != weightBytes(*plan_->weights()->Get(i))) {
+      return runtimeError("weight " + std::to_string(i) + ": its memory has the wrong size");
+    }
+  }
+  Blocks blocks(*plan_, memory);
+  Tally tally(total_bytes_, progress);
+  auto work = [&] {
+    std::vector<uint8_t> buffer(kBlockBytes);
+    Block block;
+    while (!tally.failed() && blocks.next(block)) {
+      Status status = readBlock(files_[block.piece->file()], block, buffer);
+      if (!status.ok()) {
+        return tally.fail(runtimeError(status.error().message + " (tensor " +
+                                       printable(text(block.piece->tensor())) + ")"));
+      }
+      tally.add(block.runs * block.elements * sourceElement(*block.piece));
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (uint32_t i = 1; i < threads; ++i) {
+    try {
+      helpers.emplace_back(work);
+    } catch (const std::system_error&) {
+      break;  // no more threads to be had: those that run do it all
+    }
+  }
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  return tally.status();
+}
+
+}  // namespace dcc
