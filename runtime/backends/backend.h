@@ -18,14 +18,17 @@
 
 namespace dcc {
 
+// Writes all weights of a plan to host memory: weights[i] is the whole of Plan.weights[i].
+using LoadWeights = std::function<Status(std::span<const std::span<uint8_t>> weights)>;
+
 enum class MemoryUse : uint8_t { kWeights, kCache, kArena };
 
 // Where a rank's plan lies in memory, as the executor laid it out. Every address is 64-byte aligned
 // and belongs to the backend's device.
 struct PlanMemory {
-  std::vector<std::byte*> weights;  // per Plan.weights: [rows, cols], row-major
-  std::vector<std::byte*> pools;    // per Plan.page_groups: pages * bytes_per_page, zeroed
-  std::byte* arena = nullptr;       // the largest entry's
+  std::vector<std::span<uint8_t>> weights;  // per Plan.weights: [rows, cols], row-major
+  std::vector<std::byte*> pools;            // per Plan.page_groups: pages * bytes_per_page, zeroed
+  std::byte* arena = nullptr;               // the largest entry's
 };
 
 // What a program needs to know of a step.
@@ -51,9 +54,6 @@ class Program {
 
 class Backend {
  public:
-  // Writes the whole of a weight to host memory.
-  using Fill = std::function<Status(std::span<std::byte>)>;
-
   virtual ~Backend() = default;
 
   virtual std::string_view name() const = 0;
@@ -65,8 +65,8 @@ class Backend {
   // where the device allows it. Runtime error when there is not enough.
   virtual Result<std::byte*> allocate(MemoryUse use, size_t bytes) = 0;
 
-  // Has `fill` write `bytes` of a weight and brings them to `to`, which allocate() returned.
-  virtual Status upload(std::byte* to, size_t bytes, const Fill& fill) = 0;
+  // Has `load` write the weights and brings them to `weights`, parts of what allocate() returned.
+  virtual Status upload(std::span<const std::span<uint8_t>> weights, const LoadWeights& load) = 0;
 
   // Makes Plan.entries[entry] ready to run; the weights are in place. `axes` has one communicator
   // per mesh axis, null where the axis has size 1. The plan, the memory and the communicators

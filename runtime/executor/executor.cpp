@@ -52,12 +52,12 @@ Executor::~Executor() = default;
 Result<std::unique_ptr<Executor>> Executor::create(plan::Plan plan,
                                                    std::unique_ptr<Backend> backend,
                                                    std::span<Communicator* const> axes,
-                                                   const LoadWeight& load) {
+                                                   const LoadWeights& load) {
   DCC_RETURN_IF_ERROR(checkAxes(*plan, axes));
   DCC_RETURN_IF_ERROR(backend->check(plan));
   std::unique_ptr<Executor> executor(new Executor(std::move(plan), std::move(backend)));
   DCC_RETURN_IF_ERROR(executor->allocate());
-  DCC_RETURN_IF_ERROR(executor->loadWeights(load));
+  DCC_RETURN_IF_ERROR(executor->backend_->upload(executor->memory_.weights, load));
   for (uint32_t i = 0; i < plan::rows(executor->plan_->entries()).size(); ++i) {
     DCC_ASSIGN(auto program,
                executor->backend_->prepare(executor->plan_, i, executor->memory_, axes));
@@ -69,13 +69,15 @@ Result<std::unique_ptr<Executor>> Executor::create(plan::Plan plan,
 Status Executor::allocate() {
   // One block for all weights: small ones share pages.
   size_t total = 0;
-  std::vector<size_t> offsets;
   for (const fb::Weight* weight : plan::rows(plan_->weights())) {
-    offsets.push_back(total);
     total += alignUp(weightBytes(*weight), kAlignment);
   }
-  DCC_ASSIGN(std::byte * weights, backend_->allocate(MemoryUse::kWeights, total));
-  for (size_t offset : offsets) memory_.weights.push_back(weights + offset);
+  DCC_ASSIGN(std::byte * at, backend_->allocate(MemoryUse::kWeights, total));
+  for (const fb::Weight* weight : plan::rows(plan_->weights())) {
+    const size_t bytes = weightBytes(*weight);
+    memory_.weights.emplace_back(reinterpret_cast<uint8_t*>(at), bytes);
+    at += alignUp(bytes, kAlignment);
+  }
 
   for (const fb::PageGroup* group : plan::rows(plan_->page_groups())) {
     DCC_ASSIGN(std::byte * pool,
@@ -88,15 +90,6 @@ Status Executor::allocate() {
     arena = std::max(arena, entry->arena_bytes());
   }
   DCC_ASSIGN(memory_.arena, backend_->allocate(MemoryUse::kArena, arena));
-  return Status::success();
-}
-
-Status Executor::loadWeights(const LoadWeight& load) {
-  for (uint32_t i = 0; i < memory_.weights.size(); ++i) {
-    DCC_RETURN_IF_ERROR(
-        backend_->upload(memory_.weights[i], weightBytes(*plan_->weights()->Get(i)),
-                         [&](std::span<std::byte> memory) { return load(i, memory); }));
-  }
   return Status::success();
 }
 

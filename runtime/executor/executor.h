@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -30,16 +29,14 @@ struct OutputView {
 
 class Executor {
  public:
-  // Writes weight `index` of the plan, [rows, cols] row-major in its dtype, to the memory given.
-  using LoadWeight = std::function<Status(uint32_t index, std::span<std::byte> memory)>;
-
-  // Takes memory for weights, caches and arena, loads the weights in the plan's order and prepares
-  // all entries. `plan` is verified. `axes` has one communicator per mesh axis in the plan's order,
-  // null for an axis of size 1; they outlive the executor. Errors: what the backend lacks for this
-  // plan, communicators that don't fit the mesh (user); no memory (runtime); what `load` returns.
+  // Takes memory for weights, caches and arena, has `load` (WeightLoader::load of runtime/weights)
+  // fill the weights and prepares all entries. `plan` is verified. `axes` has one communicator per
+  // mesh axis in the plan's order, null for an axis of size 1; they outlive the executor. Errors:
+  // what the backend lacks for this plan, communicators that don't fit the mesh (user); no memory
+  // (runtime); what `load` returns.
   static Result<std::unique_ptr<Executor>> create(plan::Plan plan, std::unique_ptr<Backend> backend,
                                                   std::span<Communicator* const> axes,
-                                                  const LoadWeight& load);
+                                                  const LoadWeights& load);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -65,7 +62,6 @@ class Executor {
  private:
   Executor(plan::Plan plan, std::unique_ptr<Backend> backend);
   Status allocate();
-  Status loadWeights(const LoadWeight& load);
   Status checkStep(const Step& step) const;
   Status checkPages(const Step& step) const;
 

@@ -169,8 +169,8 @@ class CpuBackend final : public Backend {
     return memory_.back().data();
   }
 
-  Status upload(std::byte* to, size_t bytes, const Fill& fill) override {
-    return fill(std::span(to, bytes));
+  Status upload(std::span<const std::span<uint8_t>> weights, const LoadWeights& load) override {
+    return load(weights);
   }
 
   Result<std::unique_ptr<Program>> prepare(const plan::Plan& plan, uint32_t entry,

@@ -44,7 +44,7 @@ BufferRef PrepareContext::buffer(uint32_t index) const {
 WeightView PrepareContext::weight(uint32_t index) const {
   const fb::Weight& w = *plan_.weights()->Get(index);
   WeightView view;
-  view.data = memory_.weights[index];
+  view.data = reinterpret_cast<const std::byte*>(memory_.weights[index].data());
   view.dtype = static_cast<DType>(w.dtype());
   view.rows = static_cast<int64_t>(w.rows());
   view.cols = static_cast<int64_t>(w.cols());
