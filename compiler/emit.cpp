@@ -57,7 +57,7 @@ class Emitter {
     plan_.model = string("nn.model");
     plan_.checkpoint = string("nn.checkpoint");
     plan_.rank = rank_;
-    plan_.variables = {"B", "T"};
+    plan_.variables = {"T", "B"};
     plan_.vocab_size = module_->getAttrOfType<IntegerAttr>("nn.vocabulary").getInt();
     auto limits = module_->getAttrOfType<DictionaryAttr>("nn.limits");
     plan_.max_tokens = limits.getAs<IntegerAttr>("max_tokens").getInt();

@@ -77,9 +77,11 @@ FlatSymbolRefAttr ModelBuilder::weight(const std::string& tensor, std::vector<in
   for (int64_t size : shape) dims.push_back(nn::sizeAttr(builder_.getContext(), size));
   auto source = nn::SourceAttr::get(builder_.getContext(), builder_.getStringAttr(tensor),
                                     stored.file, stored.offset, shape, element);
+  // Matrices keep the checkpoint's type; vectors cost nothing and are read as f32.
+  Type held = shape.size() == 1 ? Type(Float32Type::get(builder_.getContext())) : element;
   symbols_[tensor] = symbolBuilder_.create<nn::WeightOp>(
       at(tensor.substr(0, tensor.rfind('.'))), builder_.getStringAttr(tensor),
-      TypeAttr::get(nn::TensorType::get(builder_.getContext(), dims, element)), TypeAttr(),
+      TypeAttr::get(nn::TensorType::get(builder_.getContext(), dims, held)), TypeAttr(),
       heads ? builder_.getI64IntegerAttr(*heads) : IntegerAttr(),
       shared ? builder_.getUnitAttr() : UnitAttr(), builder_.getArrayAttr({source}), StringAttr());
   return ref;
