@@ -41,8 +41,8 @@ Result<uint32_t> Scheduler::add(Request request, const std::string& where) {
   if (request.prompt.empty()) return userError(where + ": no tokens; at least one is needed");
   for (const int32_t id : request.prompt) {
     if (id >= 0 && static_cast<uint64_t>(id) < limits_.vocab_size) continue;
-    return userError(where + ": token id " + std::to_string(id) + "; the vocabulary's are 0 to " +
-                     std::to_string(limits_.vocab_size - 1));
+    return userError(where + ": token id " + std::to_string(id) + "; the vocabulary has " +
+                     std::to_string(limits_.vocab_size) + " tokens");
   }
   if (request.prompt.size() > context_) {
     return userError(where + ": a prompt of " + std::to_string(request.prompt.size()) +

@@ -1,0 +1,13 @@
+// Before a weight is read, the ranks make sure that they run the plans of one compilation.
+#pragma once
+
+#include "runtime/collectives/communicator.h"
+#include "runtime/plan/plan.h"
+
+namespace dcc::drun {
+
+// Collective. Error (user): names the first rank whose plan is of another compilation than rank
+// 0's, or not its own.
+Status checkAgreement(const plan::Plan& plan, Communicator& world);
+
+}  // namespace dcc::drun

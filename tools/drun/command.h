@@ -1,0 +1,24 @@
+// What rank 0 does with a step loop. prepare() comes before the weights are read, so that a mistake
+// in the input costs no time.
+#pragma once
+
+#include <memory>
+
+#include "runtime/generate/step_loop.h"
+#include "tools/drun/options.h"
+#include "tools/drun/stdio.h"
+
+namespace dcc::drun {
+
+class RankZeroCommand {
+ public:
+  virtual ~RankZeroCommand() = default;
+  virtual Status prepare(const generate::Limits& limits) = 0;
+  virtual Status run(generate::StepLoop& loop) = 0;
+};
+
+// `waiting` is called while a command waits for its input or output. The options outlive it.
+std::unique_ptr<RankZeroCommand> generateCommand(const Options& options, Waiting waiting);
+std::unique_ptr<RankZeroCommand> logitsCommand(const Options& options, Waiting waiting);
+
+}  // namespace dcc::drun

@@ -1,0 +1,55 @@
+// drun: checks the command line and the plan directory, then runs itself once per rank and waits.
+#include <cstdlib>
+#include <iostream>
+
+#include "runtime/launch/launcher.h"
+#include "runtime/launch/rank.h"
+#include "runtime/plan/directory.h"
+#include "tools/drun/options.h"
+#include "tools/drun/rank_main.h"
+#include "tools/drun/tokenize.h"
+
+namespace {
+
+using namespace dcc;
+using namespace dcc::drun;
+
+Status launchRanks(const Options& options, char** argv) {
+  DCC_RETURN_IF_ERROR(plan::verifyDirectory(options.dir));
+  DCC_ASSIGN(const plan::Manifest manifest, plan::readManifest(options.dir));
+  const auto ranks = static_cast<uint32_t>(manifest.ranks.size());
+  if (options.nproc && *options.nproc != ranks) {
+    return userError("--nproc " + std::to_string(*options.nproc) + ": " + options.dir +
+                     " is compiled for " + std::to_string(ranks) +
+                     (ranks == 1 ? " rank" : " ranks") + "; compile it again with --tp " +
+                     std::to_string(*options.nproc) + " or run it with --nproc " +
+                     std::to_string(ranks));
+  }
+  launch::LaunchOptions launch;
+  launch.ranks = ranks;
+  launch.argv = argv;
+  return launch::launch(launch);
+}
+
+int fail(const Error& error) {
+  std::cerr << "error: " + error.message + "\n";
+  return static_cast<int>(error.fault);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto rank = launch::Rank::fromEnvironment();
+  if (!rank.ok()) return fail(rank.error());
+  const auto options = parseOptions(argc, argv);
+  if (rank->has_value()) {
+    // What goes wrong here is the launcher's to say.
+    const launch::Rank& self = **rank;
+    return self.end(options.ok() ? rankMain(**options, self) : Status(options.error()));
+  }
+  if (!options.ok()) return fail(options.error());
+  if (!options->has_value()) return 0;
+  const bool ranks = (*options)->command != Command::kTokenize;
+  const Status status = ranks ? launchRanks(**options, argv) : tokenize(**options);
+  return status.ok() ? 0 : fail(status.error());
+}

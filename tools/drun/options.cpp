@@ -1,0 +1,227 @@
+#include "tools/drun/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+
+#include "runtime/base/nearest.h"
+#include "runtime/base/printable.h"
+
+namespace dcc::drun {
+namespace {
+
+constexpr char kFooter[] =
+    "Commands:\n"
+    "  drun [--nproc N] DIR [--prompt TEXT]...     continues prompts; without any: one per line "
+    "of\n"
+    "                                              stdin, or the model's own\n"
+    "  drun [--nproc N] DIR logits --input IN.jsonl --output OUT.safetensors\n"
+    "  drun tokenize DIR [--input IN.jsonl]        no ranks, no weights\n"
+    "DIR is a plan directory, which `dcc compile` wrote. An input line is {\"text\": ...} or\n"
+    "{\"input_ids\": [...]}. Options may stand anywhere.";
+
+struct CommandName {
+  const char* name;
+  std::optional<Command> command;  // nothing: not built yet
+};
+constexpr CommandName kCommands[] = {
+    {"generate", Command::kGenerate}, {"logits", Command::kLogits},
+    {"tokenize", Command::kTokenize}, {"classify", std::nullopt},
+    {"embed", std::nullopt},          {"chat", std::nullopt},
+    {"bench", std::nullopt},          {"doctor", std::nullopt},
+};
+
+// Options of the design that this version does not have; the number is of values they take.
+constexpr std::pair<const char*, int> kNotBuilt[] = {
+    {"--temperature", 1},  {"--top-k", 1},
+    {"--top-p", 1},        {"--min-p", 1},
+    {"--seed", 1},         {"--stop", 1},
+    {"--chat", 0},         {"--system", 1},
+    {"--batch", 1},        {"--nnodes", 1},
+    {"--node-rank", 1},    {"--master-addr", 1},
+    {"--log-dir", 1},      {"--trace", 1},
+    {"--hash-ops", 1},     {"--verify-ranks", 0},
+    {"--new-tokens", 1},   {"--master-port", 1},
+    {"--store-port", 1},   {"--prompt-tokens", 1},
+    {"--batch-tokens", 1}, {"--repetition-penalty", 1},
+};
+
+// Which commands an option that not all have belongs to.
+struct Belongs {
+  const char* option;
+  std::vector<Command> commands;
+};
+const Belongs kBelongs[] = {
+    {"--nproc", {Command::kGenerate, Command::kLogits}},
+    {"--threads", {Command::kGenerate, Command::kLogits}},
+    {"--checkpoint", {Command::kGenerate, Command::kLogits}},
+    {"--timeout", {Command::kGenerate, Command::kLogits}},
+    {"--device", {Command::kGenerate, Command::kLogits}},
+    {"--collectives", {Command::kGenerate, Command::kLogits}},
+    {"--prompt", {Command::kGenerate}},
+    {"--max-new-tokens", {Command::kGenerate}},
+    {"--json", {Command::kGenerate}},
+    {"--ignore-eos", {Command::kGenerate}},
+    {"--output", {Command::kLogits}},
+    {"--decode", {Command::kTokenize}},
+    {"--no-special-tokens", {Command::kTokenize}},
+};
+
+const CommandName* findCommand(const std::string& word) {
+  const auto* found = std::find_if(std::begin(kCommands), std::end(kCommands),
+                                   [&](const CommandName& c) { return word == c.name; });
+  return found == std::end(kCommands) ? nullptr : found;
+}
+
+// "DIR", "DIR COMMAND" or "COMMAND DIR".
+Status readWords(const std::vector<std::string>& words, Options& options) {
+  const CommandName* command = &kCommands[0];
+  if (words.size() == 1) {
+    // A directory of that name is meant by "./bench".
+    if (const CommandName* found = findCommand(words[0])) command = found;
+    options.dir = words[0];
+  } else if (words.size() == 2) {
+    const CommandName* first = findCommand(words[0]);
+    command = first != nullptr ? first : findCommand(words[1]);
+    options.dir = words[first != nullptr ? 1 : 0];
+    if (command == nullptr) {
+      std::vector<std::string_view> names;
+      for (const CommandName& c : kCommands) names.push_back(c.name);
+      return userError(printable(words[1]) + ": no command of drun; did you mean \"" +
+                       nearestName(words[1], names) + "\"?");
+    }
+  } else {
+    return userError(words.empty()
+                         ? "no plan directory; drun DIR runs one, drun --help says more"
+                         : printable(words[2]) +
+                               ": one word too many; a directory and a command are right");
+  }
+  if (!command->command) {
+    return userError(std::string(command->name) +
+                     ": not built yet; drun has generate, logits and "
+                     "tokenize");
+  }
+  if (words.size() == 1 && command != &kCommands[0]) {
+    return userError(std::string(command->name) + ": of what? drun " + command->name + " DIR");
+  }
+  options.command = *command->command;
+  return Status::success();
+}
+
+Status checkCombination(const CLI::App& app, const Options& options) {
+  const auto given = [&app](const char* name) { return app.get_option(name)->count() > 0; };
+  for (const auto& [name, values] : kNotBuilt) {
+    if (given(name)) return userError(std::string(name) + ": not built yet");
+  }
+  for (const Belongs& belongs : kBelongs) {
+    const auto& commands = belongs.commands;
+    if (!given(belongs.option) ||
+        std::find(commands.begin(), commands.end(), options.command) != commands.end()) {
+      continue;
+    }
+    const auto* command =
+        std::find_if(std::begin(kCommands), std::end(kCommands),
+                     [&](const CommandName& c) { return c.command == options.command; });
+    return userError(std::string(belongs.option) + ": means nothing to " + command->name);
+  }
+  if (given("--device") && app.get_option("--device")->as<std::string>() != "cpu") {
+    return userError("--device cuda: not built yet; cpu is");
+  }
+  const auto collectives = app.get_option("--collectives")->as<std::string>();
+  if (given("--collectives") && collectives != "auto" && collectives != "shm") {
+    return userError("--collectives " + collectives + ": not built yet; shm is");
+  }
+  if (!options.prompts.empty() && !options.input.empty()) {
+    return userError("--prompt and --input: both name prompts; give one of them");
+  }
+  if (options.command == Command::kLogits && (options.input.empty() || options.output.empty())) {
+    return userError("logits: needs --input IN.jsonl and --output OUT.safetensors");
+  }
+  return Status::success();
+}
+
+std::string oneLine(const CLI::ParseError& error) {
+  std::string text = error.what();
+  while (!text.empty() && (text.back() == '\n' || text.back() == '.')) text.pop_back();
+  return printable(text, 400);
+}
+
+}  // namespace
+
+Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
+  Options options;
+  std::vector<std::string> words;
+  double timeout = 30;
+
+  CLI::App app("Runs a compiled plan on N ranks.", "drun");
+  app.footer(kFooter);
+  app.set_version_flag("--version", "drun 0.1.0");
+  app.add_option("DIR", words, "plan directory, and a command")->option_text(" ");
+
+  const auto counts = CLI::Range(1u, 1024u);
+  app.add_option("--nproc", options.nproc, "ranks (default: as many as the plan is for)")
+      ->check(counts);
+  app.add_option("--threads", options.threads, "per rank (default: cores over local ranks)")
+      ->check(counts);
+  app.add_option("--checkpoint", options.checkpoint, "where the weights are, if moved");
+  app.add_option("--timeout", timeout, "seconds a rank may give no sign of life (default: 30)");
+  app.add_option("--device", "cpu")->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--collectives", "auto or shm")
+      ->check(CLI::IsMember({"auto", "shm", "tcp", "nccl"}));
+  // One value each, however it looks: CLI11 would also take the words that follow, and split
+  // "[a,b]".
+  app.add_option("--prompt", options.prompts, "text to continue; may be repeated")
+      ->allow_extra_args(false);
+  app.add_option("--input", options.input, "a file of JSON lines; - is stdin");
+  app.add_option("--output", options.output, "where logits go");
+  app.add_option("--max-new-tokens", options.max_new_tokens, "per prompt (default: 128)")
+      ->check(CLI::Range(0u, 0x7fffffffu));
+  app.add_flag("--json", options.json, "one JSON object a line");
+  app.add_flag("--ignore-eos", options.ignore_eos, "go on after end-of-sequence");
+  app.add_flag("--decode", options.decode, "tokenize: from ids to text");
+  app.add_flag("--no-special-tokens", options.no_special_tokens, "tokenize: without added tokens");
+  for (const auto& [name, values] : kNotBuilt) {
+    CLI::Option* option = values == 0 ? app.add_flag(name) : app.add_option(name)->expected(values);
+    option->group("");  // not in --help
+  }
+
+  // "--prompt=" with nothing behind it would take the next word.
+  std::vector<std::string> args;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view arg = argv[i];
+    constexpr std::string_view kPrompt = "--prompt=";
+    if (arg.substr(0, kPrompt.size()) == kPrompt) {
+      args.emplace_back("--prompt");
+      args.emplace_back(arg.substr(kPrompt.size()));
+    } else {
+      args.emplace_back(arg);
+    }
+  }
+  std::reverse(args.begin(), args.end());  // as CLI11 wants them
+  try {
+    app.parse(args);
+  } catch (const CLI::Success& success) {
+    app.exit(success, std::cout, std::cerr);
+    return std::optional<Options>();
+  } catch (const CLI::ExtrasError&) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : app.get_options())
+      names.push_back("--" + option->get_single_name());
+    const std::string extra = app.remaining().front();
+    return userError(printable(extra) + ": no option of drun; did you mean " +
+                     nearestName(extra, names) + "?");
+  } catch (const CLI::ParseError& error) {
+    return userError(oneLine(error));
+  }
+  if (!std::isfinite(timeout) || timeout <= 0 || timeout > 1e6) {
+    return userError("--timeout: " + std::to_string(timeout) +
+                     "; seconds, up to 1000000, are right");
+  }
+  options.timeout = std::chrono::milliseconds(static_cast<int64_t>(std::ceil(timeout * 1000)));
+  DCC_RETURN_IF_ERROR(readWords(words, options));
+  DCC_RETURN_IF_ERROR(checkCombination(app, options));
+  return std::optional<Options>(std::move(options));
+}
+
+}  // namespace dcc::drun

@@ -1,0 +1,39 @@
+// drun's command line.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/status.h"
+
+namespace dcc::drun {
+
+enum class Command { kGenerate, kLogits, kTokenize };
+
+struct Options {
+  Command command = Command::kGenerate;
+  std::string dir;
+
+  std::optional<uint32_t> nproc;
+  std::optional<uint32_t> threads;  // per rank
+  std::string checkpoint;           // "": where the plan says
+  std::chrono::milliseconds timeout{30'000};
+
+  std::vector<std::string> prompts;
+  std::string input, output;
+  uint32_t max_new_tokens = 128;
+  bool json = false;
+  bool ignore_eos = false;
+
+  bool decode = false;
+  bool no_special_tokens = false;
+};
+
+// The options, or nothing when all that was asked for (--help, --version) has been printed. Errors
+// (user): anything not understood, not built yet, or that means nothing to the command.
+Result<std::optional<Options>> parseOptions(int argc, const char* const* argv);
+
+}  // namespace dcc::drun

@@ -1,0 +1,85 @@
+#include "tools/drun/prompts.h"
+
+#include "runtime/base/json.h"
+
+namespace dcc::drun {
+namespace {
+
+// Lines without their ends; a last one without a newline counts, an empty rest does not.
+template <class Each>
+Status forLines(std::string_view text, Each&& each) {
+  for (size_t number = 1; !text.empty(); ++number) {
+    const size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    DCC_RETURN_IF_ERROR(each(number, line));
+  }
+  return Status::success();
+}
+
+Result<Prompt> promptOf(std::string_view line, std::string where) {
+  Result<nlohmann::json> parsed = parseJson(line, where);
+  if (!parsed.ok()) {
+    // It counts lines within its text, which is one line of ours.
+    std::string message = parsed.error().message;
+    if (message.compare(0, where.size() + 3, where + ":1:") == 0) message.erase(where.size(), 2);
+    return Error{message, parsed.error().fault};
+  }
+  DCC_ASSIGN(const JsonFields fields, JsonFields::of(*parsed, where));
+  Prompt prompt;
+  prompt.where = where;
+  if (fields.has("text") == fields.has("input_ids")) {
+    return userError(where + ": {\"text\": \"...\"} or {\"input_ids\": [...]} is expected");
+  }
+  if (fields.has("text")) {
+    DCC_ASSIGN(prompt.text, fields.string("text"));
+    return prompt;
+  }
+  DCC_ASSIGN(const nlohmann::json* ids, fields.array("input_ids"));
+  for (const nlohmann::json& id : *ids) {
+    const bool right = id.is_number_integer() && id >= 0 && id <= INT32_MAX;
+    if (!right) return fields.error("input_ids", "must be token ids, integers from 0");
+    prompt.ids.push_back(id.get<int32_t>());
+  }
+  return prompt;
+}
+
+}  // namespace
+
+Result<std::vector<Prompt>> promptsFromJsonl(std::string_view text, const std::string& name) {
+  std::vector<Prompt> prompts;
+  DCC_RETURN_IF_ERROR(forLines(text, [&](size_t number, std::string_view line) -> Status {
+    if (line.find_first_not_of(" \t") == std::string_view::npos) return Status::success();
+    DCC_ASSIGN(Prompt prompt, promptOf(line, name + ":" + std::to_string(number)));
+    prompts.push_back(std::move(prompt));
+    return Status::success();
+  }));
+  return prompts;
+}
+
+std::vector<Prompt> promptsFromLines(std::string_view text, const std::string& name) {
+  std::vector<Prompt> prompts;
+  (void)forLines(text, [&](size_t number, std::string_view line) {
+    prompts.push_back({name + ":" + std::to_string(number), std::string(line), {}});
+    return Status::success();
+  });
+  return prompts;
+}
+
+Status encodePrompts(std::vector<Prompt>& prompts, const text::Tokenizer* tokenizer,
+                     const std::string& dir) {
+  for (Prompt& prompt : prompts) {
+    if (!prompt.text) continue;
+    if (tokenizer == nullptr) {
+      return userError(prompt.where + ": a text, but " + dir +
+                       " has no tokenizer.json; give token ids: {\"input_ids\": [...]}");
+    }
+    Result<std::vector<int32_t>> ids = tokenizer->encode(*prompt.text);
+    if (!ids.ok()) return userError(prompt.where + ": " + ids.error().message);
+    prompt.ids = std::move(ids).value();
+  }
+  return Status::success();
+}
+
+}  // namespace dcc::drun

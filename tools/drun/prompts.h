@@ -1,0 +1,35 @@
+// Where prompts come from, and what they are in tokens.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/status.h"
+#include "runtime/text/tokenizer.h"
+
+namespace dcc::drun {
+
+struct Prompt {
+  std::string where;                // "in.jsonl:3", for messages
+  std::optional<std::string> text;  // as it was given
+  std::vector<int32_t> ids;         // given, or the text's
+};
+
+// Of a file of prompts.
+inline constexpr size_t kMaxInputBytes = size_t{1} << 30;
+
+// {"text": "..."} or {"input_ids": [...]} a line; empty lines hold none. Errors (user)
+// name file and line.
+Result<std::vector<Prompt>> promptsFromJsonl(std::string_view text, const std::string& name);
+// One prompt a line.
+std::vector<Prompt> promptsFromLines(std::string_view text, const std::string& name);
+
+// Fills `ids` of all prompts that have a text. `tokenizer` may be null: then a text is an error,
+// which names `dir`.
+Status encodePrompts(std::vector<Prompt>& prompts, const text::Tokenizer* tokenizer,
+                     const std::string& dir);
+
+}  // namespace dcc::drun

@@ -1,0 +1,82 @@
+#include "tools/drun/rank_main.h"
+
+#include <signal.h>
+
+#include <memory>
+#include <vector>
+
+#include "runtime/backends/cpu/cpu_backend.h"
+#include "runtime/executor/executor.h"
+#include "runtime/generate/plan_runner.h"
+#include "runtime/launch/cores.h"
+#include "runtime/plan/access.h"
+#include "runtime/plan/directory.h"
+#include "runtime/weights/loader.h"
+#include "tools/drun/agreement.h"
+#include "tools/drun/command.h"
+
+namespace dcc::drun {
+namespace {
+
+// One communicator per axis of the mesh. Only one axis may have several ranks yet: its group is the
+// world.
+Result<std::vector<Communicator*>> axesOf(const plan::Plan& plan, Communicator& world) {
+  std::vector<Communicator*> axes;
+  for (const plan::fb::Axis* axis : plan::rows(plan->mesh())) {
+    if (axis->size() != 1 && axis->size() != world.size()) {
+      return userError("a mesh with several axes: not built yet; compile with --tp alone");
+    }
+    axes.push_back(axis->size() == 1 ? nullptr : &world);
+  }
+  return axes;
+}
+
+std::unique_ptr<RankZeroCommand> commandOf(const Options& options, Communicator& world) {
+  const Waiting waiting = [&world] { world.noteProgress(); };
+  return options.command == Command::kLogits ? logitsCommand(options, waiting)
+                                             : generateCommand(options, waiting);
+}
+
+Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
+            Communicator& world) {
+  DCC_ASSIGN(const plan::Manifest manifest, plan::readManifest(options.dir));
+  DCC_ASSIGN(plan::Plan plan, plan::loadRank(options.dir, manifest, rank.rank()));
+  DCC_RETURN_IF_ERROR(checkAgreement(plan, world));
+  DCC_ASSIGN(const generate::Limits limits, generate::limitsOf(plan));
+  DCC_ASSIGN(const std::vector<Communicator*> axes, axesOf(plan, world));
+
+  std::unique_ptr<RankZeroCommand> command;
+  if (rank.rank() == 0) {
+    command = commandOf(options, world);
+    DCC_RETURN_IF_ERROR(command->prepare(limits));
+  }
+
+  DCC_ASSIGN(const WeightLoader loader, WeightLoader::open(plan, options.checkpoint));
+  const auto load = [&](std::span<const std::span<uint8_t>> weights) {
+    return loader.load(weights, threads, [&](uint64_t, uint64_t) { world.noteProgress(); });
+  };
+  DCC_ASSIGN(const std::unique_ptr<Executor> executor,
+             Executor::create(std::move(plan), makeCpuBackend({threads}), axes, load));
+  generate::PlanRunner runner(*executor);
+  const std::unique_ptr<generate::Sampler> sampler = generate::greedySampler(world);
+  generate::StepLoop loop(limits, world, runner, *sampler);
+  if (!command) return loop.follow();
+  DCC_RETURN_IF_ERROR(command->run(loop));
+  return loop.dismiss();
+}
+
+}  // namespace
+
+Status rankMain(const Options& options, const launch::Rank& rank) {
+  ::signal(SIGPIPE, SIG_IGN);  // a closed stdout is an error of write() and ends quietly
+  const uint32_t cores = launch::usableCores();
+  const uint32_t ranks = rank.worldSize();
+  const uint32_t threads = options.threads.value_or(launch::threadsPerRank(cores, ranks));
+  WaitOptions wait;
+  wait.deadline = options.timeout;
+  wait.crowded = uint64_t{threads} * ranks > cores;
+  DCC_ASSIGN(const std::unique_ptr<Communicator> world, rank.world(wait));
+  return work(options, rank, threads, *world);
+}
+
+}  // namespace dcc::drun

@@ -1,0 +1,52 @@
+// What generation prints: the new text of each prompt in input order, or a JSON line each.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/generate/scheduler.h"
+#include "tools/drun/prompts.h"
+#include "tools/drun/stdio.h"
+
+namespace dcc::drun {
+
+class Results final : public generate::Listener {
+ public:
+  // `tokenizer` may be null: then plain output is token ids. `limit` says in a message what ends a
+  // sequence that could not become as long as was asked for.
+  Results(const text::Tokenizer* tokenizer, bool json, Output& output, std::string limit);
+
+  // Expects the results of one more prompt, which the scheduler knows by the next number.
+  void expect(const Prompt& prompt);
+
+  bool onToken(uint32_t request, int32_t token) override;
+  void onFinish(uint32_t request, generate::Finish why) override;
+  Status onLogits(uint32_t, size_t, std::span<const float>) override { return Status::success(); }
+
+  // The first error of the output.
+  const Status& status() const { return status_; }
+
+ private:
+  struct Entry {
+    Prompt prompt;
+    std::vector<int32_t> ids;
+    std::unique_ptr<text::TextStream> stream;
+    std::string text;  // not yet printed (plain), or all (JSON)
+    bool finished = false;
+  };
+
+  void print();
+  void write(std::string_view text);
+  std::string jsonLine(const Entry& entry) const;
+
+  const text::Tokenizer* tokenizer_;
+  bool json_;
+  Output& output_;
+  std::string limit_;
+  std::vector<Entry> entries_;
+  size_t current_ = 0;  // the first whose output is not complete
+  Status status_;
+};
+
+}  // namespace dcc::drun
