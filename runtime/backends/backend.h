@@ -11,10 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "plan_generated.h"
 #include "runtime/base/status.h"
 #include "runtime/collectives/communicator.h"
 #include "runtime/executor/step.h"
-#include "runtime/plan/plan.h"
 
 namespace dcc {
 
@@ -59,7 +59,7 @@ class Backend {
   virtual std::string_view name() const = 0;
 
   // User error that lists everything the plan needs and this backend lacks.
-  virtual Status check(const plan::Plan& plan) const = 0;
+  virtual Status check(const plan::fb::Plan& plan) const = 0;
 
   // Zeroed device memory, 64-byte aligned, freed with the backend. Pages never touched cost nothing
   // where the device allows it. Runtime error when there is not enough.
@@ -71,7 +71,7 @@ class Backend {
   // Makes Plan.entries[entry] ready to run; the weights are in place. `axes` has one communicator
   // per mesh axis, null where the axis has size 1. The plan, the memory and the communicators
   // outlive the program.
-  virtual Result<std::unique_ptr<Program>> prepare(const plan::Plan& plan, uint32_t entry,
+  virtual Result<std::unique_ptr<Program>> prepare(const plan::fb::Plan& plan, uint32_t entry,
                                                    const PlanMemory& memory,
                                                    std::span<Communicator* const> axes) = 0;
 };

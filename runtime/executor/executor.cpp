@@ -54,13 +54,13 @@ Result<std::unique_ptr<Executor>> Executor::create(plan::Plan plan,
                                                    std::span<Communicator* const> axes,
                                                    const LoadWeights& load) {
   DCC_RETURN_IF_ERROR(checkAxes(*plan, axes));
-  DCC_RETURN_IF_ERROR(backend->check(plan));
+  DCC_RETURN_IF_ERROR(backend->check(*plan));
   std::unique_ptr<Executor> executor(new Executor(std::move(plan), std::move(backend)));
   DCC_RETURN_IF_ERROR(executor->allocate());
   DCC_RETURN_IF_ERROR(executor->backend_->upload(executor->memory_.weights, load));
   for (uint32_t i = 0; i < plan::rows(executor->plan_->entries()).size(); ++i) {
     DCC_ASSIGN(auto program,
-               executor->backend_->prepare(executor->plan_, i, executor->memory_, axes));
+               executor->backend_->prepare(*executor->plan_, i, executor->memory_, axes));
     executor->programs_.push_back(std::move(program));
   }
   return executor;

@@ -10,13 +10,13 @@ namespace dcc {
 // Sequence b's tokens of this step are [starts[b], starts[b+1]) of `tokens`, at least one each; its
 // tokens' positions are consecutive.
 struct Step {
-  uint32_t entry = 0;                      // index into Plan.entries
-  std::span<const int32_t> tokens;         // [T]
-  std::span<const int32_t> positions;      // [T]
-  std::span<const int32_t> starts;         // [B + 1], starts[0] = 0, starts[B] = T
-  std::span<const int32_t> rope_lengths;   // [B], sequence length that selects dynamic frequencies:
-                                           // the whole prompt's while it is prefilled, then
-                                           // position + 1
+  uint32_t entry = 0;                     // index into Plan.entries
+  std::span<const int32_t> tokens;        // [T]
+  std::span<const int32_t> positions;     // [T]
+  std::span<const int32_t> starts;        // [B + 1], starts[0] = 0, starts[B] = T
+  std::span<const int32_t> rope_lengths;  // [B], sequence length that selects dynamic frequencies:
+                                          // the whole prompt's while it is prefilled, then
+                                          // position + 1
   // Page tables, one per page group, [B, stride] each, row b: the pages of sequence b in order.
   struct PageTable {
     std::span<const int32_t> pages;

@@ -136,14 +136,14 @@ class CpuBackend final : public Backend {
 
   std::string_view name() const override { return "cpu"; }
 
-  Status check(const plan::Plan& plan) const override {
+  Status check(const fb::Plan& plan) const override {
 #if defined(__x86_64__)
     if (!__builtin_cpu_supports("sse4.2")) {
       return userError("this CPU: has no SSE4.2; the cpu backend needs it");
     }
 #endif
     Lacks lacks;
-    for (const fb::Weight* weight : plan::rows(plan->weights())) {
+    for (const fb::Weight* weight : plan::rows(plan.weights())) {
       const auto dtype = static_cast<DType>(weight->dtype());
       if (!isFloat(dtype)) {
         lacks.add("weights of type " + std::string(dcc::name(dtype)), weight->module_());
@@ -153,13 +153,13 @@ class CpuBackend final : public Backend {
                   weight->module_());
       }
     }
-    for (const fb::Cache* cache : plan::rows(plan->caches())) {
+    for (const fb::Cache* cache : plan::rows(plan.caches())) {
       const auto dtype = static_cast<DType>(cache->dtype());
       if (!isFloat(dtype)) {
         lacks.add("caches of type " + std::string(dcc::name(dtype)), cache->module_());
       }
     }
-    for (const fb::Entry* entry : plan::rows(plan->entries())) checkEntry(*entry, lacks);
+    for (const fb::Entry* entry : plan::rows(plan.entries())) checkEntry(*entry, lacks);
     return lacks.status();
   }
 
@@ -173,23 +173,23 @@ class CpuBackend final : public Backend {
     return load(weights);
   }
 
-  Result<std::unique_ptr<Program>> prepare(const plan::Plan& plan, uint32_t entry,
+  Result<std::unique_ptr<Program>> prepare(const fb::Plan& plan, uint32_t entry,
                                            const PlanMemory& memory,
                                            std::span<Communicator* const> axes) override {
     StepState& state = shared_.state;
     if (state.pool == nullptr) {
       state.pool = &shared_.pool;
-      state.tokens.resize(plan->max_tokens());
-      state.positions.resize(plan->max_tokens());
+      state.tokens.resize(plan.max_tokens());
+      state.positions.resize(plan.max_tokens());
     }
     std::vector<std::unique_ptr<RotaryTable>> rotary;
-    PrepareContext context(*plan, entry, memory, axes, state, rotary, shared_.pool.threads());
+    PrepareContext context(plan, entry, memory, axes, state, rotary, shared_.pool.threads());
     std::vector<Op> ops;
-    for (const fb::Instruction* i : plan::rows(plan->entries()->Get(entry)->instructions())) {
+    for (const fb::Instruction* i : plan::rows(plan.entries()->Get(entry)->instructions())) {
       ops.push_back(prepareInstruction(context, *i));
     }
     std::vector<const float*> outputs;
-    for (const fb::Output* output : plan::rows(plan->entries()->Get(entry)->outputs())) {
+    for (const fb::Output* output : plan::rows(plan.entries()->Get(entry)->outputs())) {
       outputs.push_back(context.buffer(output->buffer()).matrix.f32(0));
     }
     if (context.scratchBytes() > shared_.scratch.size()) {

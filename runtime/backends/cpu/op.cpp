@@ -1,6 +1,7 @@
 #include "runtime/backends/cpu/op.h"
 
 #include "runtime/plan/access.h"
+#include "runtime/plan/plan.h"
 
 namespace dcc::cpu {
 
