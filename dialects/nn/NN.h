@@ -32,6 +32,10 @@ mlir::LogicalResult verifyFactors(mlir::Operation* op, mlir::SymbolTableCollecti
 /// Activation functions that nn.activation may name.
 bool isActivation(llvm::StringRef name);
 
+/// `[1.0, 0.5623413]`: floats in the fewest digits that read back as the same number.
+void printFloats(mlir::OpAsmPrinter& printer, mlir::Operation* op, mlir::DenseF32ArrayAttr values);
+mlir::ParseResult parseFloats(mlir::OpAsmParser& parser, mlir::DenseF32ArrayAttr& values);
+
 }  // namespace dcc::nn
 
 #include "dialects/nn/FactorRule.h.inc"

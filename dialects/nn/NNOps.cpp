@@ -1,6 +1,8 @@
 // Verifiers of the nn ops. Shapes are checked once for all layers, by their factor rules.
 #include "dialects/nn/NN.h"
 
+#include <charconv>
+
 #include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
@@ -14,6 +16,32 @@ bool isActivation(StringRef name) {
   return llvm::StringSwitch<bool>(name)
       .Cases("silu", "gelu", "gelu_tanh", "relu", true)
       .Default(false);
+}
+
+void printFloats(OpAsmPrinter& printer, Operation*, DenseF32ArrayAttr values) {
+  printer << '[';
+  llvm::interleaveComma(values.asArrayRef(), printer, [&](float value) {
+    char text[32];
+    auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
+    // MLIR's floats have a point.
+    StringRef digits(text, end - text);
+    auto [mantissa, exponent] = digits.split('e');
+    printer << mantissa << (mantissa.contains('.') ? "e" : ".0e") << exponent;
+  });
+  printer << ']';
+}
+
+ParseResult parseFloats(OpAsmParser& parser, DenseF32ArrayAttr& values) {
+  SmallVector<float> floats;
+  auto one = [&]() -> ParseResult {
+    double value = 0;
+    if (parser.parseFloat(value)) return failure();
+    floats.push_back(float(value));
+    return success();
+  };
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, one)) return failure();
+  values = DenseF32ArrayAttr::get(parser.getContext(), floats);
+  return success();
 }
 
 // ---- factors -----------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def NN_FrequenciesOp : NN_Op<"frequencies", [Symbol]> {
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, DenseF32ArrayAttr:$values, F32Attr:$scale,
                        OptionalAttr<DenseF64ArrayAttr>:$dynamic);
-  let assemblyFormat = [{ $sym_name $values `scale` $scale (`dynamic` $dynamic^)? attr-dict }];
+  let assemblyFormat = [{ $sym_name custom<Floats>($values) `scale` $scale (`dynamic` $dynamic^)? attr-dict }];
 }
 
 // ---- layers ------------------------------------------------------------------------------------

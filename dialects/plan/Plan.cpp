@@ -13,6 +13,11 @@ using namespace mlir;
 #include "dialects/plan/PlanBaseAttrs.cpp.inc"
 #include "dialects/plan/PlanBaseDialect.cpp.inc"
 
+namespace dcc::planir {
+using nn::parseFloats;
+using nn::printFloats;
+}  // namespace dcc::planir
+
 #define GET_OP_CLASSES
 #include "dialects/plan/PlanOps.cpp.inc"
 

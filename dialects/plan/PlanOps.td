@@ -25,7 +25,7 @@ def Plan_WeightOp : Plan_Op<"weight", [Symbol]> {
 def Plan_ConstantOp : Plan_Op<"constant", [Symbol]> {
   let summary = "A vector of f32";
   let arguments = (ins SymbolNameAttr:$sym_name, DenseF32ArrayAttr:$values);
-  let assemblyFormat = "$sym_name $values attr-dict";
+  let assemblyFormat = "$sym_name custom<Floats>($values) attr-dict";
 }
 
 def Plan_PageGroupOp : Plan_Op<"page_group", [Symbol]> {
@@ -108,7 +108,7 @@ def Plan_KernelOp : Plan_Op<"kernel", [AttrSizedOperandSegments]> {
                        OptionalAttr<TypedArrayAttrBase<DenseI64ArrayAttr, "ranges">>:$ranges);
   let assemblyFormat = [{
     $kind `(` $inputs `)` $symbols `into` `(` $outputs `)` (`ranges` $ranges^)? attr-dict
-    `:` type($inputs) `into` type($outputs)
+    `:` functional-type($inputs, $outputs)
   }];
   let hasVerifier = 1;
 }
