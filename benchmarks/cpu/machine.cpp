@@ -1,0 +1,111 @@
+#include "benchmarks/cpu/machine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "runtime/backends/cpu/memory.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "benchmarks/cpu/machine.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace dcc::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Reads `bytes` (a multiple of 1024); the result only keeps the loads.
+float readAll(const std::byte* data, size_t bytes) {
+  const hn::ScalableTag<float> d;
+  const size_t lanes = hn::Lanes(d);
+  const float* p = reinterpret_cast<const float*>(data);
+  const float* end = p + bytes / sizeof(float);
+  auto a = hn::Zero(d), b = a, c = a, e = a;
+  for (; p < end; p += 4 * lanes) {
+    a = hn::Add(a, hn::Load(d, p));
+    b = hn::Add(b, hn::Load(d, p + lanes));
+    c = hn::Add(c, hn::Load(d, p + 2 * lanes));
+    e = hn::Add(e, hn::Load(d, p + 3 * lanes));
+  }
+  return hn::GetLane(hn::Add(hn::Add(a, b), hn::Add(c, e)));
+}
+
+// `rounds` times 12 independent multiply-adds of vectors; returns the operations done, or a
+// negative number, so that the arithmetic is needed.
+double multiplyAdd(int64_t rounds) {
+  const hn::ScalableTag<float> d;
+  const auto x = hn::Set(d, 0.999f), y = hn::Set(d, 0.001f);
+  auto v0 = x, v1 = x, v2 = x, v3 = x, v4 = x, v5 = x;
+  auto v6 = y, v7 = y, v8 = y, v9 = y, v10 = y, v11 = y;
+  for (int64_t i = 0; i < rounds; ++i) {
+    v0 = hn::MulAdd(v0, x, y), v1 = hn::MulAdd(v1, x, y), v2 = hn::MulAdd(v2, x, y);
+    v3 = hn::MulAdd(v3, x, y), v4 = hn::MulAdd(v4, x, y), v5 = hn::MulAdd(v5, x, y);
+    v6 = hn::MulAdd(v6, x, y), v7 = hn::MulAdd(v7, x, y), v8 = hn::MulAdd(v8, x, y);
+    v9 = hn::MulAdd(v9, x, y), v10 = hn::MulAdd(v10, x, y), v11 = hn::MulAdd(v11, x, y);
+  }
+  const auto sum = hn::Add(hn::Add(hn::Add(v0, v1), hn::Add(v2, v3)),
+                           hn::Add(hn::Add(hn::Add(v4, v5), hn::Add(v6, v7)),
+                                   hn::Add(hn::Add(v8, v9), hn::Add(v10, v11))));
+  const double operations =
+      static_cast<double>(rounds) * 12 * 2 * static_cast<double>(hn::Lanes(d));
+  return hn::GetLane(sum) > 0 ? operations : -1;
+}
+
+}  // namespace dcc::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dcc::cpu {
+namespace {
+
+HWY_EXPORT(readAll);
+HWY_EXPORT(multiplyAdd);
+
+constexpr int kRuns = 9;
+
+// Seconds of the fastest run.
+template <class Call>
+double fastest(Call call) {
+  using Clock = std::chrono::steady_clock;
+  double best = 1e30;
+  for (int i = 0; i < kRuns; ++i) {
+    const auto start = Clock::now();
+    call();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return best;
+}
+
+}  // namespace
+
+double measureReadBandwidth(ThreadPool& pool) {
+  constexpr size_t kPart = 1 << 20, kParts = 384;
+  const Memory memory = Memory::map(kPart * kParts, true).value();
+  std::memset(memory.data(), 0, memory.size());
+  std::vector<float> sums(kParts);
+  const double seconds = fastest([&] {
+    pool.run(kParts, [&](int64_t part, uint32_t) {
+      sums[part] = HWY_DYNAMIC_DISPATCH(readAll)(memory.data() + part * kPart, kPart);
+    });
+  });
+  volatile float keep = sums[0];
+  (void)keep;
+  return static_cast<double>(memory.size()) / seconds;
+}
+
+double measureMultiplyAdd(ThreadPool& pool) {
+  std::vector<double> operations(pool.threads());
+  const double seconds = fastest([&] {
+    pool.run(pool.threads(), [&](int64_t task, uint32_t) {
+      operations[task] = HWY_DYNAMIC_DISPATCH(multiplyAdd)(4000000);
+    });
+  });
+  double all = 0;
+  for (double n : operations) all += n;
+  return all / seconds;
+}
+
+}  // namespace dcc::cpu
+#endif
