@@ -86,6 +86,7 @@ class SafetensorsWriter {
 
   std::string path_, temporary_;
   UniqueFd fd_;
+  bool named_ = false;  // the file is at temporary_; else it has no name yet
   std::vector<Placed> placed_;
   uint64_t unwritten_ = 0;
 };

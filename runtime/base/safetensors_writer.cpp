@@ -54,8 +54,15 @@ Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path,
   SafetensorsWriter writer;
   writer.path_ = path;
   writer.temporary_ = path + ".tmp-" + std::to_string(::getpid());
-  writer.fd_.reset(
-      ::open(writer.temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  // A file without a name vanishes with the process, whatever ends it.
+  const size_t slash = path.rfind('/');
+  const std::string dir = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  writer.fd_.reset(::open(dir.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666));
+  if (!writer.fd_ && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+    writer.fd_.reset(
+        ::open(writer.temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    writer.named_ = static_cast<bool>(writer.fd_);
+  }
   if (!writer.fd_) return userError(path + ": cannot be written: " + errnoText(errno));
   std::string header = headerText(tensors, begins, sizes);
   DCC_RETURN_IF_ERROR(writeAll(writer.fd_.get(), header, path));
@@ -67,7 +74,7 @@ Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path,
 }
 
 SafetensorsWriter::~SafetensorsWriter() {
-  if (fd_) ::unlink(temporary_.c_str());
+  if (fd_ && named_) ::unlink(temporary_.c_str());
 }
 
 Status SafetensorsWriter::write(size_t tensor, uint64_t first, std::span<const float> values) {
@@ -89,6 +96,13 @@ Status SafetensorsWriter::writeBytes(size_t tensor, uint64_t first,
 Status SafetensorsWriter::finish() {
   if (unwritten_ != 0) {
     return runtimeError(path_ + ": " + std::to_string(unwritten_) + " bytes were never written");
+  }
+  if (!named_) {
+    const std::string self = "/proc/self/fd/" + std::to_string(fd_.get());
+    ::unlink(temporary_.c_str());  // of a process that had our number and was killed right here
+    if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      return runtimeError(path_ + ": cannot be written: " + errnoText(errno));
+    }
   }
   // Some file systems report a full disk only when the file is closed.
   if (::close(fd_.release()) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
