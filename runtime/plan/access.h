@@ -1,7 +1,9 @@
 // Reading FlatBuffers tables whose vectors and strings may be absent: absent means empty.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include "plan_generated.h"
 #include "runtime/base/hash.h"
@@ -33,6 +35,14 @@ class Rows {
 template <class T>
 Rows<T> rows(const flatbuffers::Vector<T>* vector) {
   return Rows<T>(vector);
+}
+
+// Whether the elements lie where they may be read; FlatBuffers' verifier looks only at the length
+// in front of them.
+template <class T>
+bool aligned(const flatbuffers::Vector<T>* vector) {
+  using Element = std::remove_cv_t<std::remove_pointer_t<T>>;
+  return !vector || reinterpret_cast<uintptr_t>(vector->Data()) % alignof(Element) == 0;
 }
 
 inline Hash hashOf(const fb::Hash128& hash) { return {hash.lo(), hash.hi()}; }

@@ -9,7 +9,7 @@
 namespace dcc::plan {
 namespace {
 
-// Feeds a plan to a Hasher until more than `budget` bytes went in.
+// Feeds a plan to a Hasher until more than `budget` bytes went in or a vector cannot be read.
 class ProgramWalk {
  public:
   explicit ProgramWalk(uint64_t budget) : budget_(budget) {}
@@ -104,6 +104,7 @@ class ProgramWalk {
   Rows<T> table(const flatbuffers::Vector<T>* vector) {
     uint32_t n = rows(vector).size();
     hasher_.add(n);
+    if (!aligned(vector)) readable_ = false;
     return exceeded() || n > budget_ ? Rows<T>(nullptr) : Rows<T>(vector);
   }
 
@@ -122,10 +123,11 @@ class ProgramWalk {
     }
   }
 
-  bool exceeded() const { return hasher_.size() > budget_; }
+  bool exceeded() const { return !readable_ || hasher_.size() > budget_; }
 
   Hasher hasher_;
   uint64_t budget_;
+  bool readable_ = true;
 };
 
 // Hashes of the pool's expressions, each wherever its nodes lie in the pool. A plan is hashed

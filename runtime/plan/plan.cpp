@@ -49,7 +49,10 @@ Result<Plan> Plan::fromBytes(std::vector<uint8_t> bytes, const std::string& name
   Plan plan;
   plan.bytes_ = std::make_shared<const std::vector<uint8_t>>(std::move(bytes));
   plan.root_ = fb::GetPlan(plan.bytes_->data());
-  if (!programHash(*plan, kWalkPerByte * plan.bytes_->size())) return damaged(name);
+  if (!programHash(*plan, kWalkPerByte * plan.bytes_->size()) ||
+      !aligned(plan->collective_hashes())) {
+    return damaged(name);
+  }
   DCC_RETURN_IF_ERROR(verify(*plan, name));
   return plan;
 }

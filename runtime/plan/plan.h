@@ -54,8 +54,9 @@ Status verify(const fb::Plan& plan, const std::string& name);
 // Hash of this rank's program: all but what is there for messages (model, modules, reasons, paths
 // and tensor names, names of constants and page groups) and the hashes themselves.
 Hash programHash(const fb::Plan& plan);
-// The same, but gives up after hashing `budget` bytes: tables of a hostile file may share vectors,
-// so that a small file unfolds into an endless plan.
+// The same, but gives up after hashing `budget` bytes (tables of a hostile file may share vectors,
+// so that a small file unfolds into an endless plan) and at a vector whose elements are not
+// aligned.
 std::optional<Hash> programHash(const fb::Plan& plan, uint64_t budget);
 // Hash of what must agree among the ranks of a group along `axis`: per entry the sequence of
 // collectives on that axis (kind, reduction, dtype, sizes, counts).

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "runtime/base/printable.h"
@@ -16,6 +17,7 @@ Status verifyEntries(const fb::Plan& plan, const SizeAnalysis& sizes, const std:
     return userError(name + ": has more than " + std::to_string(kMaxEntries) + " entries");
   }
   std::set<std::string_view> names;
+  int64_t most_tokens = 0, most_seqs = 0;
   for (const fb::Entry* entry : rows(plan.entries())) {
     std::string where = name + ": entry " + printable(text(entry->name()));
     if (text(entry->name()).empty() || !names.insert(text(entry->name())).second) {
@@ -31,12 +33,17 @@ Status verifyEntries(const fb::Plan& plan, const SizeAnalysis& sizes, const std:
                        ", B <= " + std::to_string(bounds[kB]) +
                        " must be from 1 to the plan's max_tokens and max_seqs");
     }
+    most_tokens = std::max(most_tokens, bounds[kT]);
+    most_seqs = std::max(most_seqs, bounds[kB]);
     DCC_ASSIGN(std::vector<SizeRange> ranges, sizes.ranges(bounds, where));
     EntryContext context{plan, *entry, sizes, std::move(ranges), std::move(where)};
     DCC_RETURN_IF_ERROR(verifyBuffers(context));
     DCC_RETURN_IF_ERROR(verifyInstructions(context));
     DCC_RETURN_IF_ERROR(verifyOutputs(context));
     DCC_RETURN_IF_ERROR(verifyDataflow(context));
+  }
+  if (most_tokens != plan.max_tokens() || most_seqs != plan.max_seqs()) {
+    return userError(name + ": max_tokens and max_seqs must be the largest bounds of its entries");
   }
   return Status::success();
 }
@@ -77,7 +84,7 @@ Status verifyCollectiveHashes(const fb::Plan& plan, const std::string& name) {
 
 Error EntryContext::error(uint32_t instruction, const std::string& what) const {
   const fb::Instruction& i = *entry.instructions()->Get(instruction);
-  std::string op = fb::EnumNameBody(i.body_type());
+  std::string op = i.body_as_Gemm() ? "gemm" : "none";
   if (const fb::Kernel* kernel = i.body_as_Kernel()) op = fb::EnumNameKernelKind(kernel->kind());
   if (const fb::Collective* collective = i.body_as_Collective()) {
     op = fb::EnumNameCollectiveKind(collective->kind());
