@@ -8,7 +8,8 @@ include(AddMLIR)
 # Headers of others are not held to our warnings.
 add_library(dcc_mlir INTERFACE)
 target_include_directories(dcc_mlir SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
-target_compile_options(dcc_mlir INTERFACE -fno-rtti -Wno-unused-parameter)
+# Nothing here runs long: what counts is how long it takes to build.
+target_compile_options(dcc_mlir INTERFACE -fno-rtti -Wno-unused-parameter $<$<CONFIG:Release>:-O1>)
 target_link_libraries(dcc_mlir INTERFACE MLIR LLVM)
 
 # Where mlir/IR/OpBase.td is, for mlir-tblgen.
