@@ -4,6 +4,9 @@ target_compile_options(dcc_options INTERFACE -Wall -Wextra -Werror -fno-math-err
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 warns wrongly of "literal" + std::string (GCC bug 105329).
   target_compile_options(dcc_options INTERFACE -Wno-restrict)
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # libstdc++ 12's std::stable_sort calls what libstdc++ 12 deprecates.
+  target_compile_options(dcc_options INTERFACE -Wno-deprecated-declarations)
 endif()
 if(DCC_SANITIZE)
   add_compile_options(-fsanitize=${DCC_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
@@ -30,6 +33,9 @@ endfunction()
 # dcc_unit_test(NAME SOURCES... [LIBS libs...]): a GoogleTest program, one ctest test.
 # DCC_SOURCE_DIR is the checkout's path (for tests/models, examples).
 function(dcc_unit_test name)
+  if(DCC_FUZZ)
+    return()
+  endif()
   cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE dcc_options ${ARG_LIBS} GTest::gtest GTest::gtest_main Threads::Threads)
@@ -37,23 +43,32 @@ function(dcc_unit_test name)
   add_test(NAME unit.${name} COMMAND ${name})
 endfunction()
 
-# dcc_fuzzer(NAME SOURCES... [LIBS libs...]): LLVMFuzzerTestOneInput over tests/fuzz/seeds/NAME. With
-# DCC_FUZZ it mutates them for DCC_FUZZ_SECONDS, otherwise the test runs each seed once.
-set(DCC_FUZZ_SECONDS 15 CACHE STRING "Seconds each fuzzer runs under ctest")
+# dcc_fuzzer(NAME SOURCES... [LIBS libs...] [SEEDS_BY program]): LLVMFuzzerTestOneInput over the seeds
+# in tests/fuzz/seeds/NAME and those that `program DIR` writes. With DCC_FUZZ it mutates them for
+# DCC_FUZZ_SECONDS, otherwise the test runs each seed once.
+set(DCC_FUZZ_SECONDS 10 CACHE STRING "Seconds each fuzzer runs under ctest")
 function(dcc_fuzzer name)
-  cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SEEDS_BY" "LIBS" ${ARGN})
+  set(target fuzz_${name})
+  add_executable(${target} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${target} PRIVATE dcc_options ${ARG_LIBS} Threads::Threads)
+  target_compile_definitions(${target} PRIVATE DCC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_dependencies(fuzzers ${target})
   set(seeds ${CMAKE_SOURCE_DIR}/tests/fuzz/seeds/${name})
-  add_executable(fuzz_${name} ${ARG_UNPARSED_ARGUMENTS})
-  target_link_libraries(fuzz_${name} PRIVATE dcc_options ${ARG_LIBS} Threads::Threads)
-  add_dependencies(fuzzers fuzz_${name})
+  if(ARG_SEEDS_BY)
+    set(written ${CMAKE_BINARY_DIR}/seeds/${name})
+    add_dependencies(${target} ${ARG_SEEDS_BY})
+    add_custom_command(TARGET ${target} POST_BUILD COMMAND ${ARG_SEEDS_BY} ${written})
+    list(APPEND seeds ${written})
+  endif()
   if(DCC_FUZZ)
-    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
     set(found ${CMAKE_BINARY_DIR}/corpus/${name})
     file(MAKE_DIRECTORY ${found})
-    add_test(NAME fuzz.${name} COMMAND fuzz_${name} -max_total_time=${DCC_FUZZ_SECONDS} -timeout=10
+    add_test(NAME fuzz.${name} COMMAND ${target} -max_total_time=${DCC_FUZZ_SECONDS} -timeout=10
       -rss_limit_mb=2048 -print_final_stats=1 ${found} ${seeds})
   else()
-    target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp)
-    add_test(NAME fuzz.${name}.seeds COMMAND fuzz_${name} ${seeds})
+    target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp)
+    add_test(NAME fuzz.${name}.seeds COMMAND ${target} ${seeds})
   endif()
 endfunction()
