@@ -39,13 +39,20 @@ class BadOptions(bad.BadInput):
 
     def test_names_that_do_not_exist(self):
         for option, value in [("--dtype", "f8"), ("--stop-after", "lunch"), ("--target", "tpu"),
-                              ("--numerics", "exact"), ("--weights", "none"), ("--memory", "much")]:
+                              ("--numerics", "exact"), ("--weights", "none")]:
             with self.subTest(option=option):
                 self.refuses_compile(LLAMA3, option, value, words=[value])
 
+    def test_options_not_built_yet(self):
+        for option in [["--expert-parallel"], ["--allow-implicit-gather"], ["--memory", "1GiB"],
+                       ["--load-strategies", "x.so"], ["--max-collectives-per-layer", "2"]]:
+            with self.subTest(option=option):
+                self.refuses_compile(LLAMA3, *option, words=[option[0]])
+
     def test_unknown_option_and_command(self):
         self.refuses_compile(LLAMA3, "--tpp", "2", words=["--tpp"])
-        self.refuses(run("dcc", "compose"), "compose")
+        self.refuses(run("dcc", "compose"))
+        self.refuses(run("dcc"))
         self.refuses(run("dcc", "compile", LLAMA3))  # no -o
         self.refuses(run("dcc", "inspect", self.scratch / "absent"), "absent")
 
