@@ -1,0 +1,30 @@
+// RUN: %dcc-opt %s -split-input-file -collectives -verify-diagnostics | FileCheck %s
+
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  // CHECK-LABEL: func.func @all
+  func.func @all(%p: !nn.tensor<T x 8 x f32, partial tp>, %c: !nn.tensor<T x 8 x f32, [_, tp]>, %w: !nn.tensor<T x 8 x f32>) {
+    // CHECK: dist.all_reduce %{{.*}} over "tp" because "a" : <T x 8 x f32, partial tp> -> <T x 8 x f32>
+    %a = dist.reshard %p because "a" : <T x 8 x f32, partial tp> -> <T x 8 x f32>
+    // CHECK: dist.reduce_scatter %{{.*}} dimension 1 over "tp" because "b" : <T x 8 x f32, partial tp> -> <T x 8 x f32, [_, tp]>
+    %b = dist.reshard %p to <[_, tp]> because "b" : <T x 8 x f32, partial tp> -> <T x 8 x f32, [_, tp]>
+    // CHECK: dist.all_gather %{{.*}} dimension 1 over "tp" because "c" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32>
+    %d = dist.reshard %c because "c" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32>
+    // CHECK: dist.slice %{{.*}} over "tp" because "d" : <T x 8 x f32> -> <T x 8 x f32, [_, tp]>
+    %e = dist.reshard %w to <[_, tp]> because "d" : <T x 8 x f32> -> <T x 8 x f32, [_, tp]>
+    // What is already there costs nothing.
+    // CHECK-NOT: because "e"
+    %f = dist.reshard %c to <[_, tp]> because "e" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32, [_, tp]>
+    return
+  }
+}
+
+// -----
+
+// KV heads that ranks share can't be gathered by joining the parts.
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  func.func @shared(%c: !nn.tensor<T x 4 x f32, [_, tp{0:4, 0:4}]>) {
+    // expected-error @+1 {{can't go from [_, tp] to whole on every rank over 'tp' in one collective}}
+    %d = dist.reshard %c because "c" : <T x 4 x f32, [_, tp{0:4, 0:4}]> -> <T x 4 x f32>
+    return
+  }
+}

@@ -1,0 +1,41 @@
+// RUN: %dcc-opt %s -split-input-file -localize | FileCheck %s
+
+// One class of ranks: local shapes, the whole type beside each weight, counts and ranges in what
+// moves parts, KV heads of a rank in its cache.
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  // CHECK: dist.program @program_0 ranks [0, 1] {
+  // CHECK: nn.weight @up : !nn.tensor<8 x 8 x f32> of !nn.tensor<16 x 8 x f32, [tp, _]> from
+  nn.weight @up : !nn.tensor<16 x 8 x f32, [tp, _]> from [#nn.source<"up" in 0 at 0 : 16 x 8 x f32>]
+  // CHECK: nn.weight @whole : !nn.tensor<8 x 8 x f32> of !nn.tensor<8 x 8 x f32> from
+  nn.weight @whole : !nn.tensor<8 x 8 x f32> from [#nn.source<"whole" in 0 at 0 : 8 x 8 x f32>]
+  // CHECK: nn.cache @cache : 2 heads of 4 + 4 x f32 in "full"
+  nn.cache @cache : 4 heads of 4 + 4 x f32 in "full"
+  // CHECK: func.func @f(%{{.*}}: !nn.tensor<T x 8 x f32>) -> !nn.tensor<T x 8 x f32>
+  // CHECK-SAME: nn.results = [!nn.tensor<T x 16 x f32, [_, tp]>]
+  func.func @f(%x: !nn.tensor<T x 8 x f32>) -> !nn.tensor<T x 16 x f32, [_, tp]> {
+    // CHECK: nn.linear %{{.*}}, @up : <T x 8 x f32> -> <T x 8 x f32>
+    %u = nn.linear %x, @up : <T x 8 x f32> -> <T x 16 x f32, [_, tp]>
+    // CHECK: nn.attention {{.*}} -> <T x 8 x f32>
+    %a = nn.attention %u, %u, %u, @cache k_dim 4 v_dim 4 scale 1.0 : <T x 16 x f32, [_, tp]>, <T x 16 x f32, [_, tp]>, <T x 16 x f32, [_, tp]> -> <T x 16 x f32, [_, tp]>
+    // CHECK: dist.all_gather %{{.*}} dimension 1 over "tp" counts [8, 8] because "g" : <T x 8 x f32> -> <T x 16 x f32>
+    %g = dist.all_gather %a dimension 1 over "tp" because "g" : <T x 16 x f32, [_, tp]> -> <T x 16 x f32>
+    // CHECK: dist.slice %{{.*}} over "tp" ranges [array<i64: 0, 8>, array<i64: 8, 16>] because "s" : <T x 16 x f32> -> <T x 8 x f32>
+    %s = dist.slice %g over "tp" because "s" : <T x 16 x f32> -> <T x 16 x f32, [_, tp]>
+    return %s : !nn.tensor<T x 16 x f32, [_, tp]>
+  }
+}
+
+// -----
+
+// Ranks whose shapes differ get programs of their own.
+module attributes {dist.mesh = #dist.mesh<tp = 3>} {
+  // CHECK: dist.program @program_0 ranks [0, 1]
+  // CHECK: nn.weight @w : !nn.tensor<3 x 8 x f32> of
+  // CHECK: dist.program @program_1 ranks [2]
+  // CHECK: nn.weight @w : !nn.tensor<2 x 8 x f32> of
+  nn.weight @w : !nn.tensor<8 x 8 x f32, [tp{0:3, 3:6, 6:8}, _]> from [#nn.source<"w" in 0 at 0 : 8 x 8 x f32>]
+  func.func @f(%x: !nn.tensor<T x 8 x f32>) -> !nn.tensor<T x 8 x f32, [_, tp{0:3, 3:6, 6:8}]> {
+    %y = nn.linear %x, @w : <T x 8 x f32> -> <T x 8 x f32, [_, tp{0:3, 3:6, 6:8}]>
+    return %y : !nn.tensor<T x 8 x f32, [_, tp{0:3, 3:6, 6:8}]>
+  }
+}

@@ -1,0 +1,50 @@
+// RUN: %dcc-opt %s -schedule | FileCheck %s
+
+module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.limits = {max_tokens = 8, max_seqs = 2, max_seq_len = 40}} {
+  dist.program @program_0 ranks [0, 1] {
+    // Two sequences of 40 tokens: 2 * 3 pages; K and V of one head of 4, 16 tokens each.
+    // CHECK: plan.page_group @group.full : 6 pages of 16 tokens, 512 bytes window 0
+    // CHECK: plan.cache @cache in @group.full : 1 heads of 4 + 4 x f32 at 0, 256
+    nn.cache @cache : 1 heads of 4 + 4 x f32 in "full"
+    // CHECK: plan.constant @rope [1.0e+00, 5.0e-01]
+    nn.frequencies @rope [1.0, 0.5] scale 2.0
+    nn.weight @embed : !nn.tensor<8 x 4 x f32> of !nn.tensor<16 x 4 x f32, [tp, _]> from [#nn.source<"e" in 0 at 0 : 16 x 4 x f32>]
+    nn.weight @qkv : !nn.tensor<12 x 4 x f32> of !nn.tensor<24 x 4 x f32, [tp{0:12, 12:24}, _]> from [#nn.source<"qkv" in 0 at 0 : 24 x 4 x f32>]
+    nn.weight @norm : !nn.tensor<4 x f32> from [#nn.source<"n" in 0 at 0 : 4 x f32>]
+    // CHECK: plan.entry @prefill bounds {B = 2 : i64, T = 8 : i64} {
+    func.func @prefill(%tokens: !nn.tensor<T x i32>, %positions: !nn.tensor<T x i32>) -> !nn.tensor<B x 4 x f32>
+        attributes {nn.bounds = {B = 2, T = 8}, nn.results = [!nn.tensor<B x 8 x f32, [_, tp]>]} {
+      // CHECK: %[[TOKENS:.*]] = plan.input "tokens" : <T x 1 x i32>
+      // CHECK: %[[POSITIONS:.*]] = plan.input "positions" : <T x 1 x i32>
+      // CHECK: %[[E:.*]] = plan.alloc : <T x 4 x f32>
+      // CHECK: plan.kernel "embedding"(%[[TOKENS]]) [@embed] into(%[[E]])
+      %e = nn.embedding %tokens, @embed : <T x i32> -> <T x 4 x f32>
+      // In place: nobody else reads the partial sum.
+      // CHECK: plan.collective "all_reduce" over "tp" %[[E]] into %[[E]] dimension 0 because "embed = rowwise"
+      %x = dist.all_reduce %e over "tp" because "embed = rowwise" : <T x 4 x f32> -> <T x 4 x f32>
+      // CHECK: %[[N:.*]] = plan.alloc
+      // CHECK: plan.kernel "rms_norm"(%[[E]]) [@norm] into(%[[N]]) {eps = 1.000000e-05 : f64}
+      %n = nn.rms_norm %x, @norm eps 1.0e-5 : <T x 4 x f32> -> <T x 4 x f32>
+      // CHECK: %[[QKV:.*]] = plan.alloc : <T x 12 x f32>
+      // CHECK: plan.gemm %[[N]], @qkv into %[[QKV]]
+      %qkv = nn.linear %n, @qkv : <T x 4 x f32> -> <T x 12 x f32>
+      // CHECK: %[[Q:.*]] = plan.view %[[QKV]] from column 0 : <T x 12 x f32> -> <T x 4 x f32, 12>
+      // CHECK: %[[K:.*]] = plan.view %[[QKV]] from column 4
+      // CHECK: %[[V:.*]] = plan.view %[[QKV]] from column 8
+      %q, %k, %v = nn.split %qkv : <T x 12 x f32> -> !nn.tensor<T x 4 x f32>, !nn.tensor<T x 4 x f32>, !nn.tensor<T x 4 x f32>
+      // CHECK: plan.kernel "rope"(%[[Q]], %[[POSITIONS]]) [@rope] into(%[[Q]]) {head_dim = 4 : i64, scale = 2.000000e+00 : f64}
+      %r = nn.rope %q, %positions, @rope head_dim 4 : <T x 4 x f32>, <T x i32> -> <T x 4 x f32>
+      // CHECK: plan.kernel "kv_write"(%[[K]], %[[V]]) [@cache] into()
+      // CHECK: %[[A:.*]] = plan.alloc : <T x 4 x f32>
+      // CHECK: plan.kernel "attention"(%[[Q]]) [@cache] into(%[[A]]) {head_dim = 4 : i64, scale = 5.000000e-01 : f64}
+      %a = nn.attention %r, %k, %v, @cache k_dim 4 v_dim 4 scale 0.5 : <T x 4 x f32>, <T x 4 x f32>, <T x 4 x f32> -> <T x 4 x f32>
+      // The residual is read here for the last time: the sum takes its place.
+      // CHECK: plan.kernel "add_rms_norm"(%[[E]], %[[A]]) [@norm] into(%[[S:.*]], %{{.*}}) {eps
+      %s, %h = nn.add_rms_norm %x, %a, @norm eps 1.0e-5 : <T x 4 x f32>, <T x 4 x f32> -> <T x 4 x f32>, <T x 4 x f32>
+      // CHECK: plan.kernel "last_token"
+      %l = nn.last_token %h : <T x 4 x f32> -> <B x 4 x f32>
+      // CHECK: plan.output "logits" %{{.*}} of 8 columns over "tp" ranges [0, 4, 4, 8] : <B x 4 x f32>
+      return %l : !nn.tensor<B x 4 x f32>
+    }
+  }
+}
