@@ -37,6 +37,8 @@ class Listener {
   virtual void onFinish(uint32_t request, Finish why) = 0;
   // Logits [rows, vocab] of consecutive positions, the first at `position`.
   virtual Status onLogits(uint32_t request, size_t position, std::span<const float> rows) = 0;
+  // True: nobody wants any more, so that all requests are given up.
+  virtual bool stopped() const { return false; }
 };
 
 class Scheduler {

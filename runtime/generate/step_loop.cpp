@@ -24,7 +24,7 @@ Status StepLoop::run() {
 }
 
 Status StepLoop::lead(Scheduler& scheduler, Listener& listener) {
-  while (scheduler.next(step_, listener)) {
+  while (!listener.stopped() && scheduler.next(step_, listener)) {
     DCC_RETURN_IF_ERROR(broadcast_(step_));
     DCC_RETURN_IF_ERROR(run());
     if (step_.kind == StepKind::kScore) DCC_RETURN_IF_ERROR(gatherLogits(&scheduler, &listener));

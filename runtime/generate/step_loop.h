@@ -15,7 +15,7 @@ class StepLoop {
   // One per rank. All of them outlive the loop.
   StepLoop(const Limits& limits, Communicator& world, StepRunner& runner, Sampler& sampler);
 
-  // Rank 0: runs until the scheduler has nothing left to do.
+  // Rank 0: runs until the scheduler has nothing left to do or the listener has stopped it.
   Status lead(Scheduler& scheduler, Listener& listener);
   // Rank 0: the others' follow() returns.
   Status dismiss();

@@ -1,6 +1,7 @@
 #include "runtime/launch/rank.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 
 #include <charconv>
 #include <cstdlib>
@@ -34,6 +35,7 @@ Result<std::optional<Rank>> Rank::fromEnvironment() {
   DCC_ASSIGN(const uint32_t size, variable(kWorldSizeVariable));
   DCC_ASSIGN(SharedMapping mapping, SharedMapping::open(static_cast<int>(fd)));
   ::fcntl(mapping.fd(), F_SETFD, FD_CLOEXEC);
+  ::prctl(PR_SET_NAME, ("rank " + std::to_string(rank)).c_str());  // in ps and top; else "exe"
   DCC_ASSIGN(const Region region, Region::open(mapping.memory()));
   if (region.ranks() != size || rank >= size) {
     return runtimeError("environment: rank " + std::to_string(rank) + " of " +

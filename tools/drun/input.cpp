@@ -32,7 +32,7 @@ std::vector<Prompt> fromOptions(const std::vector<std::string>& texts) {
   std::vector<Prompt> prompts;
   for (const std::string& text : texts) {
     const std::string number = texts.size() == 1 ? "" : " " + std::to_string(prompts.size() + 1);
-    prompts.push_back({"--prompt" + number, text, {}});
+    prompts.push_back({"prompt" + number, text, {}});
   }
   return prompts;
 }

@@ -1,5 +1,7 @@
 // drun: checks the command line and the plan directory, then runs itself once per rank and waits.
-#include <cstdlib>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <iostream>
 
 #include "runtime/launch/launcher.h"
@@ -31,6 +33,17 @@ Status launchRanks(const Options& options, char** argv) {
   return launch::launch(launch);
 }
 
+// Descriptors 0 to 2 that we were started without must not become files of ours.
+void openStandardDescriptors() {
+  for (;;) {
+    const int fd = ::open("/dev/null", O_RDWR);
+    if (fd < 0 || fd > STDERR_FILENO) {
+      if (fd >= 0) ::close(fd);
+      return;
+    }
+  }
+}
+
 int fail(const Error& error) {
   std::cerr << "error: " + error.message + "\n";
   return static_cast<int>(error.fault);
@@ -39,6 +52,7 @@ int fail(const Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  openStandardDescriptors();
   const auto rank = launch::Rank::fromEnvironment();
   if (!rank.ok()) return fail(rank.error());
   const auto options = parseOptions(argc, argv);

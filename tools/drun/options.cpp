@@ -141,6 +141,19 @@ Status checkCombination(const CLI::App& app, const Options& options) {
   return Status::success();
 }
 
+std::string unknownOption(const CLI::App& app, const std::string& given) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->get_positional() && !option->get_group().empty()) {
+      names.push_back("--" + option->get_single_name());
+    }
+  }
+  const std::string nearest = nearestName(given, names);
+  const bool near = editDistance(given, nearest) <= 2;
+  return printable(given) + ": no option of drun; " +
+         (near ? "did you mean " + nearest + "?" : "drun --help lists them");
+}
+
 std::string oneLine(const CLI::ParseError& error) {
   std::string text = error.what();
   while (!text.empty() && (text.back() == '\n' || text.back() == '.')) text.pop_back();
@@ -156,28 +169,39 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
 
   CLI::App app("Runs a compiled plan on N ranks.", "drun");
   app.footer(kFooter);
+  app.set_help_flag("-h,--help", "all of this");
   app.set_version_flag("--version", "drun 0.1.0");
   app.add_option("DIR", words, "plan directory, and a command")->option_text(" ");
 
   const auto counts = CLI::Range(1u, 1024u);
   app.add_option("--nproc", options.nproc, "ranks (default: as many as the plan is for)")
-      ->check(counts);
+      ->check(counts)
+      ->option_text("N");
   app.add_option("--threads", options.threads, "per rank (default: cores over local ranks)")
-      ->check(counts);
-  app.add_option("--checkpoint", options.checkpoint, "where the weights are, if moved");
-  app.add_option("--timeout", timeout, "seconds a rank may give no sign of life (default: 30)");
-  app.add_option("--device", "cpu")->check(CLI::IsMember({"cpu", "cuda"}));
-  app.add_option("--collectives", "auto or shm")
-      ->check(CLI::IsMember({"auto", "shm", "tcp", "nccl"}));
+      ->check(counts)
+      ->option_text("N");
+  app.add_option("--checkpoint", options.checkpoint, "where the weights are, if moved")
+      ->option_text("DIR");
+  app.add_option("--timeout", timeout, "a rank may give no sign of life for so long (default: 30)")
+      ->option_text("SECONDS");
+  app.add_option("--device", "what computes (default: cpu)")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->option_text("cpu");
+  app.add_option("--collectives", "how ranks talk (default: auto)")
+      ->check(CLI::IsMember({"auto", "shm", "tcp", "nccl"}))
+      ->option_text("auto|shm");
   // One value each, however it looks: CLI11 would also take the words that follow, and split
   // "[a,b]".
-  app.add_option("--prompt", options.prompts, "text to continue; may be repeated")
-      ->allow_extra_args(false);
-  app.add_option("--input", options.input, "a file of JSON lines; - is stdin");
-  app.add_option("--output", options.output, "where logits go");
+  app.add_option("--prompt", options.prompts, "what to continue; may be repeated")
+      ->allow_extra_args(false)
+      ->option_text("TEXT");
+  app.add_option("--input", options.input, "prompts, a JSON object a line; - is stdin")
+      ->option_text("IN.jsonl");
+  app.add_option("--output", options.output, "where logits go")->option_text("OUT.safetensors");
   app.add_option("--max-new-tokens", options.max_new_tokens, "per prompt (default: 128)")
-      ->check(CLI::Range(0u, 0x7fffffffu));
-  app.add_flag("--json", options.json, "one JSON object a line");
+      ->check(CLI::Range(0u, 0x7fffffffu))
+      ->option_text("N");
+  app.add_flag("--json", options.json, "a JSON object a line, with token ids");
   app.add_flag("--ignore-eos", options.ignore_eos, "go on after end-of-sequence");
   app.add_flag("--decode", options.decode, "tokenize: from ids to text");
   app.add_flag("--no-special-tokens", options.no_special_tokens, "tokenize: without added tokens");
@@ -205,12 +229,7 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
     app.exit(success, std::cout, std::cerr);
     return std::optional<Options>();
   } catch (const CLI::ExtrasError&) {
-    std::vector<std::string> names;
-    for (const CLI::Option* option : app.get_options())
-      names.push_back("--" + option->get_single_name());
-    const std::string extra = app.remaining().front();
-    return userError(printable(extra) + ": no option of drun; did you mean " +
-                     nearestName(extra, names) + "?");
+    return userError(unknownOption(app, app.remaining().front()));
   } catch (const CLI::ParseError& error) {
     return userError(oneLine(error));
   }

@@ -24,7 +24,7 @@ bool Results::onToken(uint32_t request, int32_t token) {
   }
   entry.ids.push_back(token);
   print();
-  return status_.ok() && !output_.closed();
+  return !stopped();
 }
 
 void Results::onFinish(uint32_t request, generate::Finish why) {

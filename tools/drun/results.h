@@ -24,6 +24,8 @@ class Results final : public generate::Listener {
   void onFinish(uint32_t request, generate::Finish why) override;
   Status onLogits(uint32_t, size_t, std::span<const float>) override { return Status::success(); }
 
+  bool stopped() const override { return !status_.ok() || output_.closed(); }
+
   // The first error of the output.
   const Status& status() const { return status_; }
 

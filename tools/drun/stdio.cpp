@@ -73,6 +73,12 @@ Result<bool> LineReader::next(std::string& line, const Waiting& waiting) {
   }
 }
 
+bool Output::closed() {
+  pollfd poll{STDOUT_FILENO, 0, 0};
+  closed_ = closed_ || (::poll(&poll, 1, 0) > 0 && (poll.revents & POLLERR) != 0);
+  return closed_;
+}
+
 Status Output::write(std::string_view text) {
   while (!text.empty() && !closed_) {
     await(STDOUT_FILENO, POLLOUT, waiting_);

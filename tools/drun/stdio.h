@@ -36,7 +36,8 @@ class Output {
 
   // Errors (runtime): disk full and the like.
   Status write(std::string_view text);
-  bool closed() const { return closed_; }
+  // Whether the reader is gone, as of now.
+  bool closed();
 
  private:
   Waiting waiting_;

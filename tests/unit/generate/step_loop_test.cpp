@@ -23,7 +23,7 @@ Limits limits(uint32_t max_tokens, uint32_t max_seqs, uint64_t max_seq_len, uint
   return limits;
 }
 
-class Collector final : public Listener {
+class Collector : public Listener {
  public:
   bool onToken(uint32_t request, int32_t token) override {
     tokens[request].push_back(token);
@@ -156,6 +156,18 @@ TEST(StepLoop, ListenerCanEndARequest) {
   EXPECT_EQ(collector.finished[0], Finish::kListener);
   EXPECT_EQ(collector.tokens[0], expectedTokens(bounds, {1, 2, 3}, 3));
   EXPECT_EQ(collector.finished[1], Finish::kLength);
+}
+
+TEST(StepLoop, AListenerThatStopsGivesUpAll) {
+  class Stopping final : public Collector {
+   public:
+    bool stopped() const override { return tokens.size() == 2; }
+  };
+  const Limits bounds = limits(8, 2, 64, 100);
+  Stopping collector;
+  const std::vector<Request> requests(100, {{1, 2, 3}, 30, {}});
+  const Counts counts = run(bounds, 2, StepKind::kGenerate, requests, collector);
+  EXPECT_EQ(counts.steps, 1);
 }
 
 TEST(StepLoop, ScoringDeliversEveryPosition) {

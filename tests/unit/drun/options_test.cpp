@@ -1,0 +1,108 @@
+// The command line, as users write it.
+#include "tools/drun/options.h"
+
+#include <gtest/gtest.h>
+
+namespace dcc::drun {
+namespace {
+
+Result<std::optional<Options>> parse(std::vector<const char*> args) {
+  args.insert(args.begin(), "drun");
+  return parseOptions(static_cast<int>(args.size()), args.data());
+}
+
+Options parsed(std::vector<const char*> args) {
+  auto options = parse(std::move(args));
+  EXPECT_TRUE(options.ok()) << options.error().message;
+  return options.ok() && options->has_value() ? **options : Options();
+}
+
+std::string refused(std::vector<const char*> args) {
+  const auto options = parse(std::move(args));
+  if (options.ok()) return "accepted";
+  EXPECT_EQ(options.error().fault, Fault::kUser);
+  EXPECT_EQ(options.error().message.find('\n'), std::string::npos);
+  return options.error().message;
+}
+
+TEST(Options, Defaults) {
+  const Options options = parsed({"plan/"});
+  EXPECT_EQ(options.command, Command::kGenerate);
+  EXPECT_EQ(options.dir, "plan/");
+  EXPECT_FALSE(options.nproc.has_value());
+  EXPECT_FALSE(options.threads.has_value());
+  EXPECT_EQ(options.max_new_tokens, 128u);
+  EXPECT_EQ(options.timeout, std::chrono::seconds(30));
+  EXPECT_FALSE(options.json || options.ignore_eos);
+}
+
+TEST(Options, MayStandAnywhere) {
+  for (const auto& args : std::vector<std::vector<const char*>>{
+           {"--nproc", "8", "plan", "logits", "--input", "a", "--output", "b"},
+           {"logits", "--output", "b", "plan", "--nproc", "8", "--input", "a"},
+           {"--input=a", "--output=b", "--nproc=8", "plan", "logits"}}) {
+    const Options options = parsed(args);
+    EXPECT_EQ(options.command, Command::kLogits);
+    EXPECT_EQ(options.dir, "plan");
+    EXPECT_EQ(options.nproc, 8u);
+    EXPECT_EQ(options.input, "a");
+    EXPECT_EQ(options.output, "b");
+  }
+  EXPECT_EQ(parsed({"tokenize", "dir", "--decode"}).command, Command::kTokenize);
+  EXPECT_EQ(parsed({"dir", "tokenize", "--no-special-tokens"}).no_special_tokens, true);
+  EXPECT_EQ(parsed({"generate", "logits"}).dir, "logits");
+}
+
+TEST(Options, APromptIsTakenAsItIs) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(parsed({"--prompt", "a b", "plan"}).prompts, Texts{"a b"});
+  EXPECT_EQ(parsed({"plan", "--prompt", "a", "--prompt", "b"}).prompts, (Texts{"a", "b"}));
+  EXPECT_EQ(parsed({"plan", "--prompt", "[1,2]"}).prompts, Texts{"[1,2]"});
+  EXPECT_EQ(parsed({"plan", "--prompt", "--json"}).prompts, Texts{"--json"});
+  EXPECT_EQ(parsed({"plan", "--prompt", ""}).prompts, Texts{""});
+  EXPECT_EQ(parsed({"--prompt=", "plan"}).prompts, Texts{""});
+  EXPECT_EQ(parsed({"plan", "--prompt=x=y"}).prompts, Texts{"x=y"});
+  EXPECT_EQ(parsed({"plan", "--prompt", "\"quoted\" \\n"}).prompts, Texts{"\"quoted\" \\n"});
+}
+
+TEST(Options, NothingIsSilentlyIgnored) {
+  EXPECT_EQ(refused({"plan", "--temperature", "0.5"}), "--temperature: not built yet");
+  EXPECT_EQ(refused({"plan", "bench"}),
+            "bench: not built yet; drun has generate, logits and tokenize");
+  EXPECT_EQ(refused({"doctor"}), "doctor: not built yet; drun has generate, logits and tokenize");
+  EXPECT_EQ(refused({"plan", "logits", "--input", "a", "--output", "b", "--json"}),
+            "--json: means nothing to logits");
+  EXPECT_EQ(refused({"tokenize", "plan", "--nproc", "2"}), "--nproc: means nothing to tokenize");
+  EXPECT_EQ(refused({"plan", "--device", "cuda"}), "--device cuda: not built yet; cpu is");
+  EXPECT_EQ(refused({"plan", "--collectives", "tcp"}), "--collectives tcp: not built yet; shm is");
+  EXPECT_EQ(parsed({"plan", "--device", "cpu", "--collectives", "shm"}).dir, "plan");
+}
+
+TEST(Options, MistakesAreExplained) {
+  EXPECT_EQ(refused({}), "no plan directory; drun DIR runs one, drun --help says more");
+  EXPECT_EQ(refused({"plan", "--promt", "x"}),
+            "--promt: no option of drun; did you mean --prompt?");
+  EXPECT_EQ(refused({"plan", "--frobnicate"}),
+            "--frobnicate: no option of drun; drun --help lists them");
+  EXPECT_EQ(refused({"plan", "logit"}), "logit: no command of drun; did you mean \"logits\"?");
+  EXPECT_EQ(refused({"a", "logits", "c"}),
+            "c: one word too many; a directory and a command are right");
+  EXPECT_EQ(refused({"logits"}), "logits: of what? drun logits DIR");
+  EXPECT_NE(refused({"plan", "logits", "--input", "a"}).find("--output"), std::string::npos);
+  EXPECT_NE(refused({"plan", "--prompt", "a", "--input", "b"}).find("--input"), std::string::npos);
+  for (const char* option : {"--nproc", "--threads", "--max-new-tokens", "--timeout"}) {
+    for (const char* value : {"-1", "x", "1e99", ""}) {
+      EXPECT_NE(refused({"plan", option, value}).find(option), std::string::npos)
+          << option << " " << value;
+    }
+  }
+  EXPECT_NE(refused({"plan", "--nproc", "0"}), "accepted");
+  EXPECT_NE(refused({"plan", "--threads", "0"}), "accepted");
+  EXPECT_NE(refused({"plan", "--timeout", "0"}), "accepted");
+  EXPECT_NE(refused({"plan", "--timeout", "nan"}), "accepted");
+  EXPECT_EQ(parsed({"plan", "--timeout", "0.25"}).timeout, std::chrono::milliseconds(250));
+  EXPECT_EQ(parsed({"plan", "--max-new-tokens", "0"}).max_new_tokens, 0u);
+}
+
+}  // namespace
+}  // namespace dcc::drun
