@@ -33,12 +33,14 @@ float readAll(const std::byte* data, size_t bytes) {
 }
 
 // `rounds` times 12 independent multiply-adds of vectors; returns the operations done, or a
-// negative number, so that the arithmetic is needed.
+// negative number, so that the arithmetic is needed. Starting values differ: equal chains would be
+// merged.
 double multiplyAdd(int64_t rounds) {
   const hn::ScalableTag<float> d;
   const auto x = hn::Set(d, 0.999f), y = hn::Set(d, 0.001f);
-  auto v0 = x, v1 = x, v2 = x, v3 = x, v4 = x, v5 = x;
-  auto v6 = y, v7 = y, v8 = y, v9 = y, v10 = y, v11 = y;
+  const auto start = [&](int i) { return hn::Iota(d, static_cast<float>(i)); };
+  auto v0 = start(0), v1 = start(1), v2 = start(2), v3 = start(3), v4 = start(4), v5 = start(5);
+  auto v6 = start(6), v7 = start(7), v8 = start(8), v9 = start(9), v10 = start(10), v11 = start(11);
   for (int64_t i = 0; i < rounds; ++i) {
     v0 = hn::MulAdd(v0, x, y), v1 = hn::MulAdd(v1, x, y), v2 = hn::MulAdd(v2, x, y);
     v3 = hn::MulAdd(v3, x, y), v4 = hn::MulAdd(v4, x, y), v5 = hn::MulAdd(v5, x, y);
@@ -63,14 +65,12 @@ namespace {
 HWY_EXPORT(readAll);
 HWY_EXPORT(multiplyAdd);
 
-constexpr int kRuns = 9;
-
 // Seconds of the fastest run.
 template <class Call>
-double fastest(Call call) {
+double fastest(int runs, Call call) {
   using Clock = std::chrono::steady_clock;
   double best = 1e30;
-  for (int i = 0; i < kRuns; ++i) {
+  for (int i = 0; i < runs; ++i) {
     const auto start = Clock::now();
     call();
     best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
@@ -85,7 +85,7 @@ double measureReadBandwidth(ThreadPool& pool) {
   const Memory memory = Memory::map(kPart * kParts, true).value();
   std::memset(memory.data(), 0, memory.size());
   std::vector<float> sums(kParts);
-  const double seconds = fastest([&] {
+  const double seconds = fastest(9, [&] {
     pool.run(kParts, [&](int64_t part, uint32_t) {
       sums[part] = HWY_DYNAMIC_DISPATCH(readAll)(memory.data() + part * kPart, kPart);
     });
@@ -97,9 +97,9 @@ double measureReadBandwidth(ThreadPool& pool) {
 
 double measureMultiplyAdd(ThreadPool& pool) {
   std::vector<double> operations(pool.threads());
-  const double seconds = fastest([&] {
+  const double seconds = fastest(500, [&] {
     pool.run(pool.threads(), [&](int64_t task, uint32_t) {
-      operations[task] = HWY_DYNAMIC_DISPATCH(multiplyAdd)(4000000);
+      operations[task] = HWY_DYNAMIC_DISPATCH(multiplyAdd)(50000);
     });
   });
   double all = 0;

@@ -70,7 +70,7 @@ HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, i
     const T* k = reinterpret_cast<const T*>(t.cache->k(page, t.kv_head, slot));
     for (int64_t n = 0; n < count; n += kTileCols) {
       const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
-      dotRows<false>(t.q, t.q_stride, t.tokens * t.heads, k + n * dim, dim, cols, dim,
+      dotRows<false>(t.q, t.q_stride, t.tokens * t.heads, k + n * dim, dim, cols, dim, false,
                      t.scores + (key - block) + n, kKeyBlock);
     }
   });

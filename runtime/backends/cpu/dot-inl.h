@@ -12,6 +12,7 @@
 #endif
 
 #include <algorithm>
+#include <cstddef>
 
 #include "runtime/backends/cpu/load-inl.h"
 
@@ -22,11 +23,11 @@ using F32 = hn::ScalableTag<float>;
 using VF32 = hn::Vec<F32>;
 constexpr int kLanes = hn::MaxLanes(F32());
 
-// A tile multiplies up to kTileRows rows of `a` with kTileCols rows of `b`, as many as have their
-// accumulators and operands in registers together.
+// A tile multiplies rows of `a` with rows of `b`, as many as have their accumulators in registers
+// together with the operands.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-constexpr int kTileRows = 3;
-constexpr int kTileCols = 8;
+constexpr int kTileRows = 4;
+constexpr int kTileCols = 6;
 #elif HWY_TARGET == HWY_AVX2
 constexpr int kTileRows = 3;
 constexpr int kTileCols = 4;
@@ -34,7 +35,7 @@ constexpr int kTileCols = 4;
 constexpr int kTileRows = 2;
 constexpr int kTileCols = 4;
 #endif
-static_assert(kTileCols == kLanes || kTileCols * 2 == kLanes);
+static_assert(kTileRows <= 4);
 
 // The sums of adjacent lanes: of x in the lower half, of y in the upper.
 HWY_INLINE VF32 addPairs(VF32 x, VF32 y) {
@@ -42,51 +43,57 @@ HWY_INLINE VF32 addPairs(VF32 x, VF32 y) {
   return hn::Add(hn::ConcatEven(d, y, x), hn::ConcatOdd(d, y, x));
 }
 
-// The first lanes of v, as many as d has: all, or half.
-HWY_INLINE VF32 lowest(F32, VF32 v) { return v; }
-template <class D>
-HWY_INLINE hn::Vec<D> lowest(D d, VF32 v) {
-  return hn::LowerHalf(d, v);
-}
-
-// Stores (or adds to) out[0..count) the sums over the lanes of acc[0..count).
-template <bool kAdd>
-HWY_INLINE void storeSums(VF32 (&acc)[kTileCols], float* out, int count) {
-  // Each round halves the lanes that belong to one sum, until each has one.
+// Stores out[0..cols) the sums over the lanes of acc[0..cols), or adds them to it.
+template <int kCols>
+HWY_INLINE void storeSums(const VF32 (&acc)[kCols], bool add, float* out, int cols) {
+  const F32 d;
+  // Each round halves the lanes that belong to one sum, until each has one. Sums that were not
+  // asked for repeat the last.
+  constexpr int kPadded = kCols <= 1 ? 1 : kCols <= 2 ? 2 : kCols <= 4 ? 4 : 8;
+  VF32 v[kPadded];
   HWY_UNROLL(8)
-  for (int vectors = kTileCols / 2; vectors > 0; vectors /= 2) {
-    HWY_UNROLL(8)
-    for (int i = 0; i < vectors; ++i) acc[i] = addPairs(acc[2 * i], acc[2 * i + 1]);
+  for (int i = 0; i < kPadded; ++i) v[i] = acc[i < kCols ? i : kCols - 1];
+  int vectors = kPadded;
+  HWY_UNROLL(8)
+  for (int lanes = kLanes; lanes > 1; lanes /= 2) {
+    if (vectors > 1) {
+      vectors /= 2;
+      HWY_UNROLL(8)
+      for (int i = 0; i < vectors; ++i) v[i] = addPairs(v[2 * i], v[2 * i + 1]);
+    } else {
+      v[0] = addPairs(v[0], v[0]);
+    }
   }
-  if (kTileCols < kLanes) acc[0] = addPairs(acc[0], acc[0]);
-
-  const hn::CappedTag<float, kTileCols> d;
-  const auto sums = lowest(d, acc[0]);
-  if (count == kTileCols) {
-    hn::StoreU(kAdd ? hn::Add(hn::LoadU(d, out), sums) : sums, d, out);
+  constexpr int kPlaces = kPadded > kLanes ? kPadded : kLanes;
+  alignas(64) float sums[kPlaces];
+  for (int i = 0; i * kLanes < kPlaces; ++i) hn::Store(v[i], d, sums + i * kLanes);
+  if (add) {
+    for (int i = 0; i < cols; ++i) out[i] += sums[i];
   } else {
-    alignas(64) float part[kTileCols];
-    hn::Store(sums, d, part);
-    for (int i = 0; i < count; ++i) out[i] = kAdd ? out[i] + part[i] : part[i];
+    for (int i = 0; i < cols; ++i) out[i] = sums[i];
   }
 }
 
-// c[i, j] = (kAdd: c[i, j] +) sum over k of a[i, k] * b[j, k], for i < kRows and j < cols <=
-// kTileCols. Strides in elements.
-template <int kRows, bool kAdd, class T>
+// c[i, j] = (or += if `add`) sum over k of a[i, k] * b[j, k], for i < kRows and j < cols <=
+// kTileCols. Strides in elements. With kFetch, as many bytes as are read of b are fetched from
+// `fetch` on to the second-level cache.
+template <int kRows, bool kFetch, class T>
 HWY_INLINE void dotTile(const float* HWY_RESTRICT a, int64_t a_stride, const T* HWY_RESTRICT b,
-                        int64_t b_stride, int cols, int64_t k, float* c, int64_t c_stride) {
+                        int64_t b_stride, int cols, int64_t k, bool add, float* c, int64_t c_stride,
+                        const std::byte* fetch) {
+  constexpr int kCols = kTileCols;
   const F32 d;
   // Columns beyond the last repeat it; their sums are dropped.
-  const T* bs[kTileCols];
+  const T* bs[kCols];
+  bs[0] = b;
   HWY_UNROLL(8)
-  for (int j = 0; j < kTileCols; ++j) bs[j] = b + std::min(j, cols - 1) * b_stride;
+  for (int j = 1; j < kCols; ++j) bs[j] = bs[j - 1] + (j < cols ? b_stride : 0);
 
-  VF32 acc[kRows][kTileCols];
+  VF32 acc[kRows][kCols];
   HWY_UNROLL(8)
   for (int i = 0; i < kRows; ++i) {
     HWY_UNROLL(8)
-    for (int j = 0; j < kTileCols; ++j) acc[i][j] = hn::Zero(d);
+    for (int j = 0; j < kCols; ++j) acc[i][j] = hn::Zero(d);
   }
   int64_t p = 0;
   for (; p + kLanes <= k; p += kLanes) {
@@ -94,38 +101,48 @@ HWY_INLINE void dotTile(const float* HWY_RESTRICT a, int64_t a_stride, const T* 
     HWY_UNROLL(8)
     for (int i = 0; i < kRows; ++i) va[i] = hn::LoadU(d, a + i * a_stride + p);
     HWY_UNROLL(8)
-    for (int j = 0; j < kTileCols; ++j) {
+    for (int j = 0; j < kCols; ++j) {
       const VF32 vb = loadF32(d, bs[j] + p);
       HWY_UNROLL(8)
       for (int i = 0; i < kRows; ++i) acc[i][j] = hn::MulAdd(va[i], vb, acc[i][j]);
     }
+    if (kFetch) {
+      constexpr int kStep = kCols * kLanes * sizeof(T), kLine = 64;
+      HWY_UNROLL(8)
+      for (int i = 0; i < kStep / kLine; ++i) __builtin_prefetch(fetch + i * kLine, 0, 3);
+      fetch += kStep;
+    }
   }
-  if (p < k) {
+  if (HWY_UNLIKELY(p < k)) {
     VF32 va[kRows];
+    HWY_UNROLL(8)
     for (int i = 0; i < kRows; ++i) va[i] = loadPartF32(d, a + i * a_stride + p, k - p);
-    for (int j = 0; j < kTileCols; ++j) {
+    HWY_UNROLL(8)
+    for (int j = 0; j < kCols; ++j) {
       const VF32 vb = loadPartF32(d, bs[j] + p, k - p);
+      HWY_UNROLL(8)
       for (int i = 0; i < kRows; ++i) acc[i][j] = hn::MulAdd(va[i], vb, acc[i][j]);
     }
   }
-  for (int i = 0; i < kRows; ++i) storeSums<kAdd>(acc[i], c + i * c_stride, cols);
+  HWY_UNROLL(8)
+  for (int i = 0; i < kRows; ++i) storeSums<kCols>(acc[i], add, c + i * c_stride, cols);
 }
 
-// The same for any number of rows.
-template <bool kAdd, class T>
-HWY_INLINE void dotRows(const float* a, int64_t a_stride, int64_t rows, const T* b,
-                        int64_t b_stride, int cols, int64_t k, float* c, int64_t c_stride) {
-  int64_t i = 0;
-  for (; i + kTileRows <= rows; i += kTileRows) {
-    dotTile<kTileRows, kAdd>(a + i * a_stride, a_stride, b, b_stride, cols, k, c + i * c_stride,
-                             c_stride);
-  }
-  if (kTileRows > 2 && rows - i == 2) {
-    dotTile<2, kAdd>(a + i * a_stride, a_stride, b, b_stride, cols, k, c + i * c_stride, c_stride);
-    return;
-  }
-  for (; i < rows; ++i) {
-    dotTile<1, kAdd>(a + i * a_stride, a_stride, b, b_stride, cols, k, c + i * c_stride, c_stride);
+// The same for any number of rows; the first tile fetches.
+template <bool kFetch, class T>
+void dotRows(const float* a, int64_t a_stride, int64_t rows, const T* b, int64_t b_stride, int cols,
+             int64_t k, bool add, float* c, int64_t c_stride, const std::byte* fetch = nullptr) {
+  if (rows == 1) {
+    dotTile<1, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+  } else if (rows == 2) {
+    dotTile<2, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+  } else if (kTileRows > 3 && rows == 3) {
+    dotTile<std::min(3, kTileRows), kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride,
+                                            fetch);
+  } else if (rows > 0) {
+    dotTile<kTileRows, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+    dotRows<false>(a + kTileRows * a_stride, a_stride, rows - kTileRows, b, b_stride, cols, k, add,
+                   c + kTileRows * c_stride, c_stride);
   }
 }
 

@@ -18,10 +18,13 @@ namespace dcc::cpu {
 
 constexpr int64_t kRowBlock = 120;  // a multiple of every target's tile
 constexpr int64_t kColBlock = 96;
+constexpr int64_t kBlockFloats = kRowBlock * kColBlock;
 // A panel row's length: the longest part of k, and some to keep rows off the same cache sets.
 constexpr int64_t kMaxPart = 1024;
 constexpr int64_t kPanelStride = kMaxPart + 16;
-constexpr int64_t kPanelFloats = 8 * kPanelStride;
+constexpr int64_t kMaxPanel = 6;  // rows
+constexpr int64_t kPanelFloats = kMaxPanel * kPanelStride;
+constexpr int64_t kFewRows = 16;
 
 struct GemmBlock {
   const float* a;  // [rows, k]
@@ -44,7 +47,7 @@ namespace dcc::cpu::HWY_NAMESPACE {
 
 // One part of k is as many elements as fill the tile's rows with some 64 steps.
 constexpr int64_t kPart = 64 * kLanes;
-static_assert(kPart <= kMaxPart && kTileCols <= 8 && kRowBlock % kTileRows == 0);
+static_assert(kPart <= kMaxPart && kTileCols <= kMaxPanel && kRowBlock % kTileRows == 0);
 
 // Copies a panel of weight rows to f32, zero-padded to whole vectors.
 template <class T>
@@ -58,39 +61,30 @@ HWY_INLINE void unpack(const T* w, int64_t stride, int cols, int64_t k, float* p
 }
 
 template <class T>
-HWY_INLINE void partOf(const GemmBlock& g, const T* w, int cols, int64_t first, int64_t length,
-                       float* c) {
-  const float* a = g.a + first;
-  w += first;
-  const auto run = [&](auto add) HWY_ATTR {
-    if (g.rows <= kTileRows) {
-      dotRows<add.value>(a, g.a_stride, g.rows, w, g.k, cols, length, c, g.c_stride);
-    } else {
-      unpack(w, g.k, cols, length, g.panel);
-      dotRows<add.value>(a, g.a_stride, g.rows, static_cast<const float*>(g.panel), kPanelStride,
-                         cols, length, c, g.c_stride);
-    }
-  };
-  if (first == 0) {
-    run(std::false_type());
-  } else {
-    run(std::true_type());
-  }
-}
-
-template <class T>
 void blockOf(const GemmBlock& g) {
   const T* weight = reinterpret_cast<const T*>(g.weight);
-  // When the block's `a` fits the second-level cache, weights are read along their rows; else one
-  // part of `a` at a time is held there.
-  const bool along_rows = g.rows * g.k <= 64 * 1024;
-  const int64_t span = along_rows ? g.k : kPart;
+  // Few rows: weights are read along their rows, as memory likes it, and converted as they come.
+  // Many rows: a part of a panel is brought to f32 once and meets all of them; along k, so that one
+  // part of `a` stays in the second-level cache.
+  const bool few = g.rows <= kFewRows;
+  const int64_t span = few ? g.k : kPart;
   for (int64_t from = 0; from < g.k; from += span) {
-    const int64_t to = std::min(g.k, from + span);
     for (int64_t n = 0; n < g.cols; n += kTileCols) {
       const int cols = static_cast<int>(std::min<int64_t>(kTileCols, g.cols - n));
-      for (int64_t p = from; p < to; p += kPart) {
-        partOf(g, weight + n * g.k, cols, p, std::min(kPart, to - p), g.c + n);
+      for (int64_t p = from; p < std::min(g.k, from + span); p += kPart) {
+        const int64_t length = std::min(kPart, g.k - p);
+        const T* w = weight + n * g.k + p;
+        if (few) {
+          // What the next panel will read, one after the other, by the time this one is done.
+          const auto* next =
+              reinterpret_cast<const std::byte*>(weight + (n + cols) * g.k + p * cols);
+          dotRows<true>(g.a + p, g.a_stride, g.rows, w, g.k, cols, length, p > 0, g.c + n,
+                        g.c_stride, next);
+        } else {
+          unpack(w, g.k, cols, length, g.panel);
+          dotRows<false>(g.a + p, g.a_stride, g.rows, static_cast<const float*>(g.panel),
+                         kPanelStride, cols, length, p > 0, g.c + n, g.c_stride);
+        }
       }
     }
   }
@@ -116,18 +110,19 @@ namespace {
 
 HWY_EXPORT(gemmBlock);
 
-// Weight rows per task: enough tasks to keep all threads busy to the end, each worth handing out.
+// Weight rows per task: enough tasks to keep all threads busy to the end, each worth handing out. A
+// multiple of every target's tile.
 int64_t colsPerTask(int64_t rows, int64_t n, int64_t k, uint32_t threads) {
-  if (threads == 1) return kColBlock;
   const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
-  const int64_t wanted = n * row_blocks / (int64_t{threads} * 4);
+  const int64_t wanted = threads == 1 ? n : n * row_blocks / (int64_t{threads} * 4);
   const int64_t worth = 32 * 1024 / std::max<int64_t>(1, k * std::min(rows, kRowBlock));
-  return std::clamp<int64_t>((std::max(wanted, worth) + 7) / 8 * 8, 8, kColBlock);
+  const int64_t most = rows <= kFewRows ? kBlockFloats / kFewRows : kColBlock;
+  return std::clamp<int64_t>(std::max(wanted, worth) / 12 * 12, 12, most);
 }
 
 size_t wideBytes(int64_t rows, int64_t k) { return (rows * k + 15) / 16 * 16 * sizeof(float); }
 
-constexpr size_t kBlockBytes = kRowBlock * kColBlock * sizeof(float);
+constexpr size_t kBlockBytes = kBlockFloats * sizeof(float);
 
 }  // namespace
 
@@ -173,7 +168,7 @@ void gemm(ThreadPool& pool, const Matrix& a, const WeightView& weight, const flo
     g.panel = panels + thread * kPanelFloats;
     const bool direct = out.dtype == DType::kF32;
     g.c = direct ? out.f32(r0) + c0 : reinterpret_cast<float*>(scratch + thread * kBlockBytes);
-    g.c_stride = direct ? out.stride : kColBlock;
+    g.c_stride = direct ? out.stride : cols_per_task;
     block(g);
     for (int64_t r = 0; r < g.rows; ++r) {
       float* c = g.c + r * g.c_stride;
