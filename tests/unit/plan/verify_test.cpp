@@ -93,6 +93,17 @@ TEST(Verify, EverythingUnknownIsListedAtOnce) {
       "use the version that compiled it (plan format 0.1) or compile the model again");
 }
 
+TEST(Verify, DamageIsNotTakenForNovelty) {
+  auto plans = examplePlans();
+  pack(plans[0]);
+  kernel(plans[0], kNorm).kind = static_cast<fb::KernelKind>(77);
+  flatbuffers::FlatBufferBuilder b;
+  fb::FinishPlanBuffer(b, fb::Plan::Pack(b, &plans[0]));
+  EXPECT_NE(errorOf({b.GetBufferPointer(), b.GetBufferPointer() + b.GetSize()})
+                .find("is damaged: its program hashes to"),
+            std::string::npos);
+}
+
 TEST(Verify, AnotherMajorVersion) {
   auto plans = examplePlans();
   pack(plans[0]);
