@@ -27,6 +27,8 @@ class CheckSources(unittest.TestCase):
     def test_families(self):
         self.write("runtime/a.cpp", '// as llama does\nint x; /* qwen */ auto s = "// kept";\n')
         self.assertEqual(list(checks.check_families(self.root)), [])
+        self.write("runtime/a.cpp", 'if (type == "BertNormalizer") makeBertNormalizer();\n')
+        self.assertEqual(list(checks.check_families(self.root)), [])
         for code in ['if (name == "llama") {}', "int qwen2 = 0;", 'f("model_type");', "kGptOss, "
                      "gpt_oss", "BertModel m;"]:
             self.write("runtime/a.cpp", f"\n{code}\n")
