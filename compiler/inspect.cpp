@@ -5,6 +5,7 @@
 #include "compiler/pipeline.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "runtime/plan/directory.h"
 #include "runtime/plan/plan.h"
 
 namespace fs = std::filesystem;
@@ -20,6 +21,21 @@ std::string irFileName(std::string_view phase) {
 }
 
 namespace {
+
+// What a reader should know before the first line; comments, so that the whole is IR that compiles.
+std::string heading(const plan::Manifest& manifest, const Phase& phase) {
+  std::string mesh;
+  for (const plan::MeshAxis& axis : manifest.mesh) {
+    mesh += (mesh.empty() ? "" : ", ") + axis.name + " = " + std::to_string(axis.size);
+  }
+  std::string text = "// " + manifest.model + " over " + mesh + ", phase " +
+                     std::string(phase.name) + ": " + std::string(phase.summary) + ".\n";
+  text +=
+      "// <256 x 512 x f32, [_, tp]>: the columns are cut over tp; `partial tp`: the value is the\n"
+      "// sum of what the ranks hold. `rule`: what of the tp_plan cut a weight; `because`: what a\n"
+      "// collective is for. loc(\"...\"): the module it belongs to.\n";
+  return text;
+}
 
 // Lines about a layer: those that name "layers.K." and what opens and closes the regions they are
 // in.
@@ -67,8 +83,10 @@ Result<std::string> inspect(const InspectOptions& options) {
     return userError(options.directory + ": has no IR of phase " + phase +
                      "; it was compiled from the IR of a later one");
   }
-  if (options.layer) return onlyLayer((*buffer)->getBuffer(), *options.layer);
-  return (*buffer)->getBuffer().str();
+  DCC_ASSIGN(plan::Manifest manifest, plan::readManifest(options.directory));
+  llvm::StringRef ir = (*buffer)->getBuffer();
+  return heading(manifest, *findPhase(phase)) +
+         (options.layer ? onlyLayer(ir, *options.layer) : ir.str());
 }
 
 }  // namespace dcc

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "compiler/compile.h"
+#include "compiler/explain.h"
 #include "compiler/inspect.h"
 #include "passes/Strategy.h"
 #include "runtime/plan/directory.h"
@@ -122,6 +123,8 @@ int main(int argc, char** argv) {
   std::string directory;
   CLI::App* verify = app.add_subcommand("verify", "check the plans of a directory");
   verify->add_option("DIR", directory, "plan directory")->required();
+  CLI::App* explain = app.add_subcommand("explain", "memory, collectives and their reasons");
+  explain->add_option("DIR", directory, "plan directory")->required();
   CLI::App* strategies = app.add_subcommand("strategies", "what a tp_plan may say");
 
   try {
@@ -139,8 +142,9 @@ int main(int argc, char** argv) {
     }
     return runCompile(options);
   }
-  if (inspect->parsed()) {
-    dcc::Result<std::string> text = dcc::inspect(view);
+  if (inspect->parsed() || explain->parsed()) {
+    dcc::Result<std::string> text =
+        inspect->parsed() ? dcc::inspect(view) : dcc::explain(directory);
     if (!text.ok()) return fail(text.error());
     std::fwrite(text->data(), 1, text->size(), stdout);
     return 0;
