@@ -86,6 +86,10 @@ Result<AddedTokens> AddedTokens::read(const nlohmann::json& list, const std::str
     added.by_content_.emplace(token.content, added.tokens_.size());
     added.tokens_.push_back(std::move(token));
   }
+  for (AddedToken& token : added.tokens_) {
+    const auto same = added.by_content_.find(token.form);
+    token.skipped = same != added.by_content_.end() && added.tokens_[same->second].special;
+  }
   for (const bool normalized : {false, true}) {
     std::vector<std::pair<std::string_view, int32_t>> forms;
     for (size_t i = 0; i < added.tokens_.size(); ++i) {
@@ -147,11 +151,6 @@ const AddedToken* AddedTokens::byId(int32_t id) const {
 int32_t AddedTokens::idOf(std::string_view content) const {
   const auto found = by_content_.find(std::string(content));
   return found == by_content_.end() ? -1 : tokens_[found->second].id;
-}
-
-bool AddedTokens::isSpecial(std::string_view token) const {
-  const auto found = by_content_.find(std::string(token));
-  return found != by_content_.end() && tokens_[found->second].special;
 }
 
 }  // namespace dcc::text

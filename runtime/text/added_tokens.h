@@ -26,6 +26,7 @@ struct AddedToken {
   bool normalized = true;  // is found in the normalized text, as its own normalized form
   bool special = false;    // is left out when decoding without special tokens
   std::string form;        // what is searched for, and what decoders see
+  bool skipped = false;  // when decoding without special tokens: the form is that of a special one
 };
 
 class AddedTokens {
@@ -40,9 +41,7 @@ class AddedTokens {
   void extract(const Piece& piece, bool normalized, Pieces& out) const;
 
   const AddedToken* byId(int32_t id) const;
-  int32_t idOf(std::string_view content) const;  // -1: none
-  // Whether the string is that of a special token.
-  bool isSpecial(std::string_view token) const;
+  int32_t idOf(std::string_view content) const;      // -1: none
   int32_t highestId() const { return highest_id_; }  // -1: no tokens
 
  private:

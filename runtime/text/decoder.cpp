@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "runtime/text/limits.h"
+
 namespace dcc::text {
 namespace {
 
@@ -61,6 +63,7 @@ Result<Decoder> Decoder::read(const nlohmann::json& spec, const std::string& whe
   Decoder decoder;
   decoder.steps_.clear();
   DCC_RETURN_IF_ERROR(decoder.addStep(spec, where));
+  DCC_RETURN_IF_ERROR(checkSteps(where, decoder.steps_.size()));
   return decoder;
 }
 

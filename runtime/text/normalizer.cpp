@@ -50,9 +50,10 @@ class Sequence : public Normalizer {
  public:
   explicit Sequence(std::vector<NormalizerPtr> steps) : steps_(std::move(steps)) {}
   Status apply(std::string& text) const override {
+    const size_t before = text.size();
     for (const NormalizerPtr& step : steps_) {
       DCC_RETURN_IF_ERROR(step->apply(text));
-      DCC_RETURN_IF_ERROR(checkTextSize(text.size()));
+      DCC_RETURN_IF_ERROR(checkGrowth(before, text.size()));
     }
     return Status::success();
   }
@@ -61,14 +62,27 @@ class Sequence : public Normalizer {
   std::vector<NormalizerPtr> steps_;
 };
 
-Result<NormalizerPtr> makeSequence(const JsonFields& spec) {
+// Sequences in sequences become one, so that growth is measured from the beginning.
+Status addSteps(const JsonFields& spec, std::vector<NormalizerPtr>& steps) {
   DCC_ASSIGN(const nlohmann::json* list, spec.array("normalizers"));
-  std::vector<NormalizerPtr> steps;
   for (size_t i = 0; i < list->size(); ++i) {
-    DCC_ASSIGN(NormalizerPtr step,
-               makeNormalizer((*list)[i], spec.where() + "[" + std::to_string(i) + "]"));
+    const std::string where = spec.where() + "[" + std::to_string(i) + "]";
+    DCC_ASSIGN(const JsonFields inner, JsonFields::of((*list)[i], where));
+    DCC_ASSIGN(const std::string type, inner.string("type"));
+    if (type == "Sequence") {
+      DCC_RETURN_IF_ERROR(addSteps(inner, steps));
+      continue;
+    }
+    DCC_ASSIGN(NormalizerPtr step, makeNormalizer(inner.value(), where));
     steps.push_back(std::move(step));
   }
+  return Status::success();
+}
+
+Result<NormalizerPtr> makeSequence(const JsonFields& spec) {
+  std::vector<NormalizerPtr> steps;
+  DCC_RETURN_IF_ERROR(addSteps(spec, steps));
+  DCC_RETURN_IF_ERROR(checkSteps(spec.where(), steps.size()));
   return NormalizerPtr(std::make_unique<Sequence>(std::move(steps)));
 }
 

@@ -72,7 +72,7 @@ class Precompiled : public Normalizer {
         appendCluster(std::string_view(text).substr(begin, end - begin), out);
       }
       begin = end;
-      DCC_RETURN_IF_ERROR(checkTextSize(out.size()));
+      DCC_RETURN_IF_ERROR(checkGrowth(text.size(), out.size()));
     }
     text = std::move(out);
     return Status::success();

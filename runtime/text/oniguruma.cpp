@@ -16,8 +16,10 @@ namespace {
 
 // Bodies of classes: what stands between the brackets.
 constexpr std::string_view kSpace = "\\x{9}-\\x{d}\\x{85}\\p{Z}";
-// (The six after it are numbers of Latin-1, where Oniguruma has a table of its own.)
-constexpr std::string_view kWord =
+constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// Outside classes Oniguruma has a table of its own for Latin-1, in which six more numbers are
+// words.
+constexpr std::string_view kBareWord =
     "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
 constexpr std::string_view kHex = "0-9A-Fa-f";
 constexpr std::string_view kPunct = "\\p{P}\\p{S}";
@@ -295,7 +297,7 @@ class Translator {
     const char c = in_[pos_ + 1];
     if (c == 'b' || c == 'B') {
       pos_ += 2;
-      const std::string word = "[" + std::string(kWord) + "]";
+      const std::string word = "[" + std::string(kBareWord) + "]";
       const std::string other = c == 'b' ? "!" : "=";
       const std::string same = c == 'b' ? "=" : "!";
       atom("(?:(?<=" + word + ")(?" + other + word + ")|(?<!" + word + ")(?" + same + word + "))");
@@ -310,6 +312,11 @@ class Translator {
     if (c == 'O') {
       pos_ += 2;
       atom("(?s:.)");
+      return Status::success();
+    }
+    if (c == 'w' || c == 'W') {
+      pos_ += 2;
+      atom((c == 'w' ? "[" : "[^") + std::string(kBareWord) + "]");
       return Status::success();
     }
     DCC_ASSIGN(const Item item, escapedItem());
@@ -400,7 +407,9 @@ class Translator {
         break;
       }
     }
-    if (digits == 0) return error("has \\x or \\u without a number");
+    if (digits == 0 || (!braces && !is_byte && digits < most)) {
+      return error("has \\x or \\u without its hexadecimal digits");
+    }
     if (braces) {
       if (!at("}")) return error("has a \\x{ that is not closed");
       ++pos_;

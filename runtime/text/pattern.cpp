@@ -114,7 +114,7 @@ Status Replacer::apply(std::string& text) {
   if (matches_.empty()) return Status::success();
   const std::optional<size_t> added = checkedMul(matches_.size(), content_.size());
   const std::optional<size_t> most = added ? checkedAdd(text.size(), *added) : std::nullopt;
-  DCC_RETURN_IF_ERROR(checkTextSize(most.value_or(SIZE_MAX)));
+  DCC_RETURN_IF_ERROR(checkGrowth(text.size(), most.value_or(SIZE_MAX)));
   std::string out;
   out.reserve(*most);
   size_t end = 0;

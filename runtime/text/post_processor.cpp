@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/text/limits.h"
 #include "runtime/text/oniguruma.h"
 
 namespace dcc::text {
@@ -26,6 +27,7 @@ Result<int32_t> readPair(const JsonFields& spec, std::string_view key) {
 Result<PostProcessor> PostProcessor::read(const nlohmann::json& spec, const std::string& where) {
   PostProcessor processor;
   DCC_RETURN_IF_ERROR(processor.addStep(spec, where));
+  DCC_RETURN_IF_ERROR(checkSteps(where, processor.steps_.size()));
   return processor;
 }
 

@@ -1,5 +1,6 @@
 #include "runtime/text/pre_tokenizer.h"
 
+#include "runtime/text/limits.h"
 #include "runtime/text/oniguruma.h"
 
 namespace dcc::text {
@@ -10,7 +11,11 @@ class Sequence : public PreTokenizer {
   explicit Sequence(std::vector<std::unique_ptr<PreTokenizer>> steps) : steps_(std::move(steps)) {}
 
   Status apply(Pieces& pieces) const override {
-    for (const auto& step : steps_) DCC_RETURN_IF_ERROR(step->apply(pieces));
+    const size_t before = pieces.bytes();
+    for (const auto& step : steps_) {
+      DCC_RETURN_IF_ERROR(step->apply(pieces));
+      DCC_RETURN_IF_ERROR(checkGrowth(before, pieces.bytes()));
+    }
     return Status::success();
   }
 
@@ -18,14 +23,27 @@ class Sequence : public PreTokenizer {
   std::vector<std::unique_ptr<PreTokenizer>> steps_;
 };
 
-Result<std::unique_ptr<PreTokenizer>> makeSequence(const JsonFields& spec) {
+// Sequences in sequences become one, so that growth is measured from the beginning.
+Status addSteps(const JsonFields& spec, std::vector<std::unique_ptr<PreTokenizer>>& steps) {
   DCC_ASSIGN(const nlohmann::json* list, spec.array("pretokenizers"));
-  std::vector<std::unique_ptr<PreTokenizer>> steps;
   for (size_t i = 0; i < list->size(); ++i) {
-    DCC_ASSIGN(auto step,
-               makePreTokenizer((*list)[i], spec.where() + "[" + std::to_string(i) + "]"));
+    const std::string where = spec.where() + "[" + std::to_string(i) + "]";
+    DCC_ASSIGN(const JsonFields inner, JsonFields::of((*list)[i], where));
+    DCC_ASSIGN(const std::string type, inner.string("type"));
+    if (type == "Sequence") {
+      DCC_RETURN_IF_ERROR(addSteps(inner, steps));
+      continue;
+    }
+    DCC_ASSIGN(auto step, makePreTokenizer(inner.value(), where));
     steps.push_back(std::move(step));
   }
+  return Status::success();
+}
+
+Result<std::unique_ptr<PreTokenizer>> makeSequence(const JsonFields& spec) {
+  std::vector<std::unique_ptr<PreTokenizer>> steps;
+  DCC_RETURN_IF_ERROR(addSteps(spec, steps));
+  DCC_RETURN_IF_ERROR(checkSteps(spec.where(), steps.size()));
   return std::unique_ptr<PreTokenizer>(std::make_unique<Sequence>(std::move(steps)));
 }
 

@@ -1,5 +1,4 @@
 #include "runtime/text/byte_alphabet.h"
-#include "runtime/text/limits.h"
 #include "runtime/text/pattern.h"
 #include "runtime/text/pre_tokenizer.h"
 
@@ -17,7 +16,6 @@ class ByteLevel : public PreTokenizer {
 
   Status apply(Pieces& pieces) const override {
     DCC_RETURN_IF_ERROR(split(pieces));
-    DCC_RETURN_IF_ERROR(checkTextSize(pieces.bytes()));
     std::string& mapped = pieces.newBuffer(2 * pieces.bytes());
     return pieces.split([&](const Piece& piece, Pieces& out) {
       const size_t begin = mapped.size();

@@ -1,6 +1,4 @@
 // Pre-tokenizers that cut by the class of each character.
-#include <unicode/uscript.h>
-
 #include <optional>
 
 #include "runtime/text/oniguruma.h"
@@ -114,11 +112,11 @@ class ScriptSplit : public PreTokenizer {
   Status apply(Pieces& pieces) const override {
     return pieces.split([&](const Piece& piece, Pieces& out) {
       std::optional<size_t> begin;
-      UScriptCode last = USCRIPT_INVALID_CODE;
+      int last = 0;
       for (size_t pos = 0; pos < piece.text.size();) {
         const size_t here = pos;
-        const UScriptCode script = scriptOf(nextChar(piece.text, pos));
-        if (script == USCRIPT_UNKNOWN) continue;
+        const int script = scriptForSplit(nextChar(piece.text, pos));
+        if (script == 0) continue;
         if (script != last) {
           if (begin) out.addPart(piece, *begin, here);
           begin = here;
@@ -132,12 +130,13 @@ class ScriptSplit : public PreTokenizer {
 
  private:
   // Japanese kana count as Han, as in SentencePiece.
-  static UScriptCode scriptOf(char32_t c) {
-    if (c == ' ') return USCRIPT_UNKNOWN;
-    if (c == 0x30FC) return USCRIPT_HAN;
-    UErrorCode status = U_ZERO_ERROR;
-    const UScriptCode script = uscript_getScript(static_cast<UChar32>(c), &status);
-    return script == USCRIPT_HIRAGANA || script == USCRIPT_KATAKANA ? USCRIPT_HAN : script;
+  static int scriptForSplit(char32_t c) {
+    if (c == ' ') return 0;
+    static const int han = scriptOf(U'\u4E00');
+    static const int hiragana = scriptOf(U'\u3042');
+    static const int katakana = scriptOf(U'\u30A2');
+    const int script = scriptOf(c);
+    return c == 0x30FC || script == hiragana || script == katakana ? han : script;
   }
 };
 

@@ -5,6 +5,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "runtime/text/limits.h"
 #include "runtime/text/oniguruma.h"
 #include "runtime/text/utf8.h"
 
@@ -18,7 +19,7 @@ namespace {
 constexpr uint32_t kFreeSteps = 4096;
 constexpr uint32_t kGrowth = 16;
 constexpr uint64_t kBudget = 10'000'000;
-constexpr uint64_t kBudgetPerByte = 1024;
+constexpr uint64_t kBudgetPerByte = 256;
 constexpr uint32_t kHeapKiB = 256 * 1024;  // of the interpreter, where there is no JIT
 constexpr size_t kJitStackStart = 32 * 1024;
 constexpr size_t kJitStackMost = 8 * 1024 * 1024;
@@ -38,6 +39,10 @@ const pcre2_code* asCode(const std::shared_ptr<void>& code) {
 }  // namespace
 
 Result<Regex> Regex::compile(std::string_view pattern) {
+  if (pattern.size() > kMostPatternBytes) {
+    return userError("has " + std::to_string(pattern.size()) + " bytes; at most " +
+                     std::to_string(kMostPatternBytes) + " are expected");
+  }
   DCC_ASSIGN(const std::string translated, onigurumaToPcre2(pattern));
   // Oniguruma's ^ and $ always match at line breaks, and a line break is '\n'.
   std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
@@ -51,7 +56,8 @@ Result<Regex> Regex::compile(std::string_view pattern) {
                     PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error,
                     &offset, context.get());
   if (!code) {
-    return userError("is no regular expression that can be used (" + pcre2Message(error) + ")");
+    return userError("is refused by PCRE2 (" + pcre2Message(error) +
+                     "); a regular expression that it takes is expected");
   }
   Regex regex;
   regex.code_ =
@@ -66,7 +72,7 @@ struct Matcher::Scratch {
   pcre2_match_data* match = nullptr;
   pcre2_match_context* context = nullptr;
   pcre2_jit_stack* stack = nullptr;
-  uint64_t budget = 0;
+  uint64_t budget = kBudget;
 
   // pcre2_match from a byte on, within the budget.
   int search(const std::shared_ptr<void>& code, std::string_view text, size_t from) {
@@ -103,10 +109,11 @@ Matcher::~Matcher() = default;
 
 Status Matcher::findAll(std::string_view text, std::vector<Span>& matches) {
   matches.clear();
+  if (text.empty()) return Status::success();  // nothing is looked for in nothing
   if (!scratch_->match || !scratch_->context) {
     return runtimeError("out of memory for a regular expression");
   }
-  scratch_->budget = kBudget + std::min<uint64_t>(text.size(), UINT32_MAX) * kBudgetPerByte;
+  scratch_->budget += std::min<uint64_t>(text.size(), UINT32_MAX) * kBudgetPerByte;
   const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(scratch_->match);
   size_t from = 0;
   size_t last_end = std::string_view::npos;

@@ -37,8 +37,8 @@ class Matcher {
   Matcher& operator=(const Matcher&) = delete;
 
   // All matches in `text` (valid UTF-8) from left to right; they don't overlap, and an empty one
-  // never touches the match before it. Error (user) when the work exceeds a limit that is
-  // proportional to the text: an expression that backtracks without end.
+  // never touches the match before it. An empty text has none. Error (user) when the work exceeds a
+  // limit that is proportional to all texts so far: an expression that backtracks without end.
   Status findAll(std::string_view text, std::vector<Span>& matches);
 
  private:

@@ -19,7 +19,7 @@ namespace dcc::text {
 namespace {
 
 // The largest published tokenizer.json has 34 MB.
-constexpr uint64_t kMostFileBytes = 256ull << 20;
+constexpr uint64_t kMostFileBytes = 128ull << 20;
 
 }  // namespace
 
@@ -35,16 +35,12 @@ struct Tokenizer::Impl {
   // The string that decoders see for an id; nothing when there is no such token, or when it is
   // special and special ones are skipped.
   std::optional<std::string_view> tokenOf(int32_t id, bool skip_special) const {
-    std::string_view token;
-    if (const AddedToken* found = added.byId(id)) {
-      token = found->form;
-    } else if (id >= 0 && id < model->vocabulary().size()) {
-      token = model->vocabulary().token(id);
-    } else {
-      return std::nullopt;
+    if (const AddedToken* token = added.byId(id)) {
+      if (skip_special && token->skipped) return std::nullopt;
+      return token->form;
     }
-    if (skip_special && added.isSpecial(token)) return std::nullopt;
-    return token;
+    if (id < 0 || id >= model->vocabulary().size()) return std::nullopt;
+    return model->vocabulary().token(id);
   }
 
   Status cut(std::string_view text, Pieces& pieces) const;

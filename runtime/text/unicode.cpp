@@ -4,6 +4,7 @@
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
 #include <unicode/uniset.h>
+#include <unicode/uscript.h>
 
 #include <algorithm>
 
@@ -66,6 +67,13 @@ bool isMark(char32_t c) {
   if (c == 0x1CF2 || c == 0x1CF3) return true;
   if (c == 0x111C9) return false;
   return hasCategory(c, U_GC_M_MASK) && isIn(c, 9);
+}
+
+int scriptOf(char32_t c) {
+  if (!isIn(c, 9)) return 0;
+  UErrorCode status = U_ZERO_ERROR;
+  const UScriptCode script = uscript_getScript(static_cast<UChar32>(c), &status);
+  return script == USCRIPT_UNKNOWN ? 0 : 1 + script;
 }
 
 void appendLowercase(std::string& out, char32_t c) {

@@ -20,6 +20,8 @@ bool isPunctuation(char32_t c);
 bool isControl(char32_t c);         // Cc, Cf, Co of Unicode 8
 bool isNonspacingMark(char32_t c);  // Mn of Unicode 8
 bool isMark(char32_t c);            // M of Unicode 9
+// A number for the script of Unicode 9; 0: none.
+int scriptOf(char32_t c);
 
 // Lower case of one character on its own (U+0130 has two).
 void appendLowercase(std::string& out, char32_t c);

@@ -1,6 +1,8 @@
 // Unigram: of all ways to write a word as tokens, the one with the highest sum of scores.
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 #include <optional>
@@ -16,6 +18,40 @@ namespace {
 
 // How much worse than the worst token an unknown character is.
 constexpr double kUnknownPenalty = 10;
+
+// The number as the JSON reader of `tokenizers` rounds it: all decimal digits as an integer, which
+// is rounded, divided by a power of ten, which rounds again. Scores often tie but for their last
+// bit, so the same tokens need the same bits. The digits are the fewest that tell the number from
+// its neighbours, which is how scores are written.
+double roundedTwice(double number) {
+  char buffer[32];
+  const auto [end, failed] =
+      std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific);
+  if (failed != std::errc()) return number;
+  uint64_t digits = 0;
+  int exponent = 0;
+  const char* p = buffer;
+  const bool negative = *p == '-';
+  if (negative) ++p;
+  bool fraction = false;
+  for (; p != end && *p != 'e'; ++p) {
+    if (*p == '.') {
+      fraction = true;
+      continue;
+    }
+    digits = digits * 10 + static_cast<uint64_t>(*p - '0');
+    if (fraction) --exponent;
+  }
+  if (p == end) return number;  // infinite or not a number
+  int scale = 0;
+  std::from_chars(p[1] == '+' ? p + 2 : p + 1, end, scale);
+  exponent += scale;
+  if (exponent < -300 || exponent > 300) return number;
+  const double magnitude = static_cast<double>(digits);
+  const double power = std::pow(10.0, std::abs(exponent));
+  const double result = exponent < 0 ? magnitude / power : magnitude * power;
+  return negative ? -result : result;
+}
 
 class Unigram : public Model {
  public:
@@ -161,7 +197,7 @@ Result<std::unique_ptr<Model>> makeUnigram(const JsonFields& spec) {
                         "is no token; [\"token\", score] is expected");
     }
     vocabulary.add(entry[0].get_ref<const std::string&>());
-    scores.push_back(entry[1].get<double>());
+    scores.push_back(roundedTwice(entry[1].get<double>()));
   }
   std::optional<int32_t> unknown;
   if (spec.has("unk_id")) {
