@@ -3,6 +3,7 @@
 #include <iostream>
 #include <optional>
 
+#include "runtime/base/printable.h"
 #include "tools/drun/command.h"
 #include "tools/drun/input.h"
 #include "tools/drun/results.h"
@@ -68,11 +69,13 @@ Status GenerateCommand::finishAll(StepLoop& loop) {
 // A conversation of single prompts, until the terminal says end of file.
 Status GenerateCommand::ask(StepLoop& loop) {
   LineReader lines(STDIN_FILENO);
+  const std::string hint = files_.prompt ? " (Enter: \"" + printable(*files_.prompt) + "\")" : "";
   while (!output_.closed()) {
-    std::cerr << "prompt: " << std::flush;
+    std::cerr << "prompt" + hint + ": " << std::flush;
     std::vector<Prompt> prompt{{"prompt", std::string(), {}}};
     DCC_ASSIGN(const bool more, lines.next(*prompt[0].text, waiting_));
     if (!more) break;
+    if (prompt[0].text->empty() && files_.prompt) prompt[0].text = files_.prompt;
     // A mistyped prompt is no reason to leave.
     Status status = toTokens(prompt, files_);
     if (status.ok()) status = submit(prompt[0]);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <iostream>
 
 #include "runtime/launch/launcher.h"
@@ -16,7 +17,19 @@ namespace {
 using namespace dcc;
 using namespace dcc::drun;
 
+// Another launcher's ranks would each start all of ours.
+Status refuseOtherLaunchers() {
+  for (const char* name : {"RANK", "WORLD_SIZE", "MASTER_ADDR"}) {
+    if (std::getenv(name) == nullptr) return Status::success();
+  }
+  return userError(
+      "RANK, WORLD_SIZE and MASTER_ADDR are set: joining another launcher's ranks is not built "
+      "yet; "
+      "unset them, and drun starts its own");
+}
+
 Status launchRanks(const Options& options, char** argv) {
+  DCC_RETURN_IF_ERROR(refuseOtherLaunchers());
   DCC_RETURN_IF_ERROR(plan::verifyDirectory(options.dir));
   DCC_ASSIGN(const plan::Manifest manifest, plan::readManifest(options.dir));
   const auto ranks = static_cast<uint32_t>(manifest.ranks.size());
