@@ -65,13 +65,17 @@ HWY_INLINE void forPages(const AttentionTask& t, int64_t from, int64_t to, Body&
 
 template <class T>
 HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
-  const int64_t dim = t.cache->k_dim;
+  const int64_t dim = t.cache->k_dim, rows = t.tokens * t.heads;
   forPages(t, from, to, [&](int64_t key, int64_t page, int64_t slot, int64_t count) HWY_ATTR {
     const T* k = reinterpret_cast<const T*>(t.cache->k(page, t.kv_head, slot));
-    for (int64_t n = 0; n < count; n += kTileCols) {
+    float* scores = t.scores + (key - block);
+    for (int64_t n = 0; n < count; n += kTileCols, k += kTileCols * dim, scores += kTileCols) {
       const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
-      dotRows<false>(t.q, t.q_stride, t.tokens * t.heads, k + n * dim, dim, cols, dim, false,
-                     t.scores + (key - block) + n, kKeyBlock);
+      if (dim % kLanes == 0) {
+        dotRows<false, false>(t.q, t.q_stride, rows, k, dim, cols, dim, false, scores, kKeyBlock);
+      } else {
+        dotRows<true, false>(t.q, t.q_stride, rows, k, dim, cols, dim, false, scores, kKeyBlock);
+      }
     }
   });
 }
@@ -118,35 +122,37 @@ HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, in
   }
 }
 
-// out[i, 0..kVecs vectors) += sum over j of p[i, j] * v[j, ...], j in order. `dim` is what v has
-// from here on: less than a vector only for kVecs = 1.
-template <int kRows, int kVecs, class T>
+// out[i, 0..kVecs vectors) += sum over j of p[i, j] * v[j, ...], j in order. kPartial: v has only
+// `dim` elements from here on, less than a vector.
+template <int kRows, int kVecs, bool kPartial, class T>
 HWY_INLINE void weighTile(const float* p, const T* v, int64_t v_stride, int64_t count, int64_t dim,
                           float* out, int64_t out_stride) {
   const F32 d;
   VF32 acc[kRows][kVecs];
-  HWY_UNROLL(8)
-  for (int i = 0; i < kRows; ++i) {
-    HWY_UNROLL(8)
-    for (int c = 0; c < kVecs; ++c) acc[i][c] = hn::Load(d, out + i * out_stride + c * kLanes);
-  }
+  const auto each = [&](auto&& body) DCC_INLINE_LAMBDA {
+    unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA {
+      unrolled<kVecs>(
+          [&](auto c) DCC_INLINE_LAMBDA { body(acc[i][c], out + i * out_stride + c * kLanes); });
+    });
+  };
+  each([&](VF32& sum, const float* at) DCC_INLINE_LAMBDA { sum = hn::Load(d, at); });
   for (int64_t j = 0; j < count; ++j) {
-    VF32 w[kRows];
-    HWY_UNROLL(8)
-    for (int i = 0; i < kRows; ++i) w[i] = hn::Set(d, p[i * kKeyBlock + j]);
-    HWY_UNROLL(8)
-    for (int c = 0; c < kVecs; ++c) {
+    VF32 weight[kRows];
+    unrolled<kRows>([&](auto i)
+                        DCC_INLINE_LAMBDA { weight[i] = hn::Set(d, p[i * kKeyBlock + j]); });
+    unrolled<kVecs>([&](auto c) DCC_INLINE_LAMBDA {
       const T* from = v + j * v_stride + c * kLanes;
-      const VF32 x = dim >= kLanes ? loadF32(d, from) : loadPartF32(d, from, dim);
-      HWY_UNROLL(8)
-      for (int i = 0; i < kRows; ++i) acc[i][c] = hn::MulAdd(w[i], x, acc[i][c]);
-    }
+      VF32 x;
+      if constexpr (kPartial) {
+        x = loadPartF32(d, from, dim);
+      } else {
+        x = loadF32(d, from);
+      }
+      unrolled<kRows>([&](auto i)
+                          DCC_INLINE_LAMBDA { acc[i][c] = hn::MulAdd(weight[i], x, acc[i][c]); });
+    });
   }
-  HWY_UNROLL(8)
-  for (int i = 0; i < kRows; ++i) {
-    HWY_UNROLL(8)
-    for (int c = 0; c < kVecs; ++c) hn::Store(acc[i][c], d, out + i * out_stride + c * kLanes);
-  }
+  each([&](VF32 sum, float* at) DCC_INLINE_LAMBDA { hn::Store(sum, d, at); });
 }
 
 template <int kRows, class T>
@@ -154,11 +160,12 @@ HWY_INLINE void weighRows(const float* p, const T* v, int64_t dim, int64_t count
                           int64_t out_stride) {
   int64_t c = 0;
   for (; c + 4 * kLanes <= dim; c += 4 * kLanes) {
-    weighTile<kRows, 4>(p, v + c, dim, count, dim - c, out + c, out_stride);
+    weighTile<kRows, 4, false>(p, v + c, dim, count, dim, out + c, out_stride);
   }
-  for (; c < dim; c += kLanes) {
-    weighTile<kRows, 1>(p, v + c, dim, count, dim - c, out + c, out_stride);
+  for (; c + kLanes <= dim; c += kLanes) {
+    weighTile<kRows, 1, false>(p, v + c, dim, count, dim, out + c, out_stride);
   }
+  if (c < dim) weighTile<kRows, 1, true>(p, v + c, dim, count, dim - c, out + c, out_stride);
 }
 
 template <class T>

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "runtime/backends/cpu/load-inl.h"
 
@@ -37,112 +38,124 @@ constexpr int kTileCols = 4;
 #endif
 static_assert(kTileRows <= 4);
 
+// Calls f(0), f(1), ... f(n - 1) with constants. Compilers keep arrays of vectors in registers when
+// nothing but constants index them from the start; a loop they unroll later comes too late.
+template <int n, class F>
+HWY_INLINE void unrolled(F&& f) {
+  [&]<int... i>(std::integer_sequence<int, i...>) DCC_INLINE_LAMBDA {
+    (f(std::integral_constant<int, i>()), ...);
+  }
+  (std::make_integer_sequence<int, n>());
+}
+
 // The sums of adjacent lanes: of x in the lower half, of y in the upper.
 HWY_INLINE VF32 addPairs(VF32 x, VF32 y) {
   const F32 d;
   return hn::Add(hn::ConcatEven(d, y, x), hn::ConcatOdd(d, y, x));
 }
 
-// Stores out[0..cols) the sums over the lanes of acc[0..cols), or adds them to it.
-template <int kCols>
-HWY_INLINE void storeSums(const VF32 (&acc)[kCols], bool add, float* out, int cols) {
+// Folds `lanes` lanes per sum and kVectors vectors until each of these sums is one lane of v[0].
+template <int kVectors, int kLanesPerSum>
+HWY_INLINE void foldLanes(VF32* v) {
+  if constexpr (kLanesPerSum > 1) {
+    constexpr int kNext = std::max(1, kVectors / 2);
+    unrolled<kNext>([&](auto i) DCC_INLINE_LAMBDA {
+      v[i] = addPairs(v[2 * i % kVectors], v[(2 * i + 1) % kVectors]);
+    });
+    foldLanes<kNext, kLanesPerSum / 2>(v);
+  }
+}
+
+// Stores to out[0..cols) the sums over the lanes of acc[0..cols), or adds them to it.
+HWY_INLINE void storeSums(const VF32* acc, bool add, float* out, int cols) {
   const F32 d;
-  // Each round halves the lanes that belong to one sum, until each has one. Sums that were not
-  // asked for repeat the last.
-  constexpr int kPadded = kCols <= 1 ? 1 : kCols <= 2 ? 2 : kCols <= 4 ? 4 : 8;
+  constexpr int kPadded = kTileCols <= 4 ? 4 : 8;
+  static_assert(kPadded <= kLanes);  // so that one vector has all sums
   VF32 v[kPadded];
-  HWY_UNROLL(8)
-  for (int i = 0; i < kPadded; ++i) v[i] = acc[i < kCols ? i : kCols - 1];
-  int vectors = kPadded;
-  HWY_UNROLL(8)
-  for (int lanes = kLanes; lanes > 1; lanes /= 2) {
-    if (vectors > 1) {
-      vectors /= 2;
-      HWY_UNROLL(8)
-      for (int i = 0; i < vectors; ++i) v[i] = addPairs(v[2 * i], v[2 * i + 1]);
-    } else {
-      v[0] = addPairs(v[0], v[0]);
-    }
-  }
-  constexpr int kPlaces = kPadded > kLanes ? kPadded : kLanes;
-  alignas(64) float sums[kPlaces];
-  for (int i = 0; i * kLanes < kPlaces; ++i) hn::Store(v[i], d, sums + i * kLanes);
-  if (add) {
-    for (int i = 0; i < cols; ++i) out[i] += sums[i];
-  } else {
-    for (int i = 0; i < cols; ++i) out[i] = sums[i];
-  }
+  unrolled<kPadded>([&](auto i) DCC_INLINE_LAMBDA { v[i] = acc[std::min<int>(i, kTileCols - 1)]; });
+  foldLanes<kPadded, kLanes>(v);
+#if HWY_TARGET <= HWY_AVX2 && HWY_ARCH_X86
+  const auto places = hn::FirstN(d, cols);
+  if (add) v[0] = hn::Add(v[0], hn::MaskedLoad(places, d, out));
+  hn::BlendedStore(v[0], places, d, out);
+#else  // a masked store would write the neighbours' old values over what other threads put there
+  alignas(64) float sums[kLanes];
+  hn::Store(v[0], d, sums);
+  for (int i = 0; i < cols; ++i) out[i] = add ? out[i] + sums[i] : sums[i];
+#endif
 }
 
 // c[i, j] = (or += if `add`) sum over k of a[i, k] * b[j, k], for i < kRows and j < cols <=
-// kTileCols. Strides in elements. With kFetch, as many bytes as are read of b are fetched from
-// `fetch` on to the second-level cache.
-template <int kRows, bool kFetch, class T>
+// kTileCols. Strides in elements. kPartial: k may be other than a multiple of kLanes. kFetch: as
+// many bytes as this reads of b are brought to the caches from `fetch` on.
+template <int kRows, bool kPartial, bool kFetch, class T>
 HWY_INLINE void dotTile(const float* HWY_RESTRICT a, int64_t a_stride, const T* HWY_RESTRICT b,
                         int64_t b_stride, int cols, int64_t k, bool add, float* c, int64_t c_stride,
                         const std::byte* fetch) {
-  constexpr int kCols = kTileCols;
   const F32 d;
   // Columns beyond the last repeat it; their sums are dropped.
-  const T* bs[kCols];
+  const T* bs[kTileCols];
   bs[0] = b;
-  HWY_UNROLL(8)
-  for (int j = 1; j < kCols; ++j) bs[j] = bs[j - 1] + (j < cols ? b_stride : 0);
+  unrolled<kTileCols - 1>(
+      [&](auto j) DCC_INLINE_LAMBDA { bs[j + 1] = bs[j] + (j + 1 < cols ? b_stride : 0); });
 
-  VF32 acc[kRows][kCols];
-  HWY_UNROLL(8)
-  for (int i = 0; i < kRows; ++i) {
-    HWY_UNROLL(8)
-    for (int j = 0; j < kCols; ++j) acc[i][j] = hn::Zero(d);
-  }
+  VF32 acc[kRows][kTileCols];
+  unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA {
+    unrolled<kTileCols>([&](auto j) DCC_INLINE_LAMBDA { acc[i][j] = hn::Zero(d); });
+  });
+  // Adds one vector's worth of products.
+  const auto step = [&](const VF32* va, const auto& load) DCC_INLINE_LAMBDA {
+    unrolled<kTileCols>([&](auto j) DCC_INLINE_LAMBDA {
+      const VF32 vb = load(bs[j]);
+      unrolled<kRows>([&](auto i)
+                          DCC_INLINE_LAMBDA { acc[i][j] = hn::MulAdd(va[i], vb, acc[i][j]); });
+    });
+  };
+  VF32 va[kRows];
   int64_t p = 0;
   for (; p + kLanes <= k; p += kLanes) {
-    VF32 va[kRows];
-    HWY_UNROLL(8)
-    for (int i = 0; i < kRows; ++i) va[i] = hn::LoadU(d, a + i * a_stride + p);
-    HWY_UNROLL(8)
-    for (int j = 0; j < kCols; ++j) {
-      const VF32 vb = loadF32(d, bs[j] + p);
-      HWY_UNROLL(8)
-      for (int i = 0; i < kRows; ++i) acc[i][j] = hn::MulAdd(va[i], vb, acc[i][j]);
-    }
-    if (kFetch) {
-      constexpr int kStep = kCols * kLanes * sizeof(T), kLine = 64;
-      HWY_UNROLL(8)
-      for (int i = 0; i < kStep / kLine; ++i) __builtin_prefetch(fetch + i * kLine, 0, 3);
+    unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA { va[i] = hn::LoadU(d, a + i * a_stride + p); });
+    step(va, [&](const T* from) DCC_INLINE_LAMBDA { return loadF32(d, from + p); });
+    if constexpr (kFetch) {
+      constexpr int kStep = kTileCols * kLanes * sizeof(T), kLine = 64;
+      unrolled<kStep / kLine>(
+          [&](auto i) DCC_INLINE_LAMBDA { __builtin_prefetch(fetch + i * kLine, 0, 3); });
       fetch += kStep;
     }
   }
-  if (HWY_UNLIKELY(p < k)) {
-    VF32 va[kRows];
-    HWY_UNROLL(8)
-    for (int i = 0; i < kRows; ++i) va[i] = loadPartF32(d, a + i * a_stride + p, k - p);
-    HWY_UNROLL(8)
-    for (int j = 0; j < kCols; ++j) {
-      const VF32 vb = loadPartF32(d, bs[j] + p, k - p);
-      HWY_UNROLL(8)
-      for (int i = 0; i < kRows; ++i) acc[i][j] = hn::MulAdd(va[i], vb, acc[i][j]);
-    }
+  if (kPartial && p < k) {
+    unrolled<kRows>([&](auto i)
+                        DCC_INLINE_LAMBDA { va[i] = loadPartF32(d, a + i * a_stride + p, k - p); });
+    step(va, [&](const T* from) DCC_INLINE_LAMBDA { return loadPartF32(d, from + p, k - p); });
   }
-  HWY_UNROLL(8)
-  for (int i = 0; i < kRows; ++i) storeSums<kCols>(acc[i], add, c + i * c_stride, cols);
+  unrolled<kRows>([&](auto i)
+                      DCC_INLINE_LAMBDA { storeSums(acc[i], add, c + i * c_stride, cols); });
 }
 
-// The same for any number of rows; the first tile fetches.
-template <bool kFetch, class T>
-void dotRows(const float* a, int64_t a_stride, int64_t rows, const T* b, int64_t b_stride, int cols,
-             int64_t k, bool add, float* c, int64_t c_stride, const std::byte* fetch = nullptr) {
+// The same for any number of rows; the first tile fetches, and a last one of fewer rows.
+template <bool kPartial, bool kFetch, class T>
+HWY_INLINE void dotRows(const float* a, int64_t a_stride, int64_t rows, const T* b,
+                        int64_t b_stride, int cols, int64_t k, bool add, float* c, int64_t c_stride,
+                        const std::byte* fetch = nullptr) {
+  if (kFetch && rows >= kTileRows) {
+    dotTile<kTileRows, kPartial, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride,
+                                         fetch);
+    a += kTileRows * a_stride;
+    c += kTileRows * c_stride;
+    rows -= kTileRows;
+  }
+  for (; rows >= kTileRows; rows -= kTileRows) {
+    dotTile<kTileRows, kPartial, false>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+    a += kTileRows * a_stride;
+    c += kTileRows * c_stride;
+  }
   if (rows == 1) {
-    dotTile<1, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
-  } else if (rows == 2) {
-    dotTile<2, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+    dotTile<1, kPartial, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+  } else if (kTileRows > 2 && rows == 2) {
+    dotTile<2, kPartial, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
   } else if (kTileRows > 3 && rows == 3) {
-    dotTile<std::min(3, kTileRows), kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride,
-                                            fetch);
-  } else if (rows > 0) {
-    dotTile<kTileRows, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
-    dotRows<false>(a + kTileRows * a_stride, a_stride, rows - kTileRows, b, b_stride, cols, k, add,
-                   c + kTileRows * c_stride, c_stride);
+    dotTile<std::min(3, kTileRows), kPartial, kFetch>(a, a_stride, b, b_stride, cols, k, add, c,
+                                                      c_stride, fetch);
   }
 }
 

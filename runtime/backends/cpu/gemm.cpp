@@ -60,30 +60,39 @@ HWY_INLINE void unpack(const T* w, int64_t stride, int cols, int64_t k, float* p
   }
 }
 
+// Elements [p, p + length) of k for `cols` weight rows from the n-th on.
+template <bool kPartial, class T>
+HWY_INLINE void panelOf(const GemmBlock& g, int64_t n, int cols, int64_t p, int64_t length) {
+  const T* weight = reinterpret_cast<const T*>(g.weight) + n * g.k;
+  float* c = g.c + n;
+  if (g.rows <= kFewRows) {
+    // What the next panel will read, one after the other, by the time this one is done.
+    const auto* next = reinterpret_cast<const std::byte*>(weight + cols * g.k + p * cols);
+    dotRows<kPartial, !kPartial>(g.a + p, g.a_stride, g.rows, weight + p, g.k, cols, length, p > 0,
+                                 c, g.c_stride, next);
+  } else {
+    unpack(weight + p, g.k, cols, length, g.panel);
+    dotRows<kPartial, false>(g.a + p, g.a_stride, g.rows, static_cast<const float*>(g.panel),
+                             kPanelStride, cols, length, p > 0, c, g.c_stride);
+  }
+}
+
 template <class T>
 void blockOf(const GemmBlock& g) {
-  const T* weight = reinterpret_cast<const T*>(g.weight);
   // Few rows: weights are read along their rows, as memory likes it, and converted as they come.
   // Many rows: a part of a panel is brought to f32 once and meets all of them; along k, so that one
   // part of `a` stays in the second-level cache.
-  const bool few = g.rows <= kFewRows;
-  const int64_t span = few ? g.k : kPart;
+  const int64_t span = g.rows <= kFewRows ? g.k : kPart;
   for (int64_t from = 0; from < g.k; from += span) {
+    const int64_t to = std::min(g.k, from + span);
     for (int64_t n = 0; n < g.cols; n += kTileCols) {
       const int cols = static_cast<int>(std::min<int64_t>(kTileCols, g.cols - n));
-      for (int64_t p = from; p < std::min(g.k, from + span); p += kPart) {
-        const int64_t length = std::min(kPart, g.k - p);
-        const T* w = weight + n * g.k + p;
-        if (few) {
-          // What the next panel will read, one after the other, by the time this one is done.
-          const auto* next =
-              reinterpret_cast<const std::byte*>(weight + (n + cols) * g.k + p * cols);
-          dotRows<true>(g.a + p, g.a_stride, g.rows, w, g.k, cols, length, p > 0, g.c + n,
-                        g.c_stride, next);
+      for (int64_t p = from; p < to; p += kPart) {
+        const int64_t length = std::min(kPart, to - p);
+        if (length % kLanes == 0) {
+          panelOf<false, T>(g, n, cols, p, length);
         } else {
-          unpack(w, g.k, cols, length, g.panel);
-          dotRows<false>(g.a + p, g.a_stride, g.rows, static_cast<const float*>(g.panel),
-                         kPanelStride, cols, length, p > 0, g.c + n, g.c_stride);
+          panelOf<true, T>(g, n, cols, p, length);
         }
       }
     }

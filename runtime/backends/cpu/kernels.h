@@ -61,7 +61,8 @@ struct RotaryView {
 void embedding(ThreadPool& pool, const int32_t* tokens, const WeightView& weight,
                const Matrix& out);
 
-void rmsNorm(ThreadPool& pool, const Matrix& x, const float* weight, float eps, const Matrix& out);
+void rmsNorm(ThreadPool& pool, const Matrix& x, const float* weight, float eps, int64_t head_dim,
+             const Matrix& out);
 void addRmsNorm(ThreadPool& pool, const Matrix& x, const Matrix& y, const float* weight, float eps,
                 const Matrix& sum, const Matrix& out);
 

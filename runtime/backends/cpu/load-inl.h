@@ -10,6 +10,10 @@
 
 #include "hwy/highway.h"
 
+// After a lambda's parameters: inline it, early enough for what it captures to stay in registers.
+#undef DCC_INLINE_LAMBDA
+#define DCC_INLINE_LAMBDA HWY_ATTR __attribute__((always_inline))
+
 HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;

@@ -51,26 +51,31 @@ namespace {
 HWY_EXPORT(sumOfSquares);
 HWY_EXPORT(scaleRow);
 
-void normRow(const Matrix& x, const float* weight, float eps, const Matrix& out, int64_t r) {
+// Columns [begin, begin + cols) of row r.
+void normRow(const Matrix& x, const float* weight, float eps, const Matrix& out, int64_t r,
+             int64_t begin, int64_t cols) {
   Reader in(x);
   Writer to(out);
   float squares = 0;
-  forBlocks(x.cols, [&](int64_t c, int64_t n) {
-    squares += HWY_DYNAMIC_DISPATCH(sumOfSquares)(in.read(r, c, n), n);
+  forBlocks(cols, [&](int64_t c, int64_t n) {
+    squares += HWY_DYNAMIC_DISPATCH(sumOfSquares)(in.read(r, begin + c, n), n);
   });
-  const float factor = 1 / std::sqrt(squares / static_cast<float>(x.cols) + eps);
-  forBlocks(x.cols, [&](int64_t c, int64_t n) {
-    const float* v = in.read(r, c, n);
-    HWY_DYNAMIC_DISPATCH(scaleRow)(v, factor, weight + c, to.begin(r, c, n), n);
+  const float factor = 1 / std::sqrt(squares / static_cast<float>(cols) + eps);
+  forBlocks(cols, [&](int64_t c, int64_t n) {
+    const float* v = in.read(r, begin + c, n);
+    HWY_DYNAMIC_DISPATCH(scaleRow)(v, factor, weight + c, to.begin(r, begin + c, n), n);
     to.end();
   });
 }
 
 }  // namespace
 
-void rmsNorm(ThreadPool& pool, const Matrix& x, const float* weight, float eps, const Matrix& out) {
+void rmsNorm(ThreadPool& pool, const Matrix& x, const float* weight, float eps, int64_t head_dim,
+             const Matrix& out) {
   pool.forRanges(x.rows, rowGrain(x.cols), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) normRow(x, weight, eps, out, r);
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t c = 0; c < x.cols; c += head_dim) normRow(x, weight, eps, out, r, c, head_dim);
+    }
   });
 }
 
@@ -79,7 +84,7 @@ void addRmsNorm(ThreadPool& pool, const Matrix& x, const Matrix& y, const float*
   pool.forRanges(x.rows, rowGrain(x.cols), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       addRow(x, y, sum, r);
-      normRow(sum, weight, eps, out, r);
+      normRow(sum, weight, eps, out, r, 0, sum.cols);
     }
   });
 }

@@ -50,8 +50,10 @@ Op prepareEmbedding(PrepareContext& context, const fb::Kernel& kernel) {
 Op prepareRmsNorm(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
   return kernelOp([x = args.buffer(0), weight = args.vector(1), out = args.buffer(2),
-                   eps = args.real(fb::AttrKey::eps)](StepState& s) {
-    rmsNorm(*s.pool, x.at(s), weight, eps, out.at(s));
+                   eps = args.real(fb::AttrKey::eps),
+                   head_dim = args.integer(fb::AttrKey::head_dim)](StepState& s) {
+    const Matrix rows = x.at(s);
+    rmsNorm(*s.pool, rows, weight, eps, head_dim > 0 ? head_dim : rows.cols, out.at(s));
   });
 }
 
