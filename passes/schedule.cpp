@@ -102,7 +102,7 @@ class Lowering {
   LogicalResult lower(Operation* op) {
     return llvm::TypeSwitch<Operation*, LogicalResult>(op)
         .Case<nn::EmbeddingOp, nn::LinearOp, nn::AddBiasOp, nn::RmsNormOp, nn::AddRmsNormOp,
-              nn::RopeOp, nn::AttentionOp, nn::AddOp, nn::MulOp, nn::ActivationOp,
+              nn::HeadNormOp, nn::RopeOp, nn::AttentionOp, nn::AddOp, nn::MulOp, nn::ActivationOp,
               nn::GatedActivationOp, nn::LastTokenOp, nn::SplitOp, dist::AllReduceOp,
               dist::AllGatherOp, dist::ReduceScatterOp, dist::SliceOp, func::ReturnOp>(
             [&](auto layer) {
@@ -133,6 +133,13 @@ class Lowering {
     Value x = buffer(op.getX());
     kernel(op, "rms_norm", x, {op.getWeightAttr()}, alloc(op.getResult()),
            attr("eps", op.getEps().convertToDouble()));
+  }
+
+  void lower(nn::HeadNormOp op) {
+    Value x = buffer(op.getX());
+    kernel(
+        op, "rms_norm", x, {op.getWeightAttr()}, reuse(op.getResult(), op.getX()),
+        {attr("eps", op.getEps().convertToDouble()), attr("head_dim", int64_t(op.getHeadDim()))});
   }
 
   void lower(nn::AddRmsNormOp op) {
@@ -279,7 +286,7 @@ class ProgramLowering {
     SmallVector<Operation*> old;
     for (Operation& op : program_.getBody().front()) old.push_back(&op);
     OpBuilder builder = OpBuilder::atBlockEnd(&program_.getBody().front());
-    lowerCaches(builder);
+    if (failed(lowerCaches(builder))) return failure();
     for (Operation* op : old) {
       if (auto weight = dyn_cast<nn::WeightOp>(op)) {
         builder.create<planir::WeightOp>(op->getLoc(), weight.getSymNameAttr(),
@@ -300,13 +307,27 @@ class ProgramLowering {
   }
 
  private:
+  // With a window a sequence needs what its step and the window before it span, wherever they begin
+  // within a page, and uses those pages in turn (runtime/generate/page_pool.h).
+  int64_t pagesOfSequence(int64_t window) {
+    int64_t all = ceilDiv(limit("max_seq_len"), kTokensPerPage);
+    if (!window) return all;
+    int64_t live = window - 1 + limit("max_tokens");
+    return std::min(all, ceilDiv(live - 1, kTokensPerPage) + 1);
+  }
+
   int64_t limit(StringRef name) { return limits_.getAs<IntegerAttr>(name).getInt(); }
 
   // Every group's page holds a block of tokens of all its layers, layer after layer, K before V.
-  void lowerCaches(OpBuilder& builder) {
+  LogicalResult lowerCaches(OpBuilder& builder) {
     llvm::MapVector<StringRef, SmallVector<nn::CacheOp>> groups;
     for (auto cache : program_.getBody().front().getOps<nn::CacheOp>()) {
-      groups[cache.getGroup()].push_back(cache);
+      SmallVector<nn::CacheOp>& group = groups[cache.getGroup()];
+      if (!group.empty() && group.front().getWindow() != cache.getWindow()) {
+        return cache.emitError() << "keeps another window than the layers of its group '"
+                                 << cache.getGroup() << "'";
+      }
+      group.push_back(cache);
     }
     for (auto& [name, caches] : groups) {
       int64_t bytes = 0;
@@ -323,16 +344,18 @@ class ProgramLowering {
         int64_t k = place(cache, cache.getKDim());
         offsets.emplace_back(k, place(cache, cache.getVDim()));
       }
-      int64_t pages = limit("max_seqs") * ceilDiv(limit("max_seq_len"), kTokensPerPage);
+      int64_t window = caches.front().getWindow().value_or(0);
+      int64_t pages = limit("max_seqs") * pagesOfSequence(window);
       builder.restoreInsertionPoint(at);
       builder.create<planir::PageGroupOp>(program_.getLoc(), group, kTokensPerPage, pages,
-                                          alignUp(bytes, kCacheAlignment), /*window=*/0);
+                                          alignUp(bytes, kCacheAlignment), window);
       for (auto [cache, offset] : llvm::zip(caches, offsets)) {
         builder.create<planir::CacheOp>(cache.getLoc(), cache.getSymName(), group, cache.getHeads(),
                                         cache.getKDim(), cache.getVDim(), cache.getDtype(),
                                         offset.first, offset.second);
       }
     }
+    return success();
   }
 
   dist::ProgramOp program_;

@@ -56,12 +56,13 @@ def NN_CacheOp : NN_Op<"cache", [Symbol]> {
   let description = [{
     `nn.cache @model.layers.0.self_attn.cache : 4 heads of 32 + 32 x f32 in "full"`: KV heads, sizes of
     a key and of a value, element type, and the group of layers that forget alike, which share page
-    tables.
+    tables; `window`: how many last tokens are kept, otherwise all.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$heads, I64Attr:$k_dim, I64Attr:$v_dim,
-                       TypeAttr:$dtype, StrAttr:$group);
+                       TypeAttr:$dtype, StrAttr:$group, OptionalAttr<I64Attr>:$window);
   let assemblyFormat = [{
-    $sym_name `:` $heads `heads` `of` $k_dim `+` $v_dim `x` $dtype `in` $group attr-dict
+    $sym_name `:` $heads `heads` `of` $k_dim `+` $v_dim `x` $dtype `in` $group
+    (`window` $window^)? attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -128,6 +129,17 @@ def NN_AddRmsNormOp : NN_Layer<"add_rms_norm", "t d, t d, d -> t d, t d ; whole 
     $x `,` $y `,` $weight `eps` $eps attr-dict `:` type($x) `,` type($y) `->` type($sum) `,` type($result)
   }];
   let weights = "return {getWeightAttr()};";
+}
+
+def NN_HeadNormOp : NN_Layer<"head_norm", "t (h d), d -> t (h d) ; whole d"> {
+  let summary = "rms_norm of every head, with one weight for all";
+  let arguments = (ins NN_TensorType:$x, FlatSymbolRefAttr:$weight, I64Attr:$head_dim, F64Attr:$eps);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = [{
+    $x `,` $weight `head_dim` $head_dim `eps` $eps attr-dict `:` type($x) `->` type($result)
+  }];
+  let weights = "return {getWeightAttr()};";
+  let factorSizes = "return factor == 'd' ? getHeadDim() : 1;";
 }
 
 def NN_RopeOp : NN_Layer<"rope", "t (h d), t -> t (h d) ; whole d"> {

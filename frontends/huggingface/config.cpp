@@ -46,6 +46,21 @@ int64_t ConfigReader::integerOr(std::string_view key, int64_t otherwise, Range r
   return keep(fields_.integerOr(key, otherwise, range.least, range.most), otherwise);
 }
 
+std::vector<std::string> ConfigReader::strings(std::string_view key) const {
+  std::vector<std::string> result;
+  if (!has(key)) return result;
+  const nlohmann::json* array =
+      keep(fields_.array(key), static_cast<const nlohmann::json*>(nullptr));
+  for (size_t i = 0; array && i < array->size(); ++i) {
+    if (!(*array)[i].is_string()) {
+      fail(key, "must be a list of strings");
+      return {};
+    }
+    result.push_back((*array)[i].get<std::string>());
+  }
+  return result;
+}
+
 double ConfigReader::number(std::string_view key) const { return keep(fields_.number(key), 1.0); }
 
 double ConfigReader::numberOr(std::string_view key, double otherwise) const {

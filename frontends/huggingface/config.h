@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/base/dtype.h"
 #include "runtime/base/json.h"
@@ -49,7 +50,12 @@ class ConfigReader {
   bool booleanOr(std::string_view key, bool otherwise) const;
   std::string stringOr(std::string_view key, std::string otherwise) const;
 
+  // A list of strings; empty when it is absent.
+  std::vector<std::string> strings(std::string_view key) const;
+
   bool has(std::string_view key) const { return fields_.has(key); }
+  // Also when its value is null, where that means something else than absent.
+  bool mentions(std::string_view key) const { return fields_.value().contains(key); }
   // A nested object, or none if it is absent, null or {}. Its errors are this reader's errors.
   std::optional<ConfigReader> object(std::string_view key) const;
 

@@ -2,9 +2,9 @@
 
 namespace dcc::huggingface {
 
-extern const Family kLlama;
+extern const Family kLlama, kMistral, kQwen2, kQwen3;
 
-static const Family* const kFamilies[] = {&kLlama};
+static const Family* const kFamilies[] = {&kLlama, &kMistral, &kQwen2, &kQwen3};
 
 const Family* findFamily(const ConfigReader& config) {
   for (const Family* family : kFamilies) {

@@ -33,9 +33,9 @@ class Model {
 };
 
 struct Family {
-  std::string_view model_type;     // config.json's
-  std::string_view architecture;   // "LlamaForCausalLM"
-  std::span<const PlanRule> plan;  // "auto"
+  std::string_view model_type;          // config.json's
+  std::string_view architecture;        // "LlamaForCausalLM"
+  std::span<const PlanRule> (*plan)();  // "auto"
   Result<std::unique_ptr<Model>> (*read)(const ConfigReader& config);
 };
 

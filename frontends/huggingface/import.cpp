@@ -55,7 +55,7 @@ ArrayAttr planAttr(OpBuilder& builder, const Family& family, const ImportOptions
                                       builder.getStringAttr(origin)));
   };
   if (options.auto_plan) {
-    for (const PlanRule& rule : family.plan) add(rule.pattern, rule.strategy, "auto");
+    for (const PlanRule& rule : family.plan()) add(rule.pattern, rule.strategy, "auto");
   }
   for (const UserRule& rule : options.rules) add(rule.pattern, rule.strategy, rule.origin);
   return builder.getArrayAttr(rules);

@@ -1,5 +1,7 @@
 #include "frontends/huggingface/model_builder.h"
 
+#include <cmath>
+
 using namespace mlir;
 
 namespace dcc::huggingface {
@@ -34,8 +36,12 @@ nn::TensorType ModelBuilder::like(Value x, int64_t columns) {
 
 int64_t ModelBuilder::columns(Value x) { return cast<nn::TensorType>(x.getType()).constant(1); }
 
-// ---- entries
-// -------------------------------------------------------------------------------------
+void AttentionSpec::setHeadDim(int64_t size) {
+  head_dim = size;
+  scale = 1.0 / std::sqrt(double(size));
+}
+
+// ---- entries -----------------------------------------------------------------------------------
 
 void ModelBuilder::beginEntry(std::string_view name, int64_t tokens, int64_t seqs) {
   MLIRContext* context = builder_.getContext();
@@ -58,8 +64,7 @@ void ModelBuilder::endEntry(Value result) {
   entry_.setType(builder_.getFunctionType(entry_.getArgumentTypes(), TypeRange(result.getType())));
 }
 
-// ---- symbols
-// -------------------------------------------------------------------------------------
+// ---- symbols -----------------------------------------------------------------------------------
 
 FlatSymbolRefAttr ModelBuilder::weight(const std::string& tensor, std::vector<int64_t> shape,
                                        std::optional<int64_t> heads, bool shared) {
@@ -90,7 +95,9 @@ FlatSymbolRefAttr ModelBuilder::weight(const std::string& tensor, std::vector<in
 FlatSymbolRefAttr ModelBuilder::cache(const std::string& name, const AttentionSpec& spec) {
   if (!symbols_.contains(name)) {
     symbols_[name] = symbolBuilder_.create<nn::CacheOp>(
-        at(name), name, spec.kv_heads, spec.head_dim, spec.head_dim, compute_, "full");
+        at(name), name, spec.kv_heads, spec.head_dim, spec.head_dim, compute_,
+        spec.window ? "window_" + std::to_string(spec.window) : "full",
+        spec.window ? builder_.getI64IntegerAttr(spec.window) : IntegerAttr());
   }
   return FlatSymbolRefAttr::get(builder_.getContext(), name);
 }
@@ -107,8 +114,7 @@ void ModelBuilder::frequencies(std::string_view name, const Rope& rope) {
                                            builder_.getF32FloatAttr(rope.scale), dynamic);
 }
 
-// ---- layers
-// --------------------------------------------------------------------------------------
+// ---- layers ------------------------------------------------------------------------------------
 
 Value ModelBuilder::embedding(const std::string& module, Value tokens, int64_t vocabulary,
                               int64_t hidden) {
@@ -135,6 +141,12 @@ Value ModelBuilder::rmsNorm(const std::string& module, Value x, double eps) {
                                         builder_.getF64FloatAttr(eps));
 }
 
+Value ModelBuilder::headNorm(const std::string& module, Value x, int64_t head_dim, double eps) {
+  return builder_.create<nn::HeadNormOp>(
+      at(module), x.getType(), x, weight(module + ".weight", {head_dim}),
+      builder_.getI64IntegerAttr(head_dim), builder_.getF64FloatAttr(eps));
+}
+
 Value ModelBuilder::attention(const std::string& module, Value x, const AttentionSpec& spec,
                               std::string_view frequencies) {
   int64_t hidden = columns(x);
@@ -151,12 +163,17 @@ Value ModelBuilder::attention(const std::string& module, Value x, const Attentio
         FlatSymbolRefAttr::get(builder_.getContext(), StringRef(frequencies)),
         builder_.getI64IntegerAttr(spec.head_dim), UnitAttr());
   };
+  if (spec.head_norm) {
+    q = headNorm(module + ".q_norm", q, spec.head_dim, spec.eps);
+    k = headNorm(module + ".k_norm", k, spec.head_dim, spec.eps);
+  }
   q = rotate(q);
   k = rotate(k);
   Value y = builder_.create<nn::AttentionOp>(
       at(module), q.getType(), q, k, v, cache(module + ".cache", spec),
       builder_.getI64IntegerAttr(spec.head_dim), builder_.getI64IntegerAttr(spec.head_dim),
-      builder_.getF64FloatAttr(spec.scale), IntegerAttr());
+      builder_.getF64FloatAttr(spec.scale),
+      spec.window ? builder_.getI64IntegerAttr(spec.window) : IntegerAttr());
   return linear(module + ".o_proj", y, hidden,
                 {.bias = spec.output_bias, .heads = {}, .weight = {}});
 }

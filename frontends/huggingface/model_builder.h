@@ -25,6 +25,12 @@ struct AttentionSpec {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   double scale = 0;
   bool bias = false, output_bias = false;  // of q, k, v; of o
+  bool head_norm = false;                  // q_norm and k_norm, an rms_norm of every head
+  double eps = 0;                          // of head_norm
+  int64_t window = 0;                      // last tokens that are seen, itself included; 0: all
+
+  // With the usual scale.
+  void setHeadDim(int64_t size);
 };
 
 // Builds the entries of a model. The first error is kept and later calls do nothing useful, so that
@@ -59,6 +65,8 @@ class ModelBuilder {
     return linear(module, x, out, {});
   }
   Value rmsNorm(const std::string& module, Value x, double eps);
+  // An rms_norm of every head, one weight [head_dim] for all.
+  Value headNorm(const std::string& module, Value x, int64_t head_dim, double eps);
   // q, k and v projections, rotation, attention over the cache, output projection.
   Value attention(const std::string& module, Value x, const AttentionSpec& spec,
                   std::string_view frequencies);

@@ -20,7 +20,7 @@ constexpr OperandInfo kConstant = {"constant", Role::kConstant};
 constexpr uint32_t kFirst = 1, kSecond = 2;
 
 constexpr OperandInfo kEmbedding[] = {in("tokens"), weight("weight"), out("out")};
-constexpr OperandInfo kRmsNorm[] = {in("x"), weight("weight"), out("out")};
+constexpr OperandInfo kRmsNorm[] = {in("x"), weight("weight"), out("out", kFirst)};
 constexpr OperandInfo kAddRmsNorm[] = {in("x"), in("y"), weight("weight"), out("sum", kFirst),
                                        out("out")};
 constexpr OperandInfo kRope[] = {in("x"), in("positions"), kConstant, out("out", kFirst)};
@@ -37,6 +37,8 @@ constexpr AttrInfo integer(AttrKey key, bool required = true) { return {key, fal
 constexpr bool kOptional = false;
 
 constexpr AttrInfo kEps[] = {floating(AttrKey::eps)};
+constexpr AttrInfo kRmsNormAttrs[] = {floating(AttrKey::eps),
+                                      integer(AttrKey::head_dim, kOptional)};
 constexpr AttrInfo kFunction[] = {integer(AttrKey::function)};
 constexpr AttrInfo kRopeAttrs[] = {integer(AttrKey::head_dim),
                                    floating(AttrKey::scale),
@@ -50,7 +52,7 @@ constexpr AttrInfo kAttentionAttrs[] = {integer(AttrKey::head_dim), floating(Att
 // Indexed by KernelKind.
 constexpr KernelInfo kKernels[] = {
     {KernelKind::embedding, "embedding", kEmbedding, {}},
-    {KernelKind::rms_norm, "rms_norm", kRmsNorm, kEps},
+    {KernelKind::rms_norm, "rms_norm", kRmsNorm, kRmsNormAttrs},
     {KernelKind::add_rms_norm, "add_rms_norm", kAddRmsNorm, kEps},
     {KernelKind::rope, "rope", kRope, kRopeAttrs},
     {KernelKind::kv_write, "kv_write", kKvWrite, {}},

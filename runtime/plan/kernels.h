@@ -6,8 +6,9 @@
 //
 //   embedding        tokens i32 [T,1], weight [v,D] -> out [T,D]
 //                    out[t] = weight[tokens[t] - row_origin], zeros where that row is not ours
-//   rms_norm         x [R,D], weight [1,D] -> out [R,D]             eps
-//                    out = x / sqrt(mean(x^2) + eps) * weight
+//   rms_norm         x [R,D], weight [1,d] -> out [R,D]             eps [, head_dim]
+//                    out = x / sqrt(mean(x^2) + eps) * weight, over every block of d = head_dim
+//                    columns; without head_dim over the row, d = D
 //   add_rms_norm     x [R,D], y [R,D], weight [1,D] -> sum [R,D], out [R,D]    eps
 //                    sum = x + y, out = rms_norm(sum)
 //   rope             x [T,H*d], positions i32 [T,1], constant [d'/2] -> out [T,H*d]
@@ -35,7 +36,7 @@
 // Weights of embedding and of GEMMs are f32, bf16 or f16; those of norms and biases are f32.
 //
 // An output may be the same buffer as an input of the same shape in add, mul, activation,
-// gated_activation, rope, add_bias and add_rms_norm (sum over x); see OperandInfo::in_place_of.
+// gated_activation, rms_norm, rope, add_bias and add_rms_norm (sum over x); see OperandInfo::in_place_of.
 #pragma once
 
 #include <cstdint>

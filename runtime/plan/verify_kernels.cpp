@@ -106,7 +106,11 @@ void checkRmsNorm(Shapes& s) {
   s.requireF32(kX);
   s.requireF32(kOut);
   s.requireSameShape(kX, kOut);
-  s.requireVector(kWeight, s.buffer(kX).cols());
+  const uint64_t cols = s.buffer(kX).cols();
+  const fb::Attr* head_dim = s.attr(AttrKey::head_dim);
+  s.require(!head_dim || (head_dim->i() > 0 && cols % static_cast<uint64_t>(head_dim->i()) == 0),
+            "head_dim must divide the columns");
+  s.requireVector(kWeight, head_dim ? static_cast<uint64_t>(head_dim->i()) : cols);
   s.require(s.attr(AttrKey::eps)->f() >= 0, "eps must not be negative");
 }
 

@@ -119,11 +119,33 @@ TEST_P(Elementwise, RmsNorm) {
       const auto x = TestMatrix(s.rows, s.cols, type, s.gap).random(10, 4);
       const auto w = TestMatrix(1, s.cols).random(11);
       TestMatrix out(s.rows, s.cols, type, 2);
-      rmsNorm(pool, x.view(), w.f32(), 1e-3f, out.view());
+      rmsNorm(pool, x.view(), w.f32(), 1e-3f, s.cols, out.view());
       const auto factor = factors(x, 1e-3);
       testing::expectNear(
           out, [&](int64_t r, int64_t c) { return x.at(r, c) * factor[r] * w.at(0, c); }, 2e-6,
           1e-7);
+    }
+  }
+}
+
+// Every head by itself, in place, is what each would be as a matrix of its own.
+TEST_P(Elementwise, RmsNormOfHeads) {
+  constexpr int64_t kRows = 5, kHeads = 3, kHead = 24;
+  auto x = TestMatrix(kRows, kHeads * kHead, DType::kF32, 7).random(15, 4);
+  const auto before = x;
+  const auto w = TestMatrix(1, kHead).random(16);
+  rmsNorm(pool, x.view(), w.f32(), 1e-6f, kHead, x.view());
+  for (int64_t h = 0; h < kHeads; ++h) {
+    TestMatrix head(kRows, kHead);
+    for (int64_t r = 0; r < kRows; ++r) {
+      for (int64_t c = 0; c < kHead; ++c) head.set(r, c, before.at(r, h * kHead + c));
+    }
+    const auto factor = factors(head, 1e-6);
+    for (int64_t r = 0; r < kRows; ++r) {
+      for (int64_t c = 0; c < kHead; ++c) {
+        const double want = head.at(r, c) * factor[r] * w.at(0, c);
+        EXPECT_NEAR(x.at(r, h * kHead + c), want, 2e-6 * std::abs(want) + 1e-7);
+      }
     }
   }
 }
