@@ -85,9 +85,10 @@ Status addMesh(const CompileOptions& options, const graph::ModelJson& file,
 Result<DType> computeType(const CompileOptions& options, const graph::ModelJson& file) {
   std::string name = options.dtype;
   if (name.empty() && file.dtype) name = dcc::name(*file.dtype);
-  // Activations are f32 whatever the weights are, which keep their own type in memory.
+  // auto: weights keep their own type in memory, arithmetic and activations are f32.
   if (name.empty() || name == "auto" || name == "f32") return DType::kF32;
-  if (parseDType(name)) return userError("--dtype " + name + ": not built yet; f32 and auto are");
+  if (name == "bf16") return DType::kBF16;
+  if (name == "f16") return DType::kF16;
   return userError("--dtype " + name + ": is no type; auto, f32, bf16 and f16 are");
 }
 

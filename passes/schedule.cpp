@@ -77,7 +77,9 @@ class Lowering {
 
   // The result takes over its input's buffer where nobody reads the input afterwards.
   Value reuse(Value value, Value input) {
-    bool ours = !isa<BlockArgument>(input);
+    bool ours =
+        !isa<BlockArgument>(input) && cast<nn::TensorType>(value.getType()).getElementType() ==
+                                          cast<nn::TensorType>(input.getType()).getElementType();
     if (ours && input.hasOneUse()) return buffers_[value] = buffer(input);
     return alloc(value);
   }

@@ -33,6 +33,7 @@ class DenseDecoder : public Model {
 
   mlir::Value head(ModelBuilder& b, mlir::Value hidden) const override {
     ModelBuilder::LinearOptions options;
+    options.sum = true;
     if (spec_.tied) options.weight = "model.embed_tokens.weight";
     return b.linear("lm_head", hidden, spec_.vocabulary, options);
   }

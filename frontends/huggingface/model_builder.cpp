@@ -28,10 +28,10 @@ Location ModelBuilder::at(const std::string& module) {
   return NameLoc::get(builder_.getStringAttr(module));
 }
 
-nn::TensorType ModelBuilder::like(Value x, int64_t columns) {
+nn::TensorType ModelBuilder::like(Value x, int64_t columns, Type element) {
   auto type = cast<nn::TensorType>(x.getType());
   return nn::TensorType::get(
-      type.getContext(), {type.getDims()[0], nn::sizeAttr(type.getContext(), columns)}, compute_);
+      type.getContext(), {type.getDims()[0], nn::sizeAttr(type.getContext(), columns)}, element);
 }
 
 int64_t ModelBuilder::columns(Value x) { return cast<nn::TensorType>(x.getType()).constant(1); }
@@ -82,8 +82,9 @@ FlatSymbolRefAttr ModelBuilder::weight(const std::string& tensor, std::vector<in
   for (int64_t size : shape) dims.push_back(nn::sizeAttr(builder_.getContext(), size));
   auto source = nn::SourceAttr::get(builder_.getContext(), builder_.getStringAttr(tensor),
                                     stored.file, stored.offset, shape, element);
-  // Matrices keep the checkpoint's type; vectors cost nothing and are read as f32.
-  Type held = shape.size() == 1 ? Type(Float32Type::get(builder_.getContext())) : element;
+  // Matrices keep the checkpoint's type in f32 arithmetic, which loses nothing; otherwise they are
+  // rounded like the activations. Vectors cost nothing and are read as f32.
+  Type held = shape.size() == 1 ? Type(f32()) : compute_.isF32() ? element : compute_;
   symbols_[tensor] = symbolBuilder_.create<nn::WeightOp>(
       at(tensor.substr(0, tensor.rfind('.'))), builder_.getStringAttr(tensor),
       TypeAttr::get(nn::TensorType::get(builder_.getContext(), dims, held)), TypeAttr(),
@@ -120,7 +121,7 @@ Value ModelBuilder::embedding(const std::string& module, Value tokens, int64_t v
                               int64_t hidden) {
   auto type = cast<nn::TensorType>(tokens.getType());
   auto result = nn::TensorType::get(
-      type.getContext(), {type.getDims()[0], nn::sizeAttr(type.getContext(), hidden)}, compute_);
+      type.getContext(), {type.getDims()[0], nn::sizeAttr(type.getContext(), hidden)}, f32());
   return builder_.create<nn::EmbeddingOp>(at(module), result, tokens,
                                           weight(module + ".weight", {vocabulary, hidden}));
 }
@@ -128,15 +129,15 @@ Value ModelBuilder::embedding(const std::string& module, Value tokens, int64_t v
 Value ModelBuilder::linear(const std::string& module, Value x, int64_t out, LinearOptions options) {
   std::string tensor = options.weight.empty() ? module + ".weight" : options.weight;
   Value y = builder_.create<nn::LinearOp>(
-      at(module), like(x, out), x, weight(tensor, {out, columns(x)}, options.heads, options.shared),
-      FlatSymbolRefAttr());
+      at(module), like(x, out, options.sum ? f32() : compute_), x,
+      weight(tensor, {out, columns(x)}, options.heads, options.shared), FlatSymbolRefAttr());
   if (!options.bias) return y;
   return builder_.create<nn::AddBiasOp>(
       at(module), y.getType(), y, weight(module + ".bias", {out}, options.heads, options.shared));
 }
 
 Value ModelBuilder::rmsNorm(const std::string& module, Value x, double eps) {
-  return builder_.create<nn::RmsNormOp>(at(module), x.getType(), x,
+  return builder_.create<nn::RmsNormOp>(at(module), like(x, columns(x), compute_), x,
                                         weight(module + ".weight", {columns(x)}),
                                         builder_.getF64FloatAttr(eps));
 }
@@ -151,8 +152,9 @@ Value ModelBuilder::attention(const std::string& module, Value x, const Attentio
                               std::string_view frequencies) {
   int64_t hidden = columns(x);
   auto project = [&](const char* name, int64_t heads, bool shared) {
-    return linear(module + name, x, heads * spec.head_dim,
-                  {.bias = spec.bias, .heads = heads, .shared = shared, .weight = {}});
+    return linear(
+        module + name, x, heads * spec.head_dim,
+        {.bias = spec.bias, .sum = false, .heads = heads, .shared = shared, .weight = {}});
   };
   Value q = project(".q_proj", spec.heads, false);
   Value k = project(".k_proj", spec.kv_heads, true);
@@ -175,22 +177,23 @@ Value ModelBuilder::attention(const std::string& module, Value x, const Attentio
       builder_.getF64FloatAttr(spec.scale),
       spec.window ? builder_.getI64IntegerAttr(spec.window) : IntegerAttr());
   return linear(module + ".o_proj", y, hidden,
-                {.bias = spec.output_bias, .heads = {}, .weight = {}});
+                {.bias = spec.output_bias, .sum = true, .heads = {}, .weight = {}});
 }
 
 Value ModelBuilder::gatedMlp(const std::string& module, Value x, int64_t intermediate,
                              std::string_view function, bool bias) {
-  LinearOptions options{.bias = bias, .heads = {}, .weight = {}};
+  LinearOptions options{.bias = bias, .sum = false, .heads = {}, .weight = {}};
   Value gate = linear(module + ".gate_proj", x, intermediate, options);
   Value up = linear(module + ".up_proj", x, intermediate, options);
   Value activated = builder_.create<nn::ActivationOp>(at(module + ".act_fn"), gate.getType(), gate,
                                                       builder_.getStringAttr(StringRef(function)));
   Value product = builder_.create<nn::MulOp>(at(module), up.getType(), activated, up);
+  options.sum = true;
   return linear(module + ".down_proj", product, columns(x), options);
 }
 
 Value ModelBuilder::add(const std::string& module, Value x, Value y) {
-  return builder_.create<nn::AddOp>(at(module), x.getType(), x, y);
+  return builder_.create<nn::AddOp>(at(module), like(x, columns(x), compute_), x, y);
 }
 
 Value ModelBuilder::lastToken(Value x) {

@@ -56,6 +56,9 @@ class ModelBuilder {
   // the checkpoint's tensor if it is not module.weight (tied weights).
   struct LinearOptions {
     bool bias = false;
+    // The output is f32 whatever the activations are: it is summed over ranks, added to the
+    // residual or read as logits.
+    bool sum = false;
     std::optional<int64_t> heads;
     bool shared = false;
     std::string weight;
@@ -87,14 +90,15 @@ class ModelBuilder {
   mlir::FlatSymbolRefAttr weight(const std::string& tensor, std::vector<int64_t> shape,
                                  std::optional<int64_t> heads = {}, bool shared = false);
   mlir::FlatSymbolRefAttr cache(const std::string& name, const AttentionSpec& spec);
-  nn::TensorType like(Value x, int64_t columns);
+  nn::TensorType like(Value x, int64_t columns, mlir::Type type);
+  mlir::Type f32() { return builder_.getF32Type(); }
   int64_t columns(Value x);
 
   const Checkpoint& checkpoint_;
   mlir::OpBuilder builder_;        // inside the entry
   mlir::OpBuilder symbolBuilder_;  // weights, caches: before the entries
   mlir::ModuleOp module_;
-  mlir::Type compute_;
+  mlir::Type compute_;  // of activations and caches
   mlir::func::FuncOp entry_;
   llvm::StringMap<mlir::Operation*> symbols_;
   Status status_;

@@ -1,8 +1,8 @@
 // The kernels a plan may name: operands and attributes of each, in one table. The verifier, the
 // dump, the compiler's emission and the backends all read it, so a kernel is declared once.
 //
-// Notation: T tokens of the step, B sequences, R any rows. Buffers are [rows, cols], f32 unless
-// said; all arithmetic is f32.
+// Notation: T tokens of the step, B sequences, R any rows. Buffers are [rows, cols] of f32, bf16 or
+// f16 unless said, each its own; all arithmetic is f32, rounded when it is stored.
 //
 //   embedding        tokens i32 [T,1], weight [v,D] -> out [T,D]
 //                    out[t] = weight[tokens[t] - row_origin], zeros where that row is not ours

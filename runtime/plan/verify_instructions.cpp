@@ -39,7 +39,9 @@ std::string gemmProblem(const EntryContext& context, const fb::Gemm& gemm) {
   const fb::Buffer& a = context.buffer(gemm.a());
   const fb::Buffer& out = context.buffer(gemm.out());
   const fb::Weight& weight = *context.plan.weights()->Get(gemm.weight());
-  if (a.dtype() != fb::DType::f32 || out.dtype() != fb::DType::f32) return "buffers must be f32";
+  if (!isMatrixType(a.dtype()) || !isMatrixType(out.dtype())) {
+    return "buffers must be f32, bf16 or f16";
+  }
   if (!isMatrixType(weight.dtype())) return "the weight must be f32, bf16 or f16";
   if (a.cols() != weight.cols() || out.cols() != weight.rows() ||
       !context.sizes.equal(a.rows(), out.rows())) {

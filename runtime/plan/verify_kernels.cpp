@@ -36,8 +36,10 @@ class Shapes {
   void require(bool ok, const std::string& what) {
     if (!ok && problem_.empty()) problem_ = what;
   }
-  void requireF32(uint32_t i) {
-    require(buffer(i).dtype() == fb::DType::f32, named(i) + " must be f32");
+  void requireFloat(uint32_t i) {
+    const fb::DType type = buffer(i).dtype();
+    require(type == fb::DType::f32 || type == fb::DType::bf16 || type == fb::DType::f16,
+            named(i) + " must be f32, bf16 or f16");
   }
   void requireVariableRows(uint32_t i, uint32_t variable) {
     require(context_.sizes.isVariable(buffer(i).rows(), variable),
@@ -96,15 +98,15 @@ void checkEmbedding(Shapes& s) {
             "weight's rows " + std::to_string(weight.row_origin()) + " + " +
                 std::to_string(weight.rows()) + " lie outside the vocabulary of " +
                 std::to_string(s.vocabSize()));
-  s.requireF32(kOut);
+  s.requireFloat(kOut);
   s.requireVariableRows(kOut, kT);
   s.requireCols(kOut, weight.cols());
 }
 
 void checkRmsNorm(Shapes& s) {
   constexpr uint32_t kX = 0, kWeight = 1, kOut = 2;
-  s.requireF32(kX);
-  s.requireF32(kOut);
+  s.requireFloat(kX);
+  s.requireFloat(kOut);
   s.requireSameShape(kX, kOut);
   const uint64_t cols = s.buffer(kX).cols();
   const fb::Attr* head_dim = s.attr(AttrKey::head_dim);
@@ -117,7 +119,7 @@ void checkRmsNorm(Shapes& s) {
 void checkAddRmsNorm(Shapes& s) {
   constexpr uint32_t kX = 0, kWeight = 2;
   for (uint32_t buffer : {0, 1, 3, 4}) {
-    s.requireF32(buffer);
+    s.requireFloat(buffer);
     s.requireSameShape(kX, buffer);
   }
   s.requireVector(kWeight, s.buffer(kX).cols());
@@ -128,8 +130,8 @@ void checkRope(Shapes& s) {
   constexpr uint32_t kX = 0, kPositions = 1, kFrequencies = 2, kOut = 3;
   s.require(s.buffer(kPositions).storage() == fb::Storage::positions,
             "positions must be the step's positions");
-  s.requireF32(kX);
-  s.requireF32(kOut);
+  s.requireFloat(kX);
+  s.requireFloat(kOut);
   s.requireVariableRows(kX, kT);
   s.requireSameShape(kX, kOut);
   s.requireInteger(AttrKey::head_dim, 1, kAny);
@@ -159,7 +161,7 @@ void checkKvWrite(Shapes& s) {
   constexpr uint32_t kK = 0, kV = 1, kCache = 2;
   const fb::Cache& cache = s.cache(kCache);
   for (uint32_t buffer : {kK, kV}) {
-    s.requireF32(buffer);
+    s.requireFloat(buffer);
     s.requireVariableRows(buffer, kT);
   }
   s.requireCols(kK, uint64_t{cache.heads()} * cache.k_dim());
@@ -169,8 +171,8 @@ void checkKvWrite(Shapes& s) {
 void checkAttention(Shapes& s) {
   constexpr uint32_t kQ = 0, kCache = 1, kOut = 2;
   const fb::Cache& cache = s.cache(kCache);
-  s.requireF32(kQ);
-  s.requireF32(kOut);
+  s.requireFloat(kQ);
+  s.requireFloat(kOut);
   s.requireVariableRows(kQ, kT);
   s.requireSameRows(kQ, kOut);
   s.requireInteger(AttrKey::head_dim, cache.k_dim(), cache.k_dim());
@@ -191,7 +193,7 @@ void checkAttention(Shapes& s) {
 
 void checkBinary(Shapes& s) {
   for (uint32_t buffer : {0, 1, 2}) {
-    s.requireF32(buffer);
+    s.requireFloat(buffer);
     s.requireSameShape(0, buffer);
   }
 }
@@ -202,16 +204,16 @@ void checkFunction(Shapes& s) {
 }
 
 void checkActivation(Shapes& s) {
-  s.requireF32(0);
-  s.requireF32(1);
+  s.requireFloat(0);
+  s.requireFloat(1);
   s.requireSameShape(0, 1);
   checkFunction(s);
 }
 
 void checkLastToken(Shapes& s) {
   constexpr uint32_t kX = 0, kOut = 1;
-  s.requireF32(kX);
-  s.requireF32(kOut);
+  s.requireFloat(kX);
+  s.requireFloat(kOut);
   s.requireVariableRows(kX, kT);
   s.requireVariableRows(kOut, kB);
   s.requireCols(kOut, s.buffer(kX).cols());
@@ -219,8 +221,8 @@ void checkLastToken(Shapes& s) {
 
 void checkSliceColumns(Shapes& s) {
   constexpr uint32_t kX = 0, kOut = 1;
-  s.requireF32(kX);
-  s.requireF32(kOut);
+  s.requireFloat(kX);
+  s.requireFloat(kOut);
   s.requireSameRows(kX, kOut);
   Rows<uint64_t> ranges = s.ranges();
   s.require(!ranges.empty() && ranges.size() % 2 == 0, "ranges must be pairs of begin and end");
@@ -238,8 +240,8 @@ void checkSliceColumns(Shapes& s) {
 
 void checkAddBias(Shapes& s) {
   constexpr uint32_t kX = 0, kBias = 1, kOut = 2;
-  s.requireF32(kX);
-  s.requireF32(kOut);
+  s.requireFloat(kX);
+  s.requireFloat(kOut);
   s.requireSameShape(kX, kOut);
   s.requireVector(kBias, s.buffer(kX).cols());
 }
