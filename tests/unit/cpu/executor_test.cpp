@@ -75,7 +75,7 @@ class ExecutorTest : public ::testing::Test {
     options.weights = weights;
     options.checkpoint = dir_;
     auto plans = examplePlans(options);
-    group_ = std::make_unique<cpu::testing::TestGroup>(ranks);
+    group_ = std::make_unique<testing::TestGroup>(ranks);
     executors_.clear();
     const auto packed = plan::packAll(plans);
     for (uint32_t r = 0; r < ranks; ++r) {
@@ -127,7 +127,7 @@ class ExecutorTest : public ::testing::Test {
 
   std::string dir_;
   cpu::testing::ExampleModel model_;
-  std::unique_ptr<cpu::testing::TestGroup> group_;
+  std::unique_ptr<testing::TestGroup> group_;
   std::vector<std::unique_ptr<Executor>> executors_;
 };
 

@@ -8,7 +8,7 @@
 
 #include "runtime/collectives/communicator.h"
 
-namespace dcc::cpu::testing {
+namespace dcc::testing {
 
 class TestGroup {
  public:
@@ -92,4 +92,4 @@ class TestGroup {
   std::vector<std::unique_ptr<Rank>> ranks_;
 };
 
-}  // namespace dcc::cpu::testing
+}  // namespace dcc::testing
