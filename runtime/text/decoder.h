@@ -60,9 +60,24 @@ class Decoder {
   std::vector<std::shared_ptr<const DecoderStep>> steps_;
 };
 
+// A sink that works with the fields of its decoder, as most do. Step is the decoder.
+template <class Step>
+class SinkOf : public TokenSink {
+ public:
+  SinkOf(const Step& step, TokenSink& next) : step_(step), next_(next) {}
+  void finish() override { next_.finish(); }
+
+ protected:
+  const Step& step_;
+  TokenSink& next_;
+};
+
 // One of the decoders that Sequence lists, chosen by its "type" (decoder_steps.cpp).
 Result<std::shared_ptr<const DecoderStep>> makeDecoderStep(const JsonFields& spec);
 // ByteLevel: bytes in GPT-2's alphabet.
 std::shared_ptr<const DecoderStep> makeByteLevelDecoder();
+std::shared_ptr<const DecoderStep> makeByteFallbackDecoder();
+std::shared_ptr<const DecoderStep> makeFuseDecoder();
+Result<std::shared_ptr<const DecoderStep>> makeStripDecoder(const JsonFields& spec);
 
 }  // namespace dcc::text

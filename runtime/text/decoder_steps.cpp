@@ -1,5 +1,4 @@
-// The decoders that work on one token at a time, or nearly so.
-#include <algorithm>
+// Decoders that change one token at a time, and the choice among all.
 #include <optional>
 #include <utility>
 
@@ -7,7 +6,6 @@
 #include "runtime/text/metaspace.h"
 #include "runtime/text/oniguruma.h"
 #include "runtime/text/pattern.h"
-#include "runtime/text/utf8.h"
 
 namespace dcc::text {
 namespace {
@@ -29,18 +27,6 @@ void cleanUp(std::string& text) {
       {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto& [from, to] : kRules) replaceAll(text, from, to);
 }
-
-// A sink that works with the fields of its decoder, as most do. Step is the decoder.
-template <class Step>
-class SinkOf : public TokenSink {
- public:
-  SinkOf(const Step& step, TokenSink& next) : step_(step), next_(next) {}
-  void finish() override { next_.finish(); }
-
- protected:
-  const Step& step_;
-  TokenSink& next_;
-};
 
 // Replaces matches of a pattern in every token. A token on which its expression gives up stays as
 // it is.
@@ -132,138 +118,6 @@ class MetaspaceStep : public DecoderStep {
   Metaspace fields_;
 };
 
-// Tokens <0x00> to <0xFF> in a row are bytes. Together they are UTF-8 or each is U+FFFD, so nothing
-// of a row is certain before its end.
-class ByteFallbackStep : public DecoderStep {
- public:
-  std::unique_ptr<TokenSink> start(TokenSink& next, bool) const override {
-    class Sink : public TokenSink {
-     public:
-      explicit Sink(TokenSink& next) : next_(next) {}
-      void push(std::string_view token) override {
-        if (const std::optional<char> byte = byteOf(token)) {
-          row_ += *byte;
-          return;
-        }
-        endRow();
-        next_.push(token);
-      }
-      void finish() override {
-        endRow();
-        next_.finish();
-      }
-
-     private:
-      static std::optional<char> byteOf(std::string_view token) {
-        if (token.size() != 6 || !token.starts_with("<0x") || !token.ends_with('>')) {
-          return std::nullopt;
-        }
-        int value = 0;
-        for (const char c : token.substr(3, 2)) {
-          const bool digit = c >= '0' && c <= '9';
-          const char letter = static_cast<char>(c | 0x20);
-          if (!digit && (letter < 'a' || letter > 'f')) return std::nullopt;
-          value = value * 16 + (digit ? c - '0' : letter - 'a' + 10);
-        }
-        return static_cast<char>(value);
-      }
-      void endRow() {
-        if (row_.empty()) return;
-        if (isValidUtf8(row_)) {
-          next_.push(row_);
-        } else {
-          for (size_t i = 0; i < row_.size(); ++i) next_.push("\xEF\xBF\xBD");
-        }
-        row_.clear();
-      }
-
-      TokenSink& next_;
-      std::string row_;
-    };
-    return std::make_unique<Sink>(next);
-  }
-};
-
-// Makes one token of all.
-class FuseStep : public DecoderStep {
- public:
-  std::unique_ptr<TokenSink> start(TokenSink& next, bool) const override {
-    class Sink : public TokenSink {
-     public:
-      explicit Sink(TokenSink& next) : next_(next) {}
-      void push(std::string_view token) override { next_.push(token); }
-      void finish() override { next_.finish(); }
-
-     private:
-      TokenSink& next_;
-    };
-    return std::make_unique<Sink>(next);
-  }
-  bool takesFragments() const override { return true; }
-  bool fuses() const override { return true; }
-};
-
-// Takes up to `start` characters equal to `content` from the front of each token, up to `stop` from
-// its end.
-class StripStep : public DecoderStep {
- public:
-  StripStep(std::string content, uint64_t start, uint64_t stop)
-      : content_(std::move(content)), start_(start), stop_(stop) {}
-
-  std::unique_ptr<TokenSink> start(TokenSink& next, bool fragments) const override {
-    class Sink : public SinkOf<StripStep> {
-     public:
-      Sink(const StripStep& step, TokenSink& next, bool fragments)
-          : SinkOf(step, next), fragments_(fragments) {
-        begin();
-      }
-      void push(std::string_view token) override {
-        while (left_ > 0 && token.starts_with(step_.content_)) {
-          token.remove_prefix(step_.content_.size());
-          --left_;
-        }
-        if (!token.empty()) left_ = 0;
-        std::string text;
-        // Those at the end may be the ones to take.
-        size_t held = 0;
-        while (token.ends_with(step_.content_)) {
-          token.remove_suffix(step_.content_.size());
-          ++held;
-        }
-        if (!token.empty()) {
-          append(text, held_);
-          text += token;
-          held_ = 0;
-        }
-        held_ += held;
-        if (held_ > step_.stop_) append(text, held_ - step_.stop_);
-        held_ = std::min<uint64_t>(held_, step_.stop_);
-        if (!fragments_) begin();
-        next_.push(text);
-      }
-
-     private:
-      void begin() {
-        left_ = step_.start_;
-        held_ = 0;
-      }
-      void append(std::string& text, uint64_t times) const {
-        for (; times > 0; --times) text += step_.content_;
-      }
-
-      bool fragments_;
-      uint64_t left_ = 0;  // how many may still go from the front
-      uint64_t held_ = 0;  // how many came last, at most `stop`
-    };
-    return std::make_unique<Sink>(*this, next, fragments);
-  }
-  bool takesFragments() const override { return true; }
-
- private:
-  std::string content_;  // one character
-  uint64_t start_, stop_;
-};
-
 // A suffix ends words: it becomes a space, at the very end nothing.
 class BpeStep : public DecoderStep {
  public:
@@ -329,26 +183,14 @@ class CtcStep : public DecoderStep {
   bool clean_up_;
 };
 
-Result<StepPtr> makeStrip(const JsonFields& spec) {
-  DCC_ASSIGN(std::string content, spec.string("content"));
-  if (countChars(content) != 1) {
-    return spec.error("content",
-                      "is \"" + oneLine(content) + "\"; a string of one character is expected");
-  }
-  DCC_ASSIGN(const int64_t start, spec.integerOr("start", 0, 0));
-  DCC_ASSIGN(const int64_t stop, spec.integerOr("stop", 0, 0));
-  return StepPtr(std::make_shared<StripStep>(std::move(content), static_cast<uint64_t>(start),
-                                             static_cast<uint64_t>(stop)));
-}
-
 }  // namespace
 
 Result<StepPtr> makeDecoderStep(const JsonFields& spec) {
   DCC_ASSIGN(const std::string type, spec.string("type"));
   if (type == "ByteLevel") return makeByteLevelDecoder();
-  if (type == "ByteFallback") return StepPtr(std::make_shared<ByteFallbackStep>());
-  if (type == "Fuse") return StepPtr(std::make_shared<FuseStep>());
-  if (type == "Strip") return makeStrip(spec);
+  if (type == "ByteFallback") return makeByteFallbackDecoder();
+  if (type == "Fuse") return makeFuseDecoder();
+  if (type == "Strip") return makeStripDecoder(spec);
   if (type == "Metaspace") {
     DCC_ASSIGN(Metaspace fields, Metaspace::read(spec));
     return StepPtr(std::make_shared<MetaspaceStep>(std::move(fields)));
