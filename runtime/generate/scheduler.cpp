@@ -42,7 +42,8 @@ Result<uint32_t> Scheduler::add(Request request, const std::string& where) {
   for (const int32_t id : request.prompt) {
     if (id >= 0 && static_cast<uint64_t>(id) < limits_.vocab_size) continue;
     return userError(where + ": token id " + std::to_string(id) + "; the vocabulary has " +
-                     std::to_string(limits_.vocab_size) + " tokens");
+                     std::to_string(limits_.vocab_size) + " tokens, 0 to " +
+                     std::to_string(limits_.vocab_size - 1));
   }
   if (request.prompt.size() > context_) {
     return userError(where + ": a prompt of " + std::to_string(request.prompt.size()) +

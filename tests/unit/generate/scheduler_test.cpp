@@ -34,9 +34,9 @@ TEST(Scheduler, RefusesWhatCannotBeServed) {
             "prompt 2: a prompt of 17 tokens is longer than the KV cache's 16 tokens");
   EXPECT_EQ(refusal(limits(20, 100), {{}, 4, {}}), "prompt 2: no tokens; at least one is needed");
   EXPECT_EQ(refusal(limits(20, 100), {{1, 37}, 4, {}}),
-            "prompt 2: token id 37; the vocabulary has 37 tokens");
+            "prompt 2: token id 37; the vocabulary has 37 tokens, 0 to 36");
   EXPECT_EQ(refusal(limits(20, 100), {{1, -1}, 4, {}}),
-            "prompt 2: token id -1; the vocabulary has 37 tokens");
+            "prompt 2: token id -1; the vocabulary has 37 tokens, 0 to 36");
   EXPECT_EQ(refusal(limits(20, 100), {std::vector<int32_t>(20, 1), 4, {}}), "");
   EXPECT_FALSE(Scheduler::create(limits(20, 100), StepKind::kScore).ok()) << "no such entry";
 }
