@@ -36,7 +36,8 @@
 // Weights of embedding and of GEMMs are f32, bf16 or f16; those of norms and biases are f32.
 //
 // An output may be the same buffer as an input of the same shape in add, mul, activation,
-// gated_activation, rms_norm, rope, add_bias and add_rms_norm (sum over x); see OperandInfo::in_place_of.
+// gated_activation, rms_norm, rope, add_bias and add_rms_norm (sum over x); see
+// OperandInfo::in_place_of.
 #pragma once
 
 #include <cstdint>

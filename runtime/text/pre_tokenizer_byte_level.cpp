@@ -6,7 +6,7 @@ namespace dcc::text {
 namespace {
 
 // How GPT-2 cuts text into words.
-constexpr std::string_view kGpt2Words =
+constexpr std::string_view kDefaultWords =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 class ByteLevel : public PreTokenizer {
@@ -63,7 +63,7 @@ Result<std::unique_ptr<PreTokenizer>> makeByteLevel(const JsonFields& spec) {
   DCC_ASSIGN(const bool use_regex, spec.booleanOr("use_regex", true));
   std::optional<Regex> words;
   if (use_regex) {
-    DCC_ASSIGN(words, Regex::compile(kGpt2Words));
+    DCC_ASSIGN(words, Regex::compile(kDefaultWords));
   }
   return std::unique_ptr<PreTokenizer>(
       std::make_unique<ByteLevel>(add_prefix_space, std::move(words)));

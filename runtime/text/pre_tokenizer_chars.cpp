@@ -69,7 +69,7 @@ class RunSplit : public PreTokenizer {
   std::function<int(char32_t)> class_of_;
 };
 
-class BertSplit : public PreTokenizer {
+class BertPreTokenizer : public PreTokenizer {
  public:
   // White space is left out; a punctuation character is a piece of its own, so its class must not
   // equal its neighbour's.
@@ -172,7 +172,7 @@ Result<PreTokenizerPtr> makeCharSplit(const std::string& type, const JsonFields&
     return PreTokenizerPtr(std::make_unique<CharSplit>(
         isNumeric, individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous));
   }
-  if (type == "BertPreTokenizer") return PreTokenizerPtr(std::make_unique<BertSplit>());
+  if (type == "BertPreTokenizer") return PreTokenizerPtr(std::make_unique<BertPreTokenizer>());
   if (type == "UnicodeScripts") return PreTokenizerPtr(std::make_unique<ScriptSplit>());
   if (type == "FixedLength") {
     DCC_ASSIGN(const int64_t length, spec.integerOr("length", 5, 1));

@@ -41,7 +41,7 @@ class BadPrompts(bad.BadInput):
             with self.subTest(text=text):
                 self.refuses_lines(text, "in.jsonl:1")
         self.refuses_lines('{"input_ids": [1]}\n\n{"input_ids": [400]}\n', "in.jsonl:3", "400",
-                           "383")
+                           "vocabulary")
 
     def test_text_without_a_tokenizer(self):
         self.refuses_lines('{"text": "hello"}\n', "tokenizer")
