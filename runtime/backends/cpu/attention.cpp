@@ -41,6 +41,8 @@ struct AttentionTask {
   float* scores;  // [rows, kKeyBlock]
   float* out;
   int64_t out_stride;
+  float* wide;  // [kKeyBlock, wide_stride], keys or values as f32
+  int64_t wide_stride;
   float* max;  // [rows]
   float* sum;  // [rows]
 };
@@ -63,19 +65,35 @@ HWY_INLINE void forPages(const AttentionTask& t, int64_t from, int64_t to, Body&
   }
 }
 
-template <class T>
+// Keys or values: whole vectors of f32 where they are, or brought to that in `wide`.
+struct WideRows {
+  const float* rows;
+  int64_t stride;
+};
+HWY_INLINE WideRows wideRows(const AttentionTask& t, const std::byte* from, int64_t count,
+                             int64_t dim) {
+  if (t.cache->dtype == DType::kBF16) {
+    widenRows(reinterpret_cast<const hwy::bfloat16_t*>(from), dim, count, dim, t.wide,
+              t.wide_stride);
+  } else if (t.cache->dtype == DType::kF16) {
+    widenRows(reinterpret_cast<const hwy::float16_t*>(from), dim, count, dim, t.wide,
+              t.wide_stride);
+  } else if (dim % kLanes == 0) {
+    return {reinterpret_cast<const float*>(from), dim};
+  } else {
+    widenRows(reinterpret_cast<const float*>(from), dim, count, dim, t.wide, t.wide_stride);
+  }
+  return {t.wide, t.wide_stride};
+}
+
 HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
-  const int64_t dim = t.cache->k_dim, rows = t.tokens * t.heads;
+  const int64_t dim = t.cache->k_dim, whole = (dim + kLanes - 1) / kLanes * kLanes;
   forPages(t, from, to, [&](int64_t key, int64_t page, int64_t slot, int64_t count) HWY_ATTR {
-    const T* k = reinterpret_cast<const T*>(t.cache->k(page, t.kv_head, slot));
-    float* scores = t.scores + (key - block);
-    for (int64_t n = 0; n < count; n += kTileCols, k += kTileCols * dim, scores += kTileCols) {
+    const WideRows k = wideRows(t, t.cache->k(page, t.kv_head, slot), count, dim);
+    for (int64_t n = 0; n < count; n += kTileCols) {
       const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
-      if (dim % kLanes == 0) {
-        dotRows<false, false>(t.q, t.q_stride, rows, k, dim, cols, dim, false, scores, kKeyBlock);
-      } else {
-        dotRows<true, false>(t.q, t.q_stride, rows, k, dim, cols, dim, false, scores, kKeyBlock);
-      }
+      dotRows<false>(t.q, t.q_stride, t.tokens * t.heads, k.rows + n * k.stride, k.stride, cols,
+                     whole, false, t.scores + (key - block) + n, kKeyBlock);
     }
   });
 }
@@ -122,10 +140,9 @@ HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, in
   }
 }
 
-// out[i, 0..kVecs vectors) += sum over j of p[i, j] * v[j, ...], j in order. kPartial: v has only
-// `dim` elements from here on, less than a vector.
-template <int kRows, int kVecs, bool kPartial, class T>
-HWY_INLINE void weighTile(const float* p, const T* v, int64_t v_stride, int64_t count, int64_t dim,
+// out[i, 0..kVecs vectors) += sum over j of p[i, j] * v[j, ...], j in order.
+template <int kRows, int kVecs>
+HWY_INLINE void weighTile(const float* p, const float* v, int64_t v_stride, int64_t count,
                           float* out, int64_t out_stride) {
   const F32 d;
   VF32 acc[kRows][kVecs];
@@ -136,18 +153,12 @@ HWY_INLINE void weighTile(const float* p, const T* v, int64_t v_stride, int64_t 
     });
   };
   each([&](VF32& sum, const float* at) DCC_INLINE_LAMBDA { sum = hn::Load(d, at); });
-  for (int64_t j = 0; j < count; ++j) {
+  for (int64_t j = 0; j < count; ++j, v += v_stride) {
     VF32 weight[kRows];
     unrolled<kRows>([&](auto i)
                         DCC_INLINE_LAMBDA { weight[i] = hn::Set(d, p[i * kKeyBlock + j]); });
     unrolled<kVecs>([&](auto c) DCC_INLINE_LAMBDA {
-      const T* from = v + j * v_stride + c * kLanes;
-      VF32 x;
-      if constexpr (kPartial) {
-        x = loadPartF32(d, from, dim);
-      } else {
-        x = loadF32(d, from);
-      }
+      const VF32 x = hn::LoadU(d, v + c * kLanes);
       unrolled<kRows>([&](auto i)
                           DCC_INLINE_LAMBDA { acc[i][c] = hn::MulAdd(weight[i], x, acc[i][c]); });
     });
@@ -155,38 +166,35 @@ HWY_INLINE void weighTile(const float* p, const T* v, int64_t v_stride, int64_t 
   each([&](VF32 sum, float* at) DCC_INLINE_LAMBDA { hn::Store(sum, d, at); });
 }
 
-template <int kRows, class T>
-HWY_INLINE void weighRows(const float* p, const T* v, int64_t dim, int64_t count, float* out,
+template <int kRows>
+HWY_INLINE void weighRows(const float* p, WideRows v, int64_t dim, int64_t count, float* out,
                           int64_t out_stride) {
   int64_t c = 0;
   for (; c + 4 * kLanes <= dim; c += 4 * kLanes) {
-    weighTile<kRows, 4, false>(p, v + c, dim, count, dim, out + c, out_stride);
+    weighTile<kRows, 4>(p, v.rows + c, v.stride, count, out + c, out_stride);
   }
-  for (; c + kLanes <= dim; c += kLanes) {
-    weighTile<kRows, 1, false>(p, v + c, dim, count, dim, out + c, out_stride);
+  for (; c < dim; c += kLanes) {
+    weighTile<kRows, 1>(p, v.rows + c, v.stride, count, out + c, out_stride);
   }
-  if (c < dim) weighTile<kRows, 1, true>(p, v + c, dim, count, dim - c, out + c, out_stride);
 }
 
-template <class T>
 HWY_INLINE void weighValues(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
   const int64_t dim = t.cache->v_dim, rows = t.tokens * t.heads;
   forPages(t, from, to, [&](int64_t key, int64_t page, int64_t slot, int64_t count) HWY_ATTR {
-    const T* v = reinterpret_cast<const T*>(t.cache->v(page, t.kv_head, slot));
+    const WideRows v = wideRows(t, t.cache->v(page, t.kv_head, slot), count, dim);
     const float* p = t.scores + (key - block);
+    float* out = t.out;
     int64_t i = 0;
     for (; i + kTileRows <= rows; i += kTileRows) {
-      weighRows<kTileRows>(p + i * kKeyBlock, v, dim, count, t.out + i * t.out_stride,
-                           t.out_stride);
+      weighRows<kTileRows>(p + i * kKeyBlock, v, dim, count, out + i * t.out_stride, t.out_stride);
     }
     for (; i < rows; ++i) {
-      weighRows<1>(p + i * kKeyBlock, v, dim, count, t.out + i * t.out_stride, t.out_stride);
+      weighRows<1>(p + i * kKeyBlock, v, dim, count, out + i * t.out_stride, t.out_stride);
     }
   });
 }
 
-template <class T>
-void attendTo(const AttentionTask& t) {
+void attend(const AttentionTask& t) {
   const F32 d;
   const int64_t rows = t.tokens * t.heads;
   std::fill(t.max, t.max + rows, kNone);
@@ -198,14 +206,14 @@ void attendTo(const AttentionTask& t) {
   const int64_t end = t.first_position + t.tokens;
   for (int64_t block = begin / kKeyBlock * kKeyBlock; block < end; block += kKeyBlock) {
     const int64_t from = std::max(begin, block), to = std::min(end, block + kKeyBlock);
-    scoreKeys<T>(t, block, from, to);
+    scoreKeys(t, block, from, to);
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t position = t.first_position + row / t.heads;
       const int64_t oldest = t.window > 0 ? position - t.window + 1 : 0;
       const int64_t first = std::clamp(oldest, from, to), last = std::clamp(position + 1, from, to);
       softmaxRow(t, row, first - block, last - block);
     }
-    weighValues<T>(t, block, from, to);
+    weighValues(t, block, from, to);
   }
   for (int64_t row = 0; row < rows; ++row) {
     const VF32 sum = hn::Set(d, t.sum[row]);
@@ -213,17 +221,6 @@ void attendTo(const AttentionTask& t) {
     for (int64_t c = 0; c < t.out_stride; c += kLanes) {
       hn::Store(hn::Div(hn::Load(d, out + c), sum), d, out + c);
     }
-  }
-}
-
-void attend(const AttentionTask& t) {
-  switch (t.cache->dtype) {
-    case DType::kBF16:
-      return attendTo<hwy::bfloat16_t>(t);
-    case DType::kF16:
-      return attendTo<hwy::float16_t>(t);
-    default:
-      return attendTo<float>(t);
   }
 }
 
@@ -242,7 +239,8 @@ int64_t alignLine(int64_t floats) {
 
 // Floats of one thread's scratch for tasks of up to `rows` rows.
 int64_t taskFloats(const CacheView& cache, int64_t rows) {
-  return rows * (alignLine(cache.k_dim) + kKeyBlock + alignLine(cache.v_dim)) + 2 * alignLine(rows);
+  const int64_t k = alignLine(cache.k_dim), v = alignLine(cache.v_dim);
+  return rows * (k + kKeyBlock + v) + kKeyBlock * std::max(k, v) + 2 * alignLine(rows);
 }
 
 }  // namespace
@@ -284,14 +282,17 @@ void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const 
     t.q = take(max_rows * t.q_stride);
     t.scores = take(max_rows * kKeyBlock);
     t.out = take(max_rows * t.out_stride);
+    t.wide_stride = std::max(t.q_stride, t.out_stride);
+    t.wide = take(kKeyBlock * t.wide_stride);
     t.max = take(alignLine(max_rows));
     t.sum = take(alignLine(max_rows));
 
     const int64_t rows = t.tokens * heads;
     for (int64_t i = 0; i < rows; ++i) {
       const int64_t head = t.kv_head * heads + i % heads;
-      toF32(q.dtype, q.at(first + i / heads, head * cache.k_dim), t.q + i * t.q_stride,
-            cache.k_dim);
+      float* to = t.q + i * t.q_stride;
+      toF32(q.dtype, q.at(first + i / heads, head * cache.k_dim), to, cache.k_dim);
+      std::fill(to + cache.k_dim, to + t.q_stride, 0.0f);
     }
     HWY_DYNAMIC_DISPATCH(attend)(t);
     for (int64_t i = 0; i < rows; ++i) {

@@ -86,12 +86,12 @@ HWY_INLINE void storeSums(const VF32* acc, bool add, float* out, int cols) {
 }
 
 // c[i, j] = (or += if `add`) sum over k of a[i, k] * b[j, k], for i < kRows and j < cols <=
-// kTileCols. Strides in elements. kPartial: k may be other than a multiple of kLanes. kFetch: as
-// many bytes as this reads of b are brought to the caches from `fetch` on.
-template <int kRows, bool kPartial, bool kFetch, class T>
-HWY_INLINE void dotTile(const float* HWY_RESTRICT a, int64_t a_stride, const T* HWY_RESTRICT b,
-                        int64_t b_stride, int cols, int64_t k, bool add, float* c, int64_t c_stride,
-                        const std::byte* fetch) {
+// kTileCols; k is a multiple of kLanes. Strides in elements. kFetch: as many bytes as this reads of
+// b are brought to the caches from `fetch` on. Not inlined: the loop needs every register.
+template <int kRows, bool kFetch, class T>
+HWY_NOINLINE void dotTile(const float* HWY_RESTRICT a, int64_t a_stride, const T* HWY_RESTRICT b,
+                          int64_t b_stride, int cols, int64_t k, bool add, float* c,
+                          int64_t c_stride, const std::byte* fetch) {
   const F32 d;
   // Columns beyond the last repeat it; their sums are dropped.
   const T* bs[kTileCols];
@@ -103,19 +103,14 @@ HWY_INLINE void dotTile(const float* HWY_RESTRICT a, int64_t a_stride, const T* 
   unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA {
     unrolled<kTileCols>([&](auto j) DCC_INLINE_LAMBDA { acc[i][j] = hn::Zero(d); });
   });
-  // Adds one vector's worth of products.
-  const auto step = [&](const VF32* va, const auto& load) DCC_INLINE_LAMBDA {
+  for (int64_t p = 0; p < k; p += kLanes) {
+    VF32 va[kRows];
+    unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA { va[i] = hn::LoadU(d, a + i * a_stride + p); });
     unrolled<kTileCols>([&](auto j) DCC_INLINE_LAMBDA {
-      const VF32 vb = load(bs[j]);
+      const VF32 vb = loadF32(d, bs[j] + p);
       unrolled<kRows>([&](auto i)
                           DCC_INLINE_LAMBDA { acc[i][j] = hn::MulAdd(va[i], vb, acc[i][j]); });
     });
-  };
-  VF32 va[kRows];
-  int64_t p = 0;
-  for (; p + kLanes <= k; p += kLanes) {
-    unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA { va[i] = hn::LoadU(d, a + i * a_stride + p); });
-    step(va, [&](const T* from) DCC_INLINE_LAMBDA { return loadF32(d, from + p); });
     if constexpr (kFetch) {
       constexpr int kStep = kTileCols * kLanes * sizeof(T), kLine = 64;
       unrolled<kStep / kLine>(
@@ -123,39 +118,37 @@ HWY_INLINE void dotTile(const float* HWY_RESTRICT a, int64_t a_stride, const T* 
       fetch += kStep;
     }
   }
-  if (kPartial && p < k) {
-    unrolled<kRows>([&](auto i)
-                        DCC_INLINE_LAMBDA { va[i] = loadPartF32(d, a + i * a_stride + p, k - p); });
-    step(va, [&](const T* from) DCC_INLINE_LAMBDA { return loadPartF32(d, from + p, k - p); });
-  }
   unrolled<kRows>([&](auto i)
                       DCC_INLINE_LAMBDA { storeSums(acc[i], add, c + i * c_stride, cols); });
 }
 
-// The same for any number of rows; the first tile fetches, and a last one of fewer rows.
-template <bool kPartial, bool kFetch, class T>
+// The same for any number of rows.
+template <bool kFetch, class T>
 HWY_INLINE void dotRows(const float* a, int64_t a_stride, int64_t rows, const T* b,
                         int64_t b_stride, int cols, int64_t k, bool add, float* c, int64_t c_stride,
                         const std::byte* fetch = nullptr) {
-  if (kFetch && rows >= kTileRows) {
-    dotTile<kTileRows, kPartial, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride,
-                                         fetch);
-    a += kTileRows * a_stride;
-    c += kTileRows * c_stride;
-    rows -= kTileRows;
-  }
+  const auto tile = [&](auto tile_rows) DCC_INLINE_LAMBDA {
+    dotTile<tile_rows.value, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+  };
   for (; rows >= kTileRows; rows -= kTileRows) {
-    dotTile<kTileRows, kPartial, false>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+    tile(std::integral_constant<int, kTileRows>());
     a += kTileRows * a_stride;
     c += kTileRows * c_stride;
   }
-  if (rows == 1) {
-    dotTile<1, kPartial, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
-  } else if (kTileRows > 2 && rows == 2) {
-    dotTile<2, kPartial, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
-  } else if (kTileRows > 3 && rows == 3) {
-    dotTile<std::min(3, kTileRows), kPartial, kFetch>(a, a_stride, b, b_stride, cols, k, add, c,
-                                                      c_stride, fetch);
+  if (rows == 1) tile(std::integral_constant<int, 1>());
+  if (kTileRows > 2 && rows == 2) tile(std::integral_constant<int, std::min(2, kTileRows)>());
+  if (kTileRows > 3 && rows == 3) tile(std::integral_constant<int, std::min(3, kTileRows)>());
+}
+
+// Brings rows of k elements to f32, with zeros behind up to a multiple of kLanes.
+template <class T>
+HWY_INLINE void widenRows(const T* from, int64_t from_stride, int64_t rows, int64_t k, float* to,
+                          int64_t to_stride) {
+  const F32 d;
+  for (int64_t r = 0; r < rows; ++r, from += from_stride, to += to_stride) {
+    int64_t p = 0;
+    for (; p + kLanes <= k; p += kLanes) hn::StoreU(loadF32(d, from + p), d, to + p);
+    if (p < k) hn::StoreU(loadPartF32(d, from + p, k - p), d, to + p);
   }
 }
 

@@ -45,68 +45,67 @@ struct GemmBlock {
 HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
 
-// One part of k is as many elements as fill the tile's rows with some 64 steps.
+// One part of k is as many elements as fill a tile's rows with 64 steps.
 constexpr int64_t kPart = 64 * kLanes;
 static_assert(kPart <= kMaxPart && kTileCols <= kMaxPanel && kRowBlock % kTileRows == 0);
 
-// Copies a panel of weight rows to f32, zero-padded to whole vectors.
+// Adds the products of elements [p, p + length) of k for `cols` weight rows from the n-th on.
 template <class T>
-HWY_INLINE void unpack(const T* w, int64_t stride, int cols, int64_t k, float* panel) {
-  const F32 d;
-  for (int j = 0; j < cols; ++j, w += stride, panel += kPanelStride) {
-    int64_t p = 0;
-    for (; p + kLanes <= k; p += kLanes) hn::Store(loadF32(d, w + p), d, panel + p);
-    if (p < k) hn::Store(loadPartF32(d, w + p, k - p), d, panel + p);
-  }
-}
-
-// Elements [p, p + length) of k for `cols` weight rows from the n-th on.
-template <bool kPartial, class T>
-HWY_INLINE void panelOf(const GemmBlock& g, int64_t n, int cols, int64_t p, int64_t length) {
+HWY_INLINE void multiplyPart(const GemmBlock& g, int64_t n, int cols, int64_t p, int64_t length) {
   const T* weight = reinterpret_cast<const T*>(g.weight) + n * g.k;
-  float* c = g.c + n;
   if (g.rows <= kFewRows) {
     // What the next panel will read, one after the other, by the time this one is done.
     const auto* next = reinterpret_cast<const std::byte*>(weight + cols * g.k + p * cols);
-    dotRows<kPartial, !kPartial>(g.a + p, g.a_stride, g.rows, weight + p, g.k, cols, length, p > 0,
-                                 c, g.c_stride, next);
+    dotRows<true>(g.a + p, g.a_stride, g.rows, weight + p, g.k, cols, length, p > 0, g.c + n,
+                  g.c_stride, next);
   } else {
-    unpack(weight + p, g.k, cols, length, g.panel);
-    dotRows<kPartial, false>(g.a + p, g.a_stride, g.rows, static_cast<const float*>(g.panel),
-                             kPanelStride, cols, length, p > 0, c, g.c_stride);
+    widenRows(weight + p, g.k, cols, length, g.panel, kPanelStride);
+    dotRows<false, float>(g.a + p, g.a_stride, g.rows, g.panel, kPanelStride, cols, length, p > 0,
+                          g.c + n, g.c_stride);
+  }
+}
+
+// The same for the last elements of k, too few for a vector.
+template <class T>
+HWY_INLINE void multiplyRest(const GemmBlock& g, int64_t p) {
+  alignas(64) float a[kRowBlock * kLanes];
+  widenRows(g.a + p, g.a_stride, g.rows, g.k - p, a, kLanes);
+  const T* weight = reinterpret_cast<const T*>(g.weight) + p;
+  for (int64_t n = 0; n < g.cols; n += kTileCols) {
+    const int cols = static_cast<int>(std::min<int64_t>(kTileCols, g.cols - n));
+    widenRows(weight + n * g.k, g.k, cols, g.k - p, g.panel, kPanelStride);
+    dotRows<false, float>(a, kLanes, g.rows, g.panel, kPanelStride, cols, kLanes, p > 0, g.c + n,
+                          g.c_stride);
   }
 }
 
 template <class T>
-void blockOf(const GemmBlock& g) {
+void multiplyBlock(const GemmBlock& g) {
   // Few rows: weights are read along their rows, as memory likes it, and converted as they come.
   // Many rows: a part of a panel is brought to f32 once and meets all of them; along k, so that one
   // part of `a` stays in the second-level cache.
-  const int64_t span = g.rows <= kFewRows ? g.k : kPart;
-  for (int64_t from = 0; from < g.k; from += span) {
-    const int64_t to = std::min(g.k, from + span);
+  const int64_t whole = g.k / kLanes * kLanes;
+  const int64_t span = g.rows <= kFewRows ? whole : kPart;
+  for (int64_t from = 0; from < whole; from += span) {
+    const int64_t to = std::min(whole, from + span);
     for (int64_t n = 0; n < g.cols; n += kTileCols) {
       const int cols = static_cast<int>(std::min<int64_t>(kTileCols, g.cols - n));
       for (int64_t p = from; p < to; p += kPart) {
-        const int64_t length = std::min(kPart, to - p);
-        if (length % kLanes == 0) {
-          panelOf<false, T>(g, n, cols, p, length);
-        } else {
-          panelOf<true, T>(g, n, cols, p, length);
-        }
+        multiplyPart<T>(g, n, cols, p, std::min(kPart, to - p));
       }
     }
   }
+  if (whole < g.k) multiplyRest<T>(g, whole);
 }
 
 void gemmBlock(const GemmBlock& g) {
   switch (g.weight_type) {
     case DType::kBF16:
-      return blockOf<hwy::bfloat16_t>(g);
+      return multiplyBlock<hwy::bfloat16_t>(g);
     case DType::kF16:
-      return blockOf<hwy::float16_t>(g);
+      return multiplyBlock<hwy::float16_t>(g);
     default:
-      return blockOf<float>(g);
+      return multiplyBlock<float>(g);
   }
 }
 
