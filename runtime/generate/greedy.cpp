@@ -12,8 +12,8 @@ class Greedy final : public Sampler {
  public:
   explicit Greedy(Communicator& world) : world_(world) {}
 
-  Status sample(const LogitsPart& logits, std::span<const int32_t> rows,
-                std::span<int32_t> tokens) override;
+  Status sampleRows(const LogitsPart& logits, std::span<const int32_t> rows,
+                    std::span<int32_t> tokens) override;
 
  private:
   struct Candidate {
@@ -26,8 +26,8 @@ class Greedy final : public Sampler {
   std::vector<size_t> bytes_;
 };
 
-Status Greedy::sample(const LogitsPart& logits, std::span<const int32_t> rows,
-                      std::span<int32_t> tokens) {
+Status Greedy::sampleRows(const LogitsPart& logits, std::span<const int32_t> rows,
+                          std::span<int32_t> tokens) {
   if (rows.empty()) return Status::success();
   const bool cut = !logits.begins.empty();
   const auto begin = static_cast<int32_t>(cut ? logits.begins[world_.rank()] : 0);

@@ -117,6 +117,7 @@ void Scheduler::append(const Chunk& chunk, StepData& step) const {
     step.positions.push_back(static_cast<int32_t>(t));
   }
   step.rope_lengths.push_back(static_cast<int32_t>(std::max(end, sequence.prompt)));
+  step.requests.push_back(static_cast<int32_t>(sequence.number));
   step.starts.push_back(static_cast<int32_t>(step.tokens.size()));
   if (kind_ == StepKind::kGenerate && end == sequence.tokens.size()) {
     step.sampled.push_back(static_cast<int32_t>(step.rope_lengths.size() - 1));

@@ -16,7 +16,8 @@ constexpr size_t kHeaderWords = 6;
 }  // namespace
 
 void StepData::clear(size_t groups) {
-  for (auto* array : {&tokens, &positions, &starts, &rope_lengths, &sampled}) array->clear();
+  for (auto* array : {&tokens, &positions, &starts, &rope_lengths, &requests, &sampled})
+    array->clear();
   tables.resize(groups);
   for (Table& table : tables) {
     table.pages.clear();
@@ -40,7 +41,7 @@ Step StepData::view(std::vector<Step::PageTable>& scratch) const {
 uint64_t StepBroadcast::maxWords() const {
   const uint64_t seqs = limits_.maxSeqs();
   uint64_t words = kHeaderWords + limits_.groups.size() + 2 * uint64_t{limits_.maxTokens()} +
-                   (seqs + 1) + 2 * seqs;
+                   (seqs + 1) + 3 * seqs;
   for (const PageGroupLimits& group : limits_.groups) {
     words += seqs * ceilDiv<uint64_t>(limits_.max_seq_len, group.tokens_per_page);
   }
@@ -53,8 +54,8 @@ void StepBroadcast::pack(const StepData& step) {
                  static_cast<int32_t>(step.rope_lengths.size()),
                  static_cast<int32_t>(step.sampled.size())});
   for (const auto& table : step.tables) words_.push_back(static_cast<int32_t>(table.stride));
-  for (const auto* array :
-       {&step.tokens, &step.positions, &step.starts, &step.rope_lengths, &step.sampled}) {
+  for (const auto* array : {&step.tokens, &step.positions, &step.starts, &step.rope_lengths,
+                            &step.requests, &step.sampled}) {
     words_.insert(words_.end(), array->begin(), array->end());
   }
   for (const auto& table : step.tables) {
@@ -94,6 +95,7 @@ Status StepBroadcast::unpack(StepData& step) const {
   take(step.positions, tokens);
   take(step.starts, seqs + 1);
   take(step.rope_lengths, seqs);
+  take(step.requests, seqs);
   take(step.sampled, sampled);
   for (size_t g = 0; g < limits_.groups.size(); ++g) {
     step.tables[g].stride = static_cast<uint32_t>(words_[kHeaderWords + g]);

@@ -20,7 +20,7 @@ Status StepLoop::run() {
   DCC_RETURN_IF_ERROR(runner_.run(step_.view(tables_)));
   if (step_.kind == StepKind::kScore) return Status::success();
   tokens_.resize(step_.sampled.size());
-  return sampler_.sample(runner_.logits(), step_.sampled, tokens_);
+  return sampler_.sample(runner_.logits(), step_, tokens_);
 }
 
 Status StepLoop::lead(Scheduler& scheduler, Listener& listener) {

@@ -39,7 +39,11 @@ class GenerateCommand final : public RankZeroCommand {
 Status GenerateCommand::prepare(const generate::Limits& limits) {
   DCC_ASSIGN(files_, readPlanFiles(options_.dir));
   DCC_ASSIGN(scheduler_, Scheduler::create(limits, generate::StepKind::kGenerate));
-  results_.emplace(files_.tokenizerOrNull(), options_.json, output_, scheduler_->contextReason());
+  if (!options_.stop.empty() && !files_.tokenizer) {
+    return userError(files_.dir + ": has no tokenizer.json, so there is no text for --stop");
+  }
+  results_.emplace(files_.tokenizerOrNull(), options_.json, output_, scheduler_->contextReason(),
+                   options_.stop);
   asks_ = options_.prompts.empty() && options_.input.empty() && ::isatty(STDIN_FILENO) != 0;
   if (asks_ && !files_.tokenizer) {
     return userError(files_.dir + ": has no tokenizer.json; give token ids with --input");

@@ -34,17 +34,10 @@ constexpr CommandName kCommands[] = {
 
 // Options of the design that this version does not have; the number is of values they take.
 constexpr std::pair<const char*, int> kNotBuilt[] = {
-    {"--temperature", 1},  {"--top-k", 1},
-    {"--top-p", 1},        {"--min-p", 1},
-    {"--seed", 1},         {"--stop", 1},
-    {"--chat", 0},         {"--system", 1},
-    {"--batch", 1},        {"--nnodes", 1},
-    {"--node-rank", 1},    {"--master-addr", 1},
-    {"--log-dir", 1},      {"--trace", 1},
-    {"--hash-ops", 1},     {"--verify-ranks", 0},
-    {"--new-tokens", 1},   {"--master-port", 1},
-    {"--store-port", 1},   {"--prompt-tokens", 1},
-    {"--batch-tokens", 1}, {"--repetition-penalty", 1},
+    {"--chat", 0},       {"--system", 1},        {"--batch", 1},        {"--nnodes", 1},
+    {"--node-rank", 1},  {"--master-addr", 1},   {"--log-dir", 1},      {"--trace", 1},
+    {"--hash-ops", 1},   {"--verify-ranks", 0},  {"--new-tokens", 1},   {"--master-port", 1},
+    {"--store-port", 1}, {"--prompt-tokens", 1}, {"--batch-tokens", 1},
 };
 
 // Which commands an option that not all have belongs to.
@@ -63,6 +56,13 @@ const Belongs kBelongs[] = {
     {"--max-new-tokens", {Command::kGenerate}},
     {"--json", {Command::kGenerate}},
     {"--ignore-eos", {Command::kGenerate}},
+    {"--temperature", {Command::kGenerate}},
+    {"--top-k", {Command::kGenerate}},
+    {"--top-p", {Command::kGenerate}},
+    {"--min-p", {Command::kGenerate}},
+    {"--repetition-penalty", {Command::kGenerate}},
+    {"--seed", {Command::kGenerate}},
+    {"--stop", {Command::kGenerate}},
     {"--output", {Command::kLogits}},
     {"--decode", {Command::kTokenize}},
     {"--no-special-tokens", {Command::kTokenize}},
@@ -124,6 +124,9 @@ Status checkCombination(const CLI::App& app, const Options& options) {
         std::find_if(std::begin(kCommands), std::end(kCommands),
                      [&](const CommandName& c) { return c.command == options.command; });
     return userError(std::string(belongs.option) + ": means nothing to " + command->name);
+  }
+  for (const std::string& text : options.stop) {
+    if (text.empty()) return userError("--stop: an empty text would end everything at once");
   }
   if (given("--device") && app.get_option("--device")->as<std::string>() != "cpu") {
     return userError("--device cuda: not built yet; cpu is");
@@ -203,6 +206,28 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
       ->option_text("N");
   app.add_flag("--json", options.json, "a JSON object a line, with token ids");
   app.add_flag("--ignore-eos", options.ignore_eos, "go on after end-of-sequence");
+  generate::SamplingOptions& sampling = options.sampling;
+  std::optional<float> temperature;
+  app.add_option("--temperature", temperature, "0: the likeliest token (the default)")
+      ->check(CLI::Range(0.0, 1e6))
+      ->option_text("F");
+  app.add_option("--top-k", sampling.top_k, "only the N likeliest tokens")
+      ->check(CLI::Range(0u, 0x7fffffffu))
+      ->option_text("N");
+  app.add_option("--top-p", sampling.top_p, "only the fewest tokens of this much probability")
+      ->check(CLI::Range(1e-9, 1.0))
+      ->option_text("F");
+  app.add_option("--min-p", sampling.min_p, "only tokens of this share of the likeliest's")
+      ->check(CLI::Range(0.0, 1.0))
+      ->option_text("F");
+  app.add_option("--repetition-penalty", sampling.repetition_penalty, "above 1: fewer repetitions")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->option_text("F");
+  app.add_option("--seed", sampling.seed, "the same draws every time (default: 0)")
+      ->option_text("N");
+  app.add_option("--stop", options.stop, "ends a continuation; may be repeated")
+      ->allow_extra_args(false)
+      ->option_text("TEXT");
   app.add_flag("--decode", options.decode, "tokenize: from ids to text");
   app.add_flag("--no-special-tokens", options.no_special_tokens, "tokenize: without added tokens");
   for (const auto& [name, values] : kNotBuilt) {
@@ -237,6 +262,10 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
     return userError("--timeout: " + std::to_string(timeout) +
                      "; seconds, up to 1000000, are right");
   }
+  // Whoever says how to draw wants draws.
+  const bool drawing = sampling.top_k > 0 || sampling.top_p < 1 || sampling.min_p > 0 ||
+                       app.get_option("--seed")->count() > 0;
+  sampling.temperature = temperature.value_or(drawing ? 1.0f : 0.0f);
   options.timeout = std::chrono::milliseconds(static_cast<int64_t>(std::ceil(timeout * 1000)));
   DCC_RETURN_IF_ERROR(readWords(words, options));
   DCC_RETURN_IF_ERROR(checkCombination(app, options));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/base/status.h"
+#include "runtime/generate/sampling.h"
 
 namespace dcc::drun {
 
@@ -27,6 +28,8 @@ struct Options {
   uint32_t max_new_tokens = 128;
   bool json = false;
   bool ignore_eos = false;
+  generate::SamplingOptions sampling;
+  std::vector<std::string> stop;  // texts that end a continuation, which they are not part of
 
   bool decode = false;
   bool no_special_tokens = false;

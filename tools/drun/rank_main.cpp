@@ -58,7 +58,7 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   DCC_ASSIGN(const std::unique_ptr<Executor> executor,
              Executor::create(std::move(plan), makeCpuBackend({threads}), axes, load));
   generate::PlanRunner runner(*executor);
-  const std::unique_ptr<generate::Sampler> sampler = generate::greedySampler(world);
+  const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(options.sampling, world);
   generate::StepLoop loop(limits, world, runner, *sampler);
   if (!command) return loop.follow();
   DCC_RETURN_IF_ERROR(command->run(loop));

@@ -5,12 +5,18 @@
 
 namespace dcc::drun {
 
-Results::Results(const text::Tokenizer* tokenizer, bool json, Output& output, std::string limit)
-    : tokenizer_(tokenizer), json_(json), output_(output), limit_(std::move(limit)) {}
+Results::Results(const text::Tokenizer* tokenizer, bool json, Output& output, std::string limit,
+                 std::vector<std::string> stop)
+    : tokenizer_(tokenizer),
+      json_(json),
+      output_(output),
+      limit_(std::move(limit)),
+      stop_(std::move(stop)) {}
 
 void Results::expect(const Prompt& prompt) {
   Entry entry;
   entry.prompt = prompt;
+  entry.stop = StopTexts(stop_);
   if (tokenizer_ != nullptr) entry.stream = std::make_unique<text::TextStream>(*tokenizer_);
   entries_.push_back(std::move(entry));
 }
@@ -18,18 +24,22 @@ void Results::expect(const Prompt& prompt) {
 bool Results::onToken(uint32_t request, int32_t token) {
   Entry& entry = entries_[request];
   if (entry.stream) {
-    entry.text += entry.stream->push(token);
+    entry.text += entry.stop.push(entry.stream->push(token));
   } else if (!json_) {
     entry.text += (entry.ids.empty() ? "" : " ") + std::to_string(token);
   }
   entry.ids.push_back(token);
+  const bool hit = entry.stop.hit();
   print();
-  return !stopped();
+  return !stopped() && !hit;
 }
 
 void Results::onFinish(uint32_t request, generate::Finish why) {
   Entry& entry = entries_[request];
-  if (entry.stream) entry.text += entry.stream->finish();
+  if (entry.stream) {
+    entry.text += entry.stop.push(entry.stream->finish());
+    entry.text += entry.stop.finish();
+  }
   entry.finished = true;
   if (why == generate::Finish::kContext) {
     std::cerr << entry.prompt.where + ": ended after " + std::to_string(entry.ids.size()) +

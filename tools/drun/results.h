@@ -8,14 +8,16 @@
 #include "runtime/generate/scheduler.h"
 #include "tools/drun/prompts.h"
 #include "tools/drun/stdio.h"
+#include "tools/drun/stop.h"
 
 namespace dcc::drun {
 
 class Results final : public generate::Listener {
  public:
   // `tokenizer` may be null: then plain output is token ids. `limit` says in a message what ends a
-  // sequence that could not become as long as was asked for.
-  Results(const text::Tokenizer* tokenizer, bool json, Output& output, std::string limit);
+  // sequence that could not become as long as was asked for. `stop`: texts that end a continuation.
+  Results(const text::Tokenizer* tokenizer, bool json, Output& output, std::string limit,
+          std::vector<std::string> stop = {});
 
   // Expects the results of one more prompt, which the scheduler knows by the next number.
   void expect(const Prompt& prompt);
@@ -34,6 +36,7 @@ class Results final : public generate::Listener {
     Prompt prompt;
     std::vector<int32_t> ids;
     std::unique_ptr<text::TextStream> stream;
+    StopTexts stop{{}};
     std::string text;  // not yet printed (plain), or all (JSON)
     bool finished = false;
   };
@@ -46,6 +49,7 @@ class Results final : public generate::Listener {
   bool json_;
   Output& output_;
   std::string limit_;
+  std::vector<std::string> stop_;
   std::vector<Entry> entries_;
   size_t current_ = 0;  // the first whose output is not complete
   Status status_;

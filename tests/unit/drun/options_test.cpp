@@ -1,5 +1,6 @@
 // The command line, as users write it.
 #include "tools/drun/options.h"
+#include "tools/drun/stop.h"
 
 #include <gtest/gtest.h>
 
@@ -65,8 +66,37 @@ TEST(Options, APromptIsTakenAsItIs) {
   EXPECT_EQ(parsed({"plan", "--prompt", "\"quoted\" \\n"}).prompts, Texts{"\"quoted\" \\n"});
 }
 
+TEST(Options, DrawsWhenAnythingSaysHow) {
+  EXPECT_EQ(parsed({"plan"}).sampling.temperature, 0);
+  EXPECT_EQ(parsed({"plan", "--temperature", "0.5"}).sampling.temperature, 0.5f);
+  EXPECT_EQ(parsed({"plan", "--seed", "7"}).sampling.temperature, 1);
+  EXPECT_EQ(parsed({"plan", "--top-p", "0.9"}).sampling.temperature, 1);
+  EXPECT_EQ(parsed({"plan", "--top-k", "3", "--temperature", "0"}).sampling.temperature, 0);
+  EXPECT_EQ(parsed({"plan", "--repetition-penalty", "1.1"}).sampling.temperature, 0);
+  EXPECT_NE(refused({"plan", "--top-p", "0"}).find("--top-p"), std::string::npos);
+  EXPECT_NE(refused({"plan", "--temperature", "-1"}).find("--temperature"), std::string::npos);
+  EXPECT_EQ(refused({"plan", "--stop", ""}), "--stop: an empty text would end everything at once");
+}
+
+TEST(StopTexts, HoldsBackWhatMayBecomeOne) {
+  StopTexts stop({"END", "\n\n"});
+  EXPECT_EQ(stop.push("a\n"), "a");
+  EXPECT_EQ(stop.push("bE"), "\nb");
+  EXPECT_EQ(stop.push("N"), "");
+  EXPECT_EQ(stop.push("x"), "ENx");
+  EXPECT_FALSE(stop.hit());
+  EXPECT_EQ(stop.push("yEN"), "y");
+  EXPECT_EQ(stop.push("Dz"), "");
+  EXPECT_TRUE(stop.hit());
+  EXPECT_EQ(stop.push("more"), "");
+  EXPECT_EQ(stop.finish(), "");
+  StopTexts open({"END"});
+  EXPECT_EQ(open.push("EN"), "");
+  EXPECT_EQ(open.finish(), "EN");
+}
+
 TEST(Options, NothingIsSilentlyIgnored) {
-  EXPECT_EQ(refused({"plan", "--temperature", "0.5"}), "--temperature: not built yet");
+  EXPECT_EQ(refused({"plan", "--batch", "2"}), "--batch: not built yet");
   EXPECT_EQ(refused({"plan", "bench"}),
             "bench: not built yet; drun has generate, logits and tokenize");
   EXPECT_EQ(refused({"doctor"}), "doctor: not built yet; drun has generate, logits and tokenize");

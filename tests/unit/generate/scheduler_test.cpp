@@ -79,8 +79,9 @@ TEST(StepBroadcast, RefusesDamagedMessages) {
     });
     return results[1].ok();
   };
-  // words, kind, entry, T, B, sampled, stride, then tokens, positions, starts, rope, sampled, pages
-  EXPECT_TRUE(tell({1024, 1, 0, 2, 1, 1, 1, /**/ 5, 6, 0, 1, 0, 2, 2, 0, 0}));
+  // words, kind, entry, T, B, sampled, stride, then tokens, positions, starts, rope, requests,
+  // sampled, pages
+  EXPECT_TRUE(tell({1024, 1, 0, 2, 1, 1, 1, /**/ 5, 6, 0, 1, 0, 2, 2, 7, 0, 0}));
   EXPECT_TRUE(tell({1024, 0}));
   EXPECT_FALSE(tell({1024, 3}));
   EXPECT_FALSE(tell({1023, 0}));
@@ -89,12 +90,12 @@ TEST(StepBroadcast, RefusesDamagedMessages) {
   EXPECT_FALSE(tell({1024, 1, 0, 9, 1, 1, 1, 0}));  // T
   EXPECT_FALSE(tell({1024, 1, 0, 2, 5, 1, 1, 0}));  // B
   EXPECT_FALSE(tell({1024, 1, 0, -2, 1, 1, 1, 0}));
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 2, 1, 5, 6, 0, 1, 0, 2, 2, 0, 0}));  // sampled > B
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 5000, 5, 6, 0, 1, 0, 2, 2, 0}));  // stride
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, -1, 5, 6, 0, 1, 0, 2, 2, 0}));
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 1, 5, 6, 0, 1, 0, 3, 2, 0, 0}));     // starts' end
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 2, 0, 1, 5, 6, 0, 1, 0, 2, 2, 2, 2, 0}));  // an empty one
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 1, 5, 6, 0, 1, 0, 2, 2, 1, 0}));     // row 1 of 1
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 2, 1, 5, 6, 0, 1, 0, 2, 2, 7, 0, 0}));  // sampled > B
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 5000, 5, 6, 0, 1, 0, 2, 2, 7, 0}));  // stride
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, -1, 5, 6, 0, 1, 0, 2, 2, 7, 0}));
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 1, 5, 6, 0, 1, 0, 3, 2, 7, 0, 0}));        // starts' end
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 2, 0, 1, 5, 6, 0, 1, 0, 2, 2, 2, 2, 7, 8, 0}));  // an empty one
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 1, 5, 6, 0, 1, 0, 2, 2, 7, 1, 0}));        // row 1 of 1
 }
 
 TEST(Argmax, FirstOfTheLargest) {
@@ -126,8 +127,8 @@ TEST(Greedy, TiesOverRanksGoToTheLowestIdAndNanIsAnError) {
       const auto columns = static_cast<int64_t>(mine.size());
       const int32_t rows[] = {0};
       int32_t out[1];
-      Status status =
-          greedySampler(world)->sample({mine.data(), 1, columns, columns, begins, ends}, rows, out);
+      Status status = greedySampler(world)->sampleRows(
+          {mine.data(), 1, columns, columns, begins, ends}, rows, out);
       if (status.ok() && world.rank() == 1) token = out[0];
       return status;
     });

@@ -1,0 +1,27 @@
+// Tokens drawn at random, as transformers' generate draws them: repetition penalty, temperature,
+// top-k, top-p, min-p, in this order. The same seed gives the same tokens at every degree of
+// parallelism.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "runtime/generate/sampler.h"
+
+namespace dcc::generate {
+
+struct SamplingOptions {
+  double temperature = 0;         // 0: the largest logit
+  uint32_t top_k = 0;             // 0: all
+  double top_p = 1;               // (0, 1]
+  double min_p = 0;               // [0, 1): of the largest probability
+  double repetition_penalty = 1;  // > 0; of logits of tokens that the sequence has
+  uint64_t seed = 0;
+};
+
+std::unique_ptr<Sampler> makeSampler(const SamplingOptions& options, Communicator& world);
+
+// A number in (0, 1) that depends on nothing but its arguments (SplitMix64's finalizer over them).
+double uniform(uint64_t seed, uint32_t request, int32_t position, int32_t id);
+
+}  // namespace dcc::generate
