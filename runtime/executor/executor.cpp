@@ -131,6 +131,12 @@ Status Executor::checkStep(const Step& step) const {
       step.starts[step.B()] != step.T()) {
     return bad("positions, starts and rope lengths do not fit its tokens");
   }
+  for (int32_t token : step.tokens) {
+    if (token < 0 || static_cast<uint64_t>(token) >= plan_->vocab_size()) {
+      return bad("token " + number(token) + "; the vocabulary has " +
+                 number(static_cast<int64_t>(plan_->vocab_size())));
+    }
+  }
   for (int64_t b = 0; b < step.B(); ++b) {
     const int64_t first = step.starts[b], end = step.starts[b + 1];
     if (first >= end || end > step.T()) return bad("sequence " + number(b) + " has no tokens");

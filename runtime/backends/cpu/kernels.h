@@ -70,7 +70,8 @@ void addRmsNorm(ThreadPool& pool, const Matrix& x, const Matrix& y, const float*
 void rope(ThreadPool& pool, const Matrix& x, const RotaryView& angles, int64_t head_dim,
           bool interleaved, const Matrix& out);
 
-void kvWrite(const Matrix& k, const Matrix& v, const CacheView& cache, const SequenceView& seqs);
+void kvWrite(ThreadPool& pool, const Matrix& k, const Matrix& v, const CacheView& cache,
+             const SequenceView& seqs);
 
 struct AttentionShape {
   int64_t head_dim = 0;  // of keys

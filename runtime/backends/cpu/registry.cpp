@@ -86,7 +86,7 @@ Op prepareRope(PrepareContext& context, const fb::Kernel& kernel) {
 Op prepareKvWrite(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
   return kernelOp([k = args.buffer(0), v = args.buffer(1), cache = args.cache(2)](StepState& s) {
-    kvWrite(k.at(s), v.at(s), cache, s.sequences(cache.group));
+    kvWrite(*s.pool, k.at(s), v.at(s), cache, s.sequences(cache.group));
   });
 }
 

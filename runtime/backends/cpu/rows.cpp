@@ -18,21 +18,26 @@ void sliceColumns(const Matrix& x, std::span<const int64_t> ranges, const Matrix
   }
 }
 
-void kvWrite(const Matrix& k, const Matrix& v, const CacheView& cache, const SequenceView& seqs) {
-  // A head's slots of one page as a matrix.
-  Matrix slots;
-  slots.dtype = cache.dtype;
-  for (int64_t b = 0; b < seqs.count(); ++b) {
-    for (int64_t t = seqs.starts[b]; t < seqs.starts[b + 1]; ++t) {
-      const int64_t page = seqs.page(b, seqs.positions[t] / cache.tokens_per_page);
-      const int64_t slot = seqs.positions[t] % cache.tokens_per_page;
-      for (int64_t h = 0; h < cache.heads; ++h) {
-        slots.data = cache.k(page, h, slot);
-        copyRow(k, t, h * cache.k_dim, slots, 0, 0, cache.k_dim);
-        slots.data = cache.v(page, h, slot);
-        copyRow(v, t, h * cache.v_dim, slots, 0, 0, cache.v_dim);
-      }
+void kvWrite(ThreadPool& pool, const Matrix& k, const Matrix& v, const CacheView& cache,
+             const SequenceView& seqs) {
+  const auto write = [&](int64_t b, int64_t t) {
+    const int64_t page = seqs.page(b, seqs.positions[t] / cache.tokens_per_page);
+    const int64_t slot = seqs.positions[t] % cache.tokens_per_page;
+    Matrix to;  // one slot
+    to.dtype = cache.dtype;
+    for (int64_t h = 0; h < cache.heads; ++h) {
+      to.data = cache.k(page, h, slot);
+      copyRow(k, t, h * cache.k_dim, to, 0, 0, cache.k_dim);
+      to.data = cache.v(page, h, slot);
+      copyRow(v, t, h * cache.v_dim, to, 0, 0, cache.v_dim);
     }
+  };
+  for (int64_t b = 0; b < seqs.count(); ++b) {
+    const int64_t first = seqs.starts[b];
+    pool.forRanges(seqs.starts[b + 1] - first, rowGrain(k.cols + v.cols),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t t = first + begin; t < first + end; ++t) write(b, t);
+                   });
   }
 }
 

@@ -40,7 +40,8 @@ class Model {
       const int32_t starts[] = {0, static_cast<int32_t>(lengths_[b])};
       std::vector<int32_t> positions(lengths_[b]);
       for (size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<int32_t>(i);
-      kvWrite(k_[b].view(), v_[b].view(), cache_,
+      ThreadPool pool(1);
+      kvWrite(pool, k_[b].view(), v_[b].view(), cache_,
               {starts, positions, &table_[b * stride_], stride_});
     }
   }
@@ -192,7 +193,7 @@ TEST_P(Attention, LargeScores) {
     const int32_t page = 0, all[] = {0, 300}, one[] = {0, 1}, last[] = {299};
     std::vector<int32_t> positions(300);
     for (int32_t i = 0; i < 300; ++i) positions[i] = i;
-    kvWrite(k.view(), v.view(), cache, {all, positions, &page, 1});
+    kvWrite(pool, k.view(), v.view(), cache, {all, positions, &page, 1});
     TestMatrix out(1, 16);
     testing::Scratch scratch(attentionScratchBytes(cache, 1, pool.threads()));
     attention(pool, q.view(), cache, {one, last, &page, 1}, {16, 1, 0}, out.view(), scratch.data());

@@ -69,12 +69,14 @@ class ExecutorTest : public ::testing::Test {
   ~ExecutorTest() override { std::filesystem::remove_all(dir_); }
 
   // Executors of all ranks.
-  void start(uint32_t ranks, DType weights = DType::kF32, uint32_t threads = 1) {
+  void start(uint32_t ranks, DType weights = DType::kF32, uint32_t threads = 1,
+             DType cache = DType::kF32) {
     ExampleOptions options;
     options.ranks = ranks;
     options.weights = weights;
     options.checkpoint = dir_;
     auto plans = examplePlans(options);
+    for (auto& plan : plans) plan.caches[0]->dtype = static_cast<fb::DType>(cache);
     group_ = std::make_unique<testing::TestGroup>(ranks);
     executors_.clear();
     const auto packed = plan::packAll(plans);
@@ -197,6 +199,19 @@ TEST_F(ExecutorTest, NarrowWeights) {
   }
 }
 
+TEST_F(ExecutorTest, NarrowCaches) {
+  const auto want = model_.logits(kFirst);
+  for (DType type : {DType::kBF16, DType::kF16}) {
+    start(2, DType::kF32, 1, type);
+    rows(*StepMaker(kPrefill, {{0, 0, part(kFirst, 0, 5)}}));
+    const auto out = rows(*StepMaker(kDecode, {{0, 5, part(kFirst, 5, 1)}}));
+    double worst = 0;
+    for (size_t i = 0; i < kVocab; ++i) worst = std::max(worst, std::abs(out[0][i] - want[5][i]));
+    EXPECT_LT(worst, type == DType::kBF16 ? 0.05 : 0.005);
+    EXPECT_GT(worst, 1e-6) << "the cache was f32 all the same";
+  }
+}
+
 TEST_F(ExecutorTest, StepTakesNoMemory) {
   start(1, DType::kF32, 2);
   StepMaker step(kPrefill, {{0, 0, kFirst}});
@@ -241,6 +256,9 @@ TEST_F(ExecutorTest, RefusesStepsOutsideThePlan) {
             "step: 9 tokens of 1 sequences; the plan takes 1 to 8 tokens of 1 to 2 sequences");
   EXPECT_EQ(error(*StepMaker(kPrefill, {{0, 0, {}}, {1, 0, {1}}})),
             "step: sequence 0 has no tokens");
+  EXPECT_EQ(error(*StepMaker(kPrefill, {{0, 0, {1, 16}}})),
+            "step: token 16; the vocabulary has 16");
+  EXPECT_EQ(error(*StepMaker(kPrefill, {{0, 0, {-1}}})), "step: token -1; the vocabulary has 16");
   EXPECT_EQ(error(*StepMaker(kPrefill, {{0, 32, {1}}})),
             "step: position 32 of token 0; positions follow each other, below 32");
   EXPECT_EQ(error(*StepMaker(kPrefill, {{0, 15, {1, 2}}})),

@@ -67,7 +67,7 @@ TEST_P(Rows, KvWrite) {
       cache.bytes_per_page = cache.v_offset + heads * per_page * v_dim * size + 8;
       std::vector<std::byte> pool_bytes(pages * cache.bytes_per_page, std::byte{0x11});
       cache.pool = pool_bytes.data();
-      kvWrite(k.view(), v.view(), cache, {starts, positions, table, 3});
+      kvWrite(pool, k.view(), v.view(), cache, {starts, positions, table, 3});
 
       const auto read = [&](const std::byte* at) {
         float value;
