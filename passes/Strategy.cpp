@@ -1,77 +1,69 @@
 #include "passes/Strategy.h"
 
 namespace dcc {
+namespace {
 
-static constexpr Strategy kStrategies[] = {
-    {.name = "colwise",
-     .linear = 0,
-     .embedding = 1,
-     .bias = 0,
-     .input = "whole",
-     .output = "cut by features",
-     .collective = "none"},
-    {.name = "rowwise",
-     .linear = 1,
-     .embedding = 0,
-     .bias = {},
-     .input = "cut by features (an embedding: token ids)",
-     .output = "partial sum",
-     .collective = "all_reduce before the first non-linear use"},
-    {.name = "colwise_rep",
-     .linear = 0,
-     .embedding = 1,
-     .bias = 0,
-     .gather_output = true,
-     .input = "whole",
-     .output = "whole",
-     .collective = "all_gather"},
-    {.name = "rowwise_rep",
-     .linear = 1,
-     .embedding = 0,
-     .bias = {},
-     .split_input = true,
-     .input = "whole, sliced",
-     .output = "partial sum",
-     .collective = "all_reduce before the first non-linear use"},
-    {.name = "replicate",
-     .linear = {},
-     .embedding = {},
-     .bias = {},
-     .input = "whole",
-     .output = "whole",
-     .collective = "none"},
-    {.name = "embedding_rowwise",
-     .linear = {},
-     .embedding = 0,
-     .bias = {},
-     .input = "token ids",
-     .output = "partial sum",
-     .collective = "all_reduce before the first non-linear use"},
-    {.name = "embedding_colwise",
-     .linear = {},
-     .embedding = 1,
-     .bias = {},
-     .input = "token ids",
-     .output = "cut by features",
-     .collective = "none"},
-    // Names of transformers 5 for the above.
-    {.name = "colwise_gather_output",
-     .linear = 0,
-     .embedding = 1,
-     .bias = 0,
-     .gather_output = true,
-     .input = "whole",
-     .output = "whole",
-     .collective = "all_gather"},
-    {.name = "rowwise_split_input",
-     .linear = 1,
-     .embedding = 0,
-     .bias = {},
-     .split_input = true,
-     .input = "whole, sliced",
-     .output = "partial sum",
-     .collective = "all_reduce before the first non-linear use"},
+constexpr std::string_view kSum = "all_reduce before the first non-linear use";
+
+constexpr Strategy kColwise = {.name = "colwise",
+                               .linear = 0,
+                               .embedding = 1,
+                               .bias = 0,
+                               .input = "whole",
+                               .output = "cut by features",
+                               .collective = "none"};
+constexpr Strategy kRowwise = {.name = "rowwise",
+                               .linear = 1,
+                               .embedding = 0,
+                               .bias = {},
+                               .input = "cut by features (an embedding: token ids)",
+                               .output = "partial sum",
+                               .collective = kSum};
+constexpr Strategy kReplicate = {.name = "replicate",
+                                 .linear = {},
+                                 .embedding = {},
+                                 .bias = {},
+                                 .input = "whole",
+                                 .output = "whole",
+                                 .collective = "none"};
+
+// Variants of the three above.
+constexpr Strategy gathered(std::string_view name) {
+  Strategy s = kColwise;
+  s.name = name;
+  s.gather_output = true;
+  s.output = "whole";
+  s.collective = "all_gather";
+  return s;
+}
+constexpr Strategy sliced(std::string_view name) {
+  Strategy s = kRowwise;
+  s.name = name;
+  s.split_input = true;
+  s.input = "whole, sliced";
+  return s;
+}
+constexpr Strategy ofEmbedding(std::string_view name, Strategy s) {
+  s.name = name;
+  s.linear = s.bias = std::nullopt;
+  s.input = "token ids";
+  return s;
+}
+
+// What transformers 5 calls otherwise stands beside its older name.
+constexpr Strategy kStrategies[] = {
+    kColwise,
+    kRowwise,
+    gathered("colwise_rep"),
+    gathered("colwise_gather_output"),
+    sliced("rowwise_rep"),
+    sliced("rowwise_split_input"),
+    kReplicate,
+    ofEmbedding("embedding_rowwise", kRowwise),
+    ofEmbedding("embedding_colwise", kColwise),
 };
+
+}  // namespace
 
 std::span<const Strategy> strategies() { return kStrategies; }
 

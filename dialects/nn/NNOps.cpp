@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "dialects/nn/Local.h"
 #include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
@@ -142,6 +143,7 @@ LogicalResult WeightOp::verify() {
   if (rows != whole.constant(0)) {
     return emitOpError() << "has " << whole.constant(0) << " rows, its sources " << rows;
   }
+  if (getWhole() && failed(verifyLocal(*this, getType(), whole))) return failure();
   if (auto heads = getHeads(); heads && (*heads < 1 || whole.constant(0) % *heads)) {
     return emitOpError() << "has " << whole.constant(0) << " rows, which " << *heads
                          << " heads do not divide";

@@ -1,6 +1,7 @@
 // Types, verifiers and registration of the plan dialect.
 #include "dialects/plan/Plan.h"
 
+#include "dialects/nn/Local.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "runtime/plan/kernels.h"
@@ -67,6 +68,18 @@ LogicalResult BufferType::verify(llvm::function_ref<InFlightDiagnostic()> emitEr
                                  int64_t cols, Type, int64_t stride) {
   if (cols < 1 || stride < cols) return emitError() << "a row has at least one column, and room";
   return success();
+}
+
+LogicalResult WeightOp::verify() {
+  auto local = dyn_cast<nn::TensorType>(getType());
+  auto whole = dyn_cast<nn::TensorType>(getWhole().value_or(getType()));
+  if (!local || !whole) return emitOpError() << "is no tensor";
+  for (nn::TensorType type : {local, whole}) {
+    for (size_t i = 0; i < type.rank(); ++i) {
+      if (!type.size(i)) return emitOpError() << "has a size known only at run time";
+    }
+  }
+  return nn::verifyLocal(*this, local, whole);
 }
 
 LogicalResult InputOp::verify() {

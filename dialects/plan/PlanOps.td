@@ -20,6 +20,7 @@ def Plan_WeightOp : Plan_Op<"weight", [Symbol]> {
   let assemblyFormat = [{
     $sym_name `:` $type (`of` $whole^)? (`from` $sources^)? (`slices` $slices^)? attr-dict
   }];
+  let hasVerifier = 1;
 }
 
 def Plan_ConstantOp : Plan_Op<"constant", [Symbol]> {

@@ -62,6 +62,16 @@ class Edit(harness.EndToEnd):
     def test_optimize(self):
         self.check_edits("optimize")
 
+    # Here the placement of a weight stands beside its local type, which must follow from it.
+    def test_localize(self):
+        self.check_edits("localize")
+
+    def test_allocate(self):
+        self.check_edits("allocate")
+
+    def test_specialize(self):
+        self.check_edits("specialize")
+
 
 if __name__ == "__main__":
     harness.main(["model", "tp"])

@@ -156,3 +156,22 @@ plan.entry @f bounds {T = 4} {
   // expected-error @+1 {{knows no step input 'ids'; there are tokens, positions}}
   %x = plan.input "ids" : <T x 1 x i32>
 }
+
+// -----
+
+// Half the elements, but not those that the placement says.
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  dist.program @p ranks [0, 1] {
+    // expected-error @+1 {{which is not what rank 0 holds of '!nn.tensor<8 x 8 x f32, [tp, _]>'}}
+    nn.weight @w : !nn.tensor<8 x 4 x f32> of !nn.tensor<8 x 8 x f32, [tp, _]> from [#nn.source<"w" in 0 at 0 : 8 x 8 x f32>]
+  }
+}
+
+// -----
+
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  dist.program @p ranks [0, 1] {
+    // expected-error @+1 {{which is not what rank 0 holds of '!nn.tensor<8 x 8 x f32, [tp, _]>'}}
+    plan.weight @w : !nn.tensor<8 x 4 x f32> of !nn.tensor<8 x 8 x f32, [tp, _]>
+  }
+}
