@@ -62,9 +62,14 @@ class Examples(harness.EndToEnd):
         out = self.drun(moved, "--prompt", "ROMEO:\n", "--max-new-tokens", "8", "--json")
         self.assertTrue(self.case["greedy_text"].startswith(json.loads(out)["text"]))
 
-    def test_verify_and_strategies(self):
+    def test_verify_and_explain(self):
         done = run("dcc", "verify", "plan/", cwd=self.examples)
         self.assertEqual(done.status, 0, done)
+        done = run("dcc", "explain", "plan/", cwd=self.examples)
+        self.assertEqual(done.status, 0, done)
+        self.assertIn("self_attn.o_proj", done.out)
+
+    def test_strategies(self):
         done = run("dcc", "strategies")
         self.assertEqual(done.status, 0, done)
         for name in ["colwise", "rowwise", "colwise_rep", "rowwise_rep", "replicate"]:
