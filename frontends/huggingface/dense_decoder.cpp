@@ -67,6 +67,12 @@ DenseSpec readDense(const ConfigReader& config) {
     config.fail("hidden_act", "'" + spec.activation +
                                   "' is not supported; silu, gelu, gelu_pytorch_tanh, relu are");
   }
+  // A whole head turns; ignoring the field would give other numbers without a word.
+  std::optional<ConfigReader> rope = config.object("rope_parameters");
+  if (config.numberOr("partial_rotary_factor", 1) != 1 ||
+      (rope && rope->numberOr("partial_rotary_factor", 1) != 1)) {
+    config.fail("partial_rotary_factor", "is not supported by this architecture; 1 is");
+  }
   if (attention.heads % attention.kv_heads != 0) {
     config.fail("num_key_value_heads",
                 "must divide num_attention_heads = " + std::to_string(attention.heads));
