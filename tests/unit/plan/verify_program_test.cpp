@@ -22,7 +22,7 @@ TEST(VerifyProgram, Gemms) {
       {where + "the bias [1, 8] must be f32 [1, 16]", [](PlanT& p) { gemm(p, kQkv).bias = 5; }},
       {where + "a [T, 8], weight [8, 8] and out [T, 16] must be [m, k], [n, k] and [m, n]",
        [](PlanT& p) { gemm(p, kQkv).weight = 0; }},
-      {where + "buffers must be f32", [](PlanT& p) { gemm(p, kQkv).a = 0; }},
+      {where + "buffers must be f32, bf16 or f16", [](PlanT& p) { gemm(p, kQkv).a = 0; }},
       {"entry prefill: instruction 3 (none, model.layers.0.self_attn.q_proj+k_proj+v_proj): has no "
        "body",
        [](PlanT& p) { instruction(p, kQkv).body = {}; }},
@@ -292,11 +292,12 @@ TEST(VerifyProgram, Dataflow) {
 TEST(VerifyProgram, InPlaceOnlyWhereAKernelAllowsIt) {
   const std::string refused = "; this operation cannot work in place";
   check({
-      {"entry prefill: instruction 2 (rms_norm, model.layers.0.input_layernorm): writes buffer 2 "
-       "over its input buffer 2" +
+      {"entry prefill: instruction 7 (attention, model.layers.0.self_attn): writes buffer 7 over "
+       "its "
+       "input buffer 7" +
            refused,
        [](PlanT& p) {
-         kernel(p, kNorm).operands[2] = {fb::OperandKind::buffer, 2};
+         kernel(p, kAttention).operands[2] = {fb::OperandKind::buffer, 7};
        }},
       {"entry prefill: instruction 10 (add_rms_norm, model.layers.0.post_attention_layernorm): "
        "writes buffer 6 over its input buffer 6" +
