@@ -26,6 +26,7 @@ uint64_t keyOf(uint64_t seed, uint32_t request, int32_t position) {
   return mix(mix(mix(seed) + request) + static_cast<uint32_t>(position));
 }
 
+// In (0, 1), and a function of nothing but seed, request, position and id.
 double uniformOf(uint64_t key, int32_t id) {
   const uint64_t bits = mix(key + static_cast<uint32_t>(id)) >> 11;
   return (static_cast<double>(bits) + 0.5) * 0x1p-53;
@@ -198,10 +199,6 @@ class Sampling final : public Sampler {
 };
 
 }  // namespace
-
-double uniform(uint64_t seed, uint32_t request, int32_t position, int32_t id) {
-  return uniformOf(keyOf(seed, request, position), id);
-}
 
 std::unique_ptr<Sampler> makeSampler(const SamplingOptions& options, Communicator& world) {
   return std::make_unique<Sampling>(options, world);

@@ -21,7 +21,4 @@ struct SamplingOptions {
 
 std::unique_ptr<Sampler> makeSampler(const SamplingOptions& options, Communicator& world);
 
-// A number in (0, 1) that depends on nothing but its arguments (SplitMix64's finalizer over them).
-double uniform(uint64_t seed, uint32_t request, int32_t position, int32_t id);
-
 }  // namespace dcc::generate
