@@ -3,9 +3,8 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <string>
+#include <vector>
 
-#include "runtime/collectives/call.h"
 #include "runtime/collectives/futex.h"
 
 namespace dcc {
@@ -106,43 +105,24 @@ uint64_t Barrier::signsOfLife() const {
 
 Status Barrier::aborted() const {
   const auto first = region_.firstError();
-  if (!first) return runtimeError("the group was aborted");
-  std::string who = first->rank < 0 ? "" : "rank " + std::to_string(first->rank) + ": ";
-  return Error{who + first->error.message, first->error.fault};
+  return first ? first->named() : runtimeError("the group was aborted");
 }
 
 Status Barrier::overdue(const CallTag& tag) const {
-  std::string missing;
+  std::vector<uint32_t> missing;
   for (uint32_t r = 0; r < region_.ranks_; ++r) {
     const uint32_t arrived = region_.members_[r].arrived.load(std::memory_order_relaxed);
-    if (static_cast<int32_t>(arrived - count_) >= 0) continue;
-    missing += (missing.empty() ? "" : ", ") + std::to_string(r);
+    if (static_cast<int32_t>(arrived - count_) < 0) missing.push_back(r);
   }
-  const auto seconds = std::chrono::duration<double>(options_.deadline).count();
-  std::string limit = std::to_string(seconds);
-  limit.erase(limit.find_last_not_of('0') + 1);
-  if (limit.back() == '.') limit.pop_back();
-  return runtimeError(describe(tag) + ": no sign of rank " + missing + " for " + limit +
-                      " s; a longer --timeout waits longer");
+  return overdueError(tag, missing, options_.deadline);
 }
 
 Status Barrier::compareTags(const CallTag& tag, uint32_t parity) const {
   for (uint32_t r = 0; r < region_.ranks_; ++r) {
     const CallTag& other = region_.members_[r].tags[parity];
-    if (other == tag) continue;
-    return runtimeError("rank " + std::to_string(rank_) + " is in " + describe(tag) + ", rank " +
-                        std::to_string(r) + " in " + describe(other) +
-                        "; all ranks must run plans of one compilation");
+    if (!(other == tag)) return divergenceError(rank_, tag, r, other);
   }
   return Status::success();
-}
-
-std::string describe(const CallTag& tag) {
-  std::string text(callName(static_cast<Call>(tag.op)));
-  if (tag.bytes != 0) text += " of " + std::to_string(tag.bytes) + " bytes";
-  if (static_cast<Call>(tag.op) == Call::kBroadcast)
-    text += " from rank " + std::to_string(tag.root);
-  return text;
 }
 
 }  // namespace dcc

@@ -5,21 +5,13 @@
 // spin, since that would only take the core from the rank it waits for.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 
 #include "runtime/base/status.h"
+#include "runtime/collectives/call.h"
 #include "runtime/collectives/region.h"
 
 namespace dcc {
-
-struct WaitOptions {
-  // Longest time without a sign of life of the ranks waited for (arrivals or beats). Time in which
-  // this process itself was stopped does not count.
-  std::chrono::milliseconds deadline{30'000};
-  // More busy threads than cores on this machine.
-  bool crowded = false;
-};
 
 class Barrier {
  public:
@@ -48,8 +40,5 @@ class Barrier {
   uint32_t count_ = 0;
   uint32_t target_ = 0;  // value of Gate.word, but for its lowest bit, that lets this rank through
 };
-
-// "all-reduce of 4096 bytes"
-std::string describe(const CallTag& tag);
 
 }  // namespace dcc

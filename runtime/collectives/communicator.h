@@ -8,12 +8,26 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 
 #include "runtime/base/dtype.h"
 #include "runtime/base/status.h"
 
 namespace dcc {
+
+// The error that ended a group. `rank` is who reported it, -1 the launcher.
+struct GroupError {
+  int32_t rank = -1;
+  Error error;
+
+  // With "rank N: " in front, where it is a rank's.
+  Error named() const {
+    const std::string who = rank < 0 ? "" : "rank " + std::to_string(rank) + ": ";
+    return Error{who + error.message, error.fault};
+  }
+};
 
 class Communicator {
  public:
@@ -36,11 +50,15 @@ class Communicator {
   virtual Status barrier() = 0;
 
   // A sign of life for ranks that wait for this one while it is busy or idle for long between
-  // collectives (reading weights, waiting for a user's input), so that they don't give it up.
+  // collectives (reading weights, waiting for a user's input), so that they don't give it up. Not
+  // while this rank is in a collective.
   virtual void noteProgress() {}
 
-  // Wakes every rank that waits in this group with an error. Callable from any thread.
+  // Wakes every rank that waits in this group with an error; the first is kept. Callable from any
+  // thread.
   virtual void abort(const Error& why) = 0;
+  // What ended the group, as far as this rank knows; nothing while it works.
+  virtual std::optional<GroupError> firstError() const = 0;
 };
 
 }  // namespace dcc

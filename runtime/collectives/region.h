@@ -13,23 +13,10 @@
 #include <string>
 
 #include "runtime/base/status.h"
+#include "runtime/collectives/call.h"
+#include "runtime/collectives/communicator.h"
 
 namespace dcc {
-
-// What a rank is about to exchange; compared by its peers, so that ranks whose programs diverge get
-// an error instead of each other's bytes.
-struct CallTag {
-  uint32_t op = 0;
-  uint32_t root = 0;
-  uint64_t bytes = 0;
-  bool operator==(const CallTag&) const = default;
-};
-
-// The error that ended a group. `rank` is who reported it, -1 the launcher.
-struct GroupError {
-  int32_t rank = -1;
-  Error error;
-};
 
 // A view of shared memory that format() has laid out. Cheap to copy; the memory outlives it.
 class Region {

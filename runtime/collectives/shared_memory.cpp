@@ -37,6 +37,7 @@ class SharedMemory final : public Communicator {
   Status broadcast(void* data, size_t bytes, uint32_t root) override;
   Status barrier() override { return exchange(Call::kBarrier, 0); }
   void abort(const Error& why) override { region_.abort(static_cast<int32_t>(rank_), why); }
+  std::optional<GroupError> firstError() const override { return region_.firstError(); }
   void noteProgress() override { barrier_.beat(); }
 
  private:

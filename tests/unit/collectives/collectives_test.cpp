@@ -39,13 +39,17 @@ bool sameBits(std::span<const float> a, std::span<const float> b) {
   return a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
-class Collectives : public testing::TestWithParam<uint32_t> {};
+class Collectives : public testing::TestWithParam<std::tuple<test::Transport, uint32_t>> {
+ protected:
+  static uint32_t size() { return std::get<1>(GetParam()); }
+  static Ranks make(size_t slot = kSlot) { return Ranks(std::get<0>(GetParam()), size(), slot); }
+};
 
 TEST_P(Collectives, AllReduceSumsInRankOrder) {
   for (const size_t slot : {kSlot, Region::kDefaultSlotBytes}) {
-    Ranks ranks(GetParam(), slot);
+    Ranks ranks = make(slot);
     for (const size_t count : {0, 1, 3, 17, 1023, 1024, 1025, 8192, 8193, 70001}) {
-      const std::vector<float> expected = rankOrderSum(GetParam(), count);
+      const std::vector<float> expected = rankOrderSum(size(), count);
       ranks.mustRun([&](Communicator& comm) -> Status {
         std::vector<float> in = values(comm.rank(), count), out(count);
         DCC_RETURN_IF_ERROR(comm.allReduceSum(in.data(), out.data(), count));
@@ -59,12 +63,12 @@ TEST_P(Collectives, AllReduceSumsInRankOrder) {
 }
 
 TEST_P(Collectives, ReduceScatterGivesEachItsUnevenShare) {
-  Ranks ranks(GetParam(), kSlot);
+  Ranks ranks = make();
   for (const size_t base : {0, 1, 700, 3000}) {
-    std::vector<size_t> counts(GetParam());
-    for (uint32_t r = 0; r < GetParam(); ++r) counts[r] = r % 3 == 1 ? 0 : base * (r + 1) + r;
+    std::vector<size_t> counts(size());
+    for (uint32_t r = 0; r < size(); ++r) counts[r] = r % 3 == 1 ? 0 : base * (r + 1) + r;
     const size_t total = std::accumulate(counts.begin(), counts.end(), size_t{0});
-    const std::vector<float> sum = rankOrderSum(GetParam(), total);
+    const std::vector<float> sum = rankOrderSum(size(), total);
     ranks.mustRun([&](Communicator& comm) -> Status {
       const std::vector<float> in = values(comm.rank(), total);
       std::vector<float> out(counts[comm.rank()]);
@@ -77,12 +81,12 @@ TEST_P(Collectives, ReduceScatterGivesEachItsUnevenShare) {
 }
 
 TEST_P(Collectives, AllGatherKeepsRankOrder) {
-  Ranks ranks(GetParam(), kSlot);
+  Ranks ranks = make();
   for (const size_t base : {0, 1, 4096, 10001}) {
-    std::vector<size_t> bytes(GetParam());
-    for (uint32_t r = 0; r < GetParam(); ++r) bytes[r] = r % 4 == 2 ? 0 : base * (r + 1) + r;
+    std::vector<size_t> bytes(size());
+    for (uint32_t r = 0; r < size(); ++r) bytes[r] = r % 4 == 2 ? 0 : base * (r + 1) + r;
     std::vector<uint8_t> expected;
-    for (uint32_t r = 0; r < GetParam(); ++r) {
+    for (uint32_t r = 0; r < size(); ++r) {
       for (size_t i = 0; i < bytes[r]; ++i) expected.push_back(uint8_t(r * 31 + i * 7));
     }
     ranks.mustRun([&](Communicator& comm) -> Status {
@@ -96,7 +100,7 @@ TEST_P(Collectives, AllGatherKeepsRankOrder) {
 }
 
 TEST_P(Collectives, BroadcastFromEveryRoot) {
-  Ranks ranks(GetParam(), kSlot);
+  Ranks ranks = make();
   ranks.mustRun([&](Communicator& comm) -> Status {
     for (const size_t bytes : {0, 1, 4096, 9999}) {
       for (uint32_t root = 0; root < comm.size(); ++root) {
@@ -112,7 +116,7 @@ TEST_P(Collectives, BroadcastFromEveryRoot) {
 // Ranks run at different speeds through calls of different kinds; no slot may be overwritten while
 // someone still reads it.
 TEST_P(Collectives, MixedCallsAtDifferentSpeeds) {
-  Ranks ranks(GetParam(), kSlot);
+  Ranks ranks = make();
   ranks.mustRun([&](Communicator& comm) -> Status {
     std::mt19937 pace(comm.rank()), same(42);
     std::vector<float> data;
@@ -139,8 +143,15 @@ TEST_P(Collectives, MixedCallsAtDifferentSpeeds) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, Collectives, testing::Values(1, 2, 3, 4, 8),
-                         testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(Ranks, Collectives,
+                         testing::Combine(testing::Values(test::Transport::kSharedMemory,
+                                                          test::Transport::kTcp),
+                                          testing::Values(1, 2, 3, 4, 8)),
+                         [](const auto& info) {
+                           const bool tcp = std::get<0>(info.param) == test::Transport::kTcp;
+                           return (tcp ? "Tcp" : "SharedMemory") +
+                                  std::to_string(std::get<1>(info.param));
+                         });
 
 }  // namespace
 }  // namespace dcc

@@ -2,6 +2,7 @@
 // that is no group's.
 #include <cstring>
 
+#include "runtime/collectives/tcp_link.h"
 #include "tests/unit/collectives/ranks.h"
 
 namespace dcc {
@@ -10,13 +11,16 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 using test::Ranks;
+using test::Transport;
 
 milliseconds since(steady_clock::time_point start) {
   return std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
 }
 
-TEST(Failure, AbortWakesAllWithTheFirstError) {
-  Ranks ranks(4);
+class Failures : public testing::TestWithParam<Transport> {};
+
+TEST_P(Failures, AbortWakesAllWithTheFirstError) {
+  Ranks ranks(GetParam(), 4);
   const auto start = steady_clock::now();
   const auto results = ranks.run([](Communicator& comm) -> Status {
     if (comm.rank() != 2) return comm.barrier();
@@ -28,10 +32,12 @@ TEST(Failure, AbortWakesAllWithTheFirstError) {
     EXPECT_EQ(results[r].error().message, "rank 2: weights: a bad byte; a good one");
     EXPECT_EQ(results[r].error().fault, Fault::kUser);
   }
-  const auto first = ranks.region().firstError();
-  ASSERT_TRUE(first.has_value());
-  EXPECT_EQ(first->rank, 2);
-  EXPECT_EQ(first->error.message, "weights: a bad byte; a good one");
+  for (uint32_t r = 0; r < 4; ++r) {
+    const auto first = ranks[r].firstError();
+    ASSERT_TRUE(first.has_value());
+    EXPECT_EQ(first->rank, 2);
+    EXPECT_EQ(first->error.message, "weights: a bad byte; a good one");
+  }
 }
 
 TEST(Failure, OnlyTheFirstErrorIsKeptAndLongOnesAreCut) {
@@ -50,8 +56,8 @@ TEST(Failure, OnlyTheFirstErrorIsKeptAndLongOnesAreCut) {
   }
 }
 
-TEST(Failure, DeadlineNamesTheMissingRank) {
-  Ranks ranks(3, Region::kDefaultSlotBytes, {milliseconds(300), true});
+TEST_P(Failures, DeadlineNamesTheMissingRank) {
+  Ranks ranks(GetParam(), 3, Region::kDefaultSlotBytes, {milliseconds(300), true});
   const auto start = steady_clock::now();
   const auto results = ranks.run([](Communicator& comm) -> Status {
     if (comm.rank() == 1) return {};  // never comes
@@ -63,15 +69,15 @@ TEST(Failure, DeadlineNamesTheMissingRank) {
   // The other waiter reports the same, or that rank 0 or 2 already did.
   EXPECT_FALSE(results[0].ok());
   EXPECT_FALSE(results[2].ok());
-  const auto first = ranks.region().firstError();
+  const auto first = ranks[0].firstError();
   ASSERT_TRUE(first.has_value());
   EXPECT_EQ(first->error.message,
             "all-reduce of 4 bytes: no sign of rank 1 for 0.3 s; a longer --timeout waits longer");
   EXPECT_EQ(first->error.fault, Fault::kRuntime);
 }
 
-TEST(Failure, SignsOfLifeExtendTheDeadline) {
-  Ranks ranks(2, Region::kDefaultSlotBytes, {milliseconds(400), true});
+TEST_P(Failures, SignsOfLifeExtendTheDeadline) {
+  Ranks ranks(GetParam(), 2, Region::kDefaultSlotBytes, {milliseconds(400), true});
   ranks.mustRun([](Communicator& comm) -> Status {
     for (int i = 0; comm.rank() == 1 && i < 12; ++i) {
       std::this_thread::sleep_for(milliseconds(100));
@@ -81,16 +87,97 @@ TEST(Failure, SignsOfLifeExtendTheDeadline) {
   });
 }
 
-TEST(Failure, DivergingCallsAreReportedNotMixed) {
-  Ranks ranks(2);
+TEST_P(Failures, DivergingCallsAreReportedNotMixed) {
+  Ranks ranks(GetParam(), 2);
   const auto results = ranks.run([](Communicator& comm) -> Status {
     float x[4] = {};
     return comm.rank() == 0 ? comm.allReduceSum(x, x, 4) : comm.broadcast(x, sizeof(x), 0);
   });
   EXPECT_FALSE(results[0].ok() && results[1].ok());
-  const std::string message = ranks.region().firstError()->error.message;
+  const std::string message = ranks[0].firstError()->error.message;
   EXPECT_NE(message.find("all-reduce of 16 bytes"), std::string::npos) << message;
   EXPECT_NE(message.find("broadcast of 16 bytes from rank 0"), std::string::npos) << message;
+}
+
+TEST_P(Failures, AbortFromAnotherThreadEndsACall) {
+  Ranks ranks(GetParam(), 2);
+  std::thread other([&] {
+    std::this_thread::sleep_for(milliseconds(100));
+    ranks[0].abort(runtimeError("enough"));
+  });
+  const auto results = ranks.run(
+      [](Communicator& comm) { return comm.rank() == 0 ? comm.barrier() : Status::success(); });
+  other.join();
+  EXPECT_FALSE(results[0].ok());
+  // Over TCP rank 0 may have said that it came before it was stopped.
+  (void)ranks[1].barrier().ok();
+  EXPECT_EQ(ranks[1].barrier().error().message, "rank 0: enough");
+}
+
+INSTANTIATE_TEST_SUITE_P(Transports, Failures,
+                         testing::Values(Transport::kSharedMemory, Transport::kTcp),
+                         [](const auto& info) {
+                           return info.param == Transport::kTcp ? "Tcp" : "SharedMemory";
+                         });
+
+TEST(TcpFailure, ALostPeerIsNamedByAll) {
+  Ranks ranks(Transport::kTcp, 4);
+  for (const Status& status : ranks.run([&](Communicator& comm) -> Status {
+         DCC_RETURN_IF_ERROR(comm.barrier());
+         if (comm.rank() == 2) {
+           ranks.drop(2);
+           return Status::success();
+         }
+         float x = 0;
+         const Status failed = comm.allReduceSum(&x, &x, 1);
+         EXPECT_EQ(failed.error().message,
+                   "rank 2: its connection ended: it died, or its host cannot be reached");
+         return Status::success();
+       })) {
+    EXPECT_TRUE(status.ok());
+  }
+}
+
+// A broadcast's root only sends; it learns that nobody listens, and why.
+TEST(TcpFailure, ARootLearnsWhyItsPeerHasGone) {
+  Ranks ranks(Transport::kTcp, 2);
+  ranks[1].abort(userError("in.jsonl:3: no JSON"));
+  ranks.drop(1);
+  std::vector<char> data(1 << 20);
+  Status status;
+  for (int i = 0; i < 100 && status.ok(); ++i) {
+    status = ranks[0].broadcast(data.data(), data.size(), 0);
+  }
+  EXPECT_EQ(status.error().message, "rank 1: in.jsonl:3: no JSON");
+  EXPECT_EQ(status.error().fault, Fault::kUser);
+}
+
+// Beats between frames, as many as the socket takes, are not mixed with what follows.
+TEST(TcpFailure, BeatsAreNotMixedWithPayloads) {
+  auto [a, b] = test::tcpPair();
+  TcpLink from(std::move(a), 0, 1), to(std::move(b), 1, 0);
+  for (int i = 0; i < 200000; ++i) from.beat();
+  std::vector<uint8_t> sent(1 << 20), received(1 << 20);
+  for (size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<uint8_t>(i * 7);
+  const CallTag tag{static_cast<uint32_t>(Call::kBroadcast), 0, sent.size()};
+  from.send(tag, sent.data(), sent.size());
+  to.receive(tag, received.data(), received.size());
+  while (from.busy() || to.busy()) {
+    from.advance();
+    to.advance();
+    ASSERT_FALSE(from.failure() || to.failure() || from.lost() || to.lost());
+  }
+  EXPECT_EQ(sent, received);
+}
+
+TEST(TcpFailure, BytesThatAreNoFrameAreRefused) {
+  auto [a, b] = test::tcpPair();
+  TcpLink link(std::move(a), 0, 1);
+  const std::string http = "GET / HTTP/1.1\r\nHost: nobody in particular\r\n\r\n";
+  ASSERT_EQ(::write(b.get(), http.data(), http.size()), static_cast<ssize_t>(http.size()));
+  link.receive({}, nullptr, 0);
+  while (!link.failure()) link.advance();
+  EXPECT_EQ(link.failure()->named().message, "rank 1: sent what is no frame");
 }
 
 TEST(Failure, RegionIsValidated) {

@@ -52,6 +52,7 @@ class TestGroup {
     Status broadcast(void*, size_t, uint32_t) override { return runtimeError("not used"); }
     Status barrier() override { return runtimeError("not used"); }
     void abort(const Error&) override {}
+    std::optional<GroupError> firstError() const override { return std::nullopt; }
 
     int fails_in = -1;
 

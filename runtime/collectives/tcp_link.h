@@ -1,0 +1,89 @@
+// A rank's TCP connection to one peer: frames out and in, without ever waiting.
+//
+// A frame is a header and its payload. Data frames belong to calls and carry their tag; between
+// them a peer may send beats (signs of life) and, as the last thing, why the group has ended.
+// All ranks are the same build on machines of one byte order (launch/rendezvous.h sees to it).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/collectives/call.h"
+#include "runtime/collectives/communicator.h"
+
+namespace dcc {
+
+class TcpLink {
+ public:
+  // A connected stream socket to rank `peer` of a group in which we are `self`.
+  TcpLink(UniqueFd fd, uint32_t self, uint32_t peer);
+
+  // What the coming exchange moves; the memory stays valid until busy() is false.
+  void send(const CallTag& tag, const void* data, size_t bytes);
+  void receive(const CallTag& tag, void* data, size_t bytes);
+
+  bool busy() const { return sending_ || receiving_; }
+  bool receiving() const { return receiving_; }
+  // Moves what the socket takes and has. True when something moved.
+  bool advance();
+
+  int fd() const { return fd_.get(); }
+  uint32_t peer() const { return peer_; }
+  // What poll() should wait for.
+  short events() const;
+
+  // The peer said why the group has ended, or is in another call than we are (rank -1: ours to
+  // say).
+  const std::optional<GroupError>& failure() const { return failure_; }
+  // The connection ended without a word.
+  bool lost() const { return lost_; }
+
+  // A sign of life, unless the socket is full; not while busy().
+  void beat();
+  // The last frame, best effort.
+  void sendEnd(const GroupError& why);
+
+ private:
+  enum class Kind : uint32_t { kData = 0x31445244, kBeat = 0x31425244, kEnd = 0x31455244 };
+  struct Header {
+    Kind kind;
+    uint32_t reserved;
+    CallTag tag;
+    uint64_t payload;  // bytes that follow
+  };
+  static_assert(sizeof(Header) == 32);
+  static constexpr size_t kMaxReason = 2048;
+
+  bool advanceSend();
+  bool advanceReceive();
+  bool fill();
+  bool takeFrame();
+  void lookForEnd();
+  size_t buffered() const { return filled_ - taken_; }
+
+  UniqueFd fd_;
+  uint32_t self_, peer_;
+  std::optional<GroupError> failure_;
+  bool lost_ = false;
+
+  bool sending_ = false;
+  Header out_header_{};
+  const std::byte* out_ = nullptr;
+  size_t out_bytes_ = 0;  // header and payload
+  size_t sent_ = 0;
+  bool refused_ = false;  // the peer takes no more
+  std::string carry_;     // the rest of a beat that the socket took only in part
+
+  bool receiving_ = false, in_payload_ = false;
+  CallTag expected_;
+  std::byte* in_ = nullptr;
+  size_t in_rest_ = 0;
+  std::array<std::byte, 16384> buffer_;
+  size_t taken_ = 0, filled_ = 0;
+};
+
+}  // namespace dcc
