@@ -1,7 +1,7 @@
 // A plan directory: rank_K.dplan for every rank, manifest.json, and files that stand beside them
 // (the tokenizer's, the sharded IR). manifest.json is
 //
-//   {"format": "dcc-plan", "major": 0, "minor": 1, "model": "llama, 6 layers",
+//   {"format": "dcc-plan", "major": 0, "minor": 2, "model": "llama, 6 layers",
 //    "compilation_id": "<32 hex digits>", "world_size": 2, "mesh": [{"name": "tp", "size": 2}],
 //    "checkpoint": "/models/x", "ranks": [{"file": "rank_0.dplan", "program_hash": "<32>"}, ...],
 //    "files": ["tokenizer.json", ...]}

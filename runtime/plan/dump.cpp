@@ -31,7 +31,7 @@ class Dump {
     for (uint32_t i = 0; i < rows(plan_.files()).size(); ++i) {
       const fb::File& file = *plan_.files()->Get(i);
       line("file " + number(i) + " " + named(file.path()) + ": " + number(file.bytes()) +
-           " bytes, header " + hashOf(*file.header_hash()).hex());
+           " bytes, " + contents(file));
     }
     for (uint32_t i = 0; i < rows(plan_.weights()).size(); ++i) weight(i);
     for (uint32_t i = 0; i < rows(plan_.constants()).size(); ++i) {
@@ -87,6 +87,14 @@ class Dump {
       line("size " + number(i) + " = " + sizes_.text(i));
     }
     line("checkpoint " + named(plan_.checkpoint()));
+  }
+
+  // How the file is known, or made.
+  static std::string contents(const fb::File& file) {
+    const fb::Random* random = file.random();
+    if (!random) return "header " + hashOf(*file.header_hash()).hex();
+    return "random by seed " + number(random->seed()) + ", " + shortest(random->mean()) + " +- " +
+           shortest(random->spread());
   }
 
   void weight(uint32_t i) {

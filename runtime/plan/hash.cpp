@@ -29,6 +29,10 @@ class ProgramWalk {
     for (const fb::File* file : table(plan.files())) {
       add(file->bytes());
       if (const fb::Hash128* hash = file->header_hash()) hasher_.add(hashOf(*hash));
+      if (const fb::Random* random = file->random()) {
+        hasher_.add(std::string_view("random"));
+        add(random->seed(), random->mean(), random->spread());
+      }
     }
     for (const fb::Weight* weight : table(plan.weights())) weightRow(*weight);
     for (const fb::Constant* constant : table(plan.constants())) {
@@ -116,7 +120,7 @@ class ProgramWalk {
   void addOne(T value) {
     if constexpr (std::is_enum_v<T>) {
       hasher_.add(static_cast<uint64_t>(value));
-    } else if constexpr (std::is_same_v<T, double>) {
+    } else if constexpr (std::is_floating_point_v<T>) {
       hasher_.add(value);
     } else {
       hasher_.add(static_cast<uint64_t>(value));  // sign-extended where it is signed

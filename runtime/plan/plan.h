@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plan_generated.h"
@@ -16,12 +17,14 @@
 namespace dcc::plan {
 
 inline constexpr uint16_t kMajor = 0;
-inline constexpr uint16_t kMinor = 1;
+inline constexpr uint16_t kMinor = 2;
 
 // Indices into Plan.variables and the values of a step: T tokens, B sequences, both at least 1.
 inline constexpr uint32_t kT = 0, kB = 1, kVariables = 2;
 // Where buffers that are no views begin in the arena: multiples of this many bytes.
 inline constexpr uint64_t kBufferAlignment = 64;
+// What Plan.features may hold: files that are drawn at random.
+inline constexpr std::string_view kRandomWeights = "random_weights";
 // No real plan comes near these; they bound the verifier's work.
 inline constexpr uint32_t kMaxEntries = 64, kMaxAxes = 8, kMaxSizes = 65536;
 

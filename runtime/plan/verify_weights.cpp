@@ -77,6 +77,10 @@ Status verifyPiece(const fb::Plan& plan, const fb::Weight& weight, const fb::Pie
     return userError(where + ": reads beyond the " + std::to_string(file.bytes()) + " bytes of " +
                      printable(text(file.path())));
   }
+  if (file.random() && (!isFloat(piece.source_dtype()) ||
+                        piece.source_offset() % byteSize(dtypeOf(piece.source_dtype())) != 0)) {
+    return userError(where + ": what is drawn at random is a whole f32, bf16 or f16");
+  }
   std::optional<uint64_t> end = span(piece.run(), piece.dest_stride(), piece.count());
   if (end) end = checkedAdd(*end, piece.dest_offset());
   if (!end || *end > elements || (piece.count() > 1 && piece.dest_stride() < piece.run())) {
@@ -120,6 +124,25 @@ Status verifyWeight(const fb::Plan& plan, const fb::Weight& weight, const std::s
   return Status::success();
 }
 
+// That the plan says how the file is known, or how it is made.
+Status verifyContents(const fb::Plan& plan, const fb::File& file, const std::string& where) {
+  const fb::Random* random = file.random();
+  if (!random) {
+    return file.header_hash() ? Status::success() : userError(where + ": has no header hash");
+  }
+  Rows features = rows(plan.features());
+  if (std::none_of(features.begin(), features.end(),
+                   [](const auto* feature) { return text(feature) == kRandomWeights; })) {
+    return userError(where + ": is random, so the plan must need the feature " +
+                     std::string(kRandomWeights));
+  }
+  if (!std::isfinite(random->mean()) || !std::isfinite(random->spread()) || random->spread() < 0) {
+    return userError(where + ": is drawn from " + std::to_string(random->mean()) + " +- " +
+                     std::to_string(random->spread()) + "; finite numbers are expected");
+  }
+  return Status::success();
+}
+
 }  // namespace
 
 Status verifyWeights(const fb::Plan& plan, const std::string& name) {
@@ -128,7 +151,7 @@ Status verifyWeights(const fb::Plan& plan, const std::string& name) {
     if (!staysBelow(text(file->path()))) {
       return userError(where + ": must be a path below the checkpoint's directory");
     }
-    if (!file->header_hash()) return userError(where + ": has no header hash");
+    DCC_RETURN_IF_ERROR(verifyContents(plan, *file, where));
   }
   uint64_t total_bytes = 0;
   for (const fb::Weight* weight : rows(plan.weights())) {

@@ -10,6 +10,7 @@
 #include "runtime/base/safetensors.h"
 #include "runtime/plan/access.h"
 #include "runtime/weights/convert.h"
+#include "runtime/weights/random.h"
 
 namespace dcc {
 namespace {
@@ -28,10 +29,24 @@ uint64_t sourceElement(const fb::Piece& piece) {
   return byteSize(static_cast<DType>(piece.source_dtype()));
 }
 
-bool readsGaps(const fb::Piece& piece) {
-  return piece.count() > 1 &&
+// Not of what is drawn at random: there a gap costs as much as the runs.
+bool readsGaps(const fb::File& file, const fb::Piece& piece) {
+  return !file.random() && piece.count() > 1 &&
          piece.source_stride() <= piece.run() + kGapBytes / sourceElement(piece);
 }
+
+// Where a piece's bytes come from.
+struct Source {
+  const fb::File& row;
+  const InputFile& file;  // closed where the row says random
+
+  // Bytes from `offset` on, which hold elements of `type`.
+  Status read(DType type, uint64_t offset, std::span<uint8_t> out) const {
+    if (!row.random()) return readAt(file, offset, out);
+    drawElements(*row.random(), type, offset / byteSize(type), out);
+    return Status::success();
+  }
+};
 
 // Elements [first, first + elements) of the runs [run, run + runs) of a piece.
 struct Block {
@@ -62,8 +77,8 @@ class Blocks {
       if (piece.run() > room) {  // a part of one run
         block.elements = std::min(block.elements, room);
       } else {
-        uint64_t each =
-            readsGaps(piece) ? std::max(piece.run(), piece.source_stride()) : piece.run();
+        const bool gaps = readsGaps(*plan_.files()->Get(piece.file()), piece);
+        uint64_t each = gaps ? std::max(piece.run(), piece.source_stride()) : piece.run();
         block.runs = std::clamp<uint64_t>(room / each, 1, piece.count() - run_);
       }
       advance(block);
@@ -91,7 +106,7 @@ class Blocks {
 };
 
 // Reads one block into the weight; `buffer` is at least kBlockBytes.
-Status readBlock(const InputFile& file, const Block& block, std::span<uint8_t> buffer) {
+Status readBlock(const Source& source, const Block& block, std::span<uint8_t> buffer) {
   const fb::Piece& piece = *block.piece;
   const DType from = static_cast<DType>(piece.source_dtype());
   const DType to = static_cast<DType>(block.weight->dtype());
@@ -105,19 +120,19 @@ Status readBlock(const InputFile& file, const Block& block, std::span<uint8_t> b
   };
   const uint64_t run_bytes = block.elements * in_size;
   const uint64_t stride_bytes = piece.source_stride() * in_size;
-  const bool together = block.runs > 1 && readsGaps(piece);
+  const bool together = block.runs > 1 && readsGaps(source.row, piece);
   if (together) {
     uint64_t bytes = (block.runs - 1) * stride_bytes + run_bytes;
-    DCC_RETURN_IF_ERROR(readAt(file, sourceByte(block.run), buffer.first(bytes)));
+    DCC_RETURN_IF_ERROR(source.read(from, sourceByte(block.run), buffer.first(bytes)));
   }
   for (uint64_t i = 0; i < block.runs; ++i) {
     uint8_t* out = destination(block.run + i);
     if (together) {
       convertElements(from, buffer.data() + i * stride_bytes, to, out, block.elements);
     } else if (from == to) {
-      DCC_RETURN_IF_ERROR(readAt(file, sourceByte(block.run + i), {out, run_bytes}));
+      DCC_RETURN_IF_ERROR(source.read(from, sourceByte(block.run + i), {out, run_bytes}));
     } else {
-      DCC_RETURN_IF_ERROR(readAt(file, sourceByte(block.run + i), buffer.first(run_bytes)));
+      DCC_RETURN_IF_ERROR(source.read(from, sourceByte(block.run + i), buffer.first(run_bytes)));
       convertElements(from, buffer.data(), to, out, block.elements);
     }
   }
@@ -167,6 +182,12 @@ Status checkFile(const fb::File& expected, const InputFile& file) {
   return Status::success();
 }
 
+bool drawsEverything(const fb::Plan& plan) {
+  const auto files = rows(plan.files());
+  return !files.empty() && std::all_of(files.begin(), files.end(),
+                                       [](const fb::File* file) { return file->random(); });
+}
+
 }  // namespace
 
 uint64_t weightBytes(const fb::Weight& weight) {
@@ -176,13 +197,18 @@ uint64_t weightBytes(const fb::Weight& weight) {
 Result<WeightLoader> WeightLoader::open(const plan::Plan& plan, const std::string& checkpoint) {
   WeightLoader loader(plan);
   loader.files_.resize(rows(plan->files()).size());
+  if (!checkpoint.empty() && drawsEverything(*plan)) {
+    return userError("--checkpoint " + checkpoint +
+                     ": the plan's weights are random, by a seed; leave it out, or compile the "
+                     "model without --weights dummy");
+  }
   const std::string dir = checkpoint.empty() ? std::string(text(plan->checkpoint())) : checkpoint;
   for (const fb::Weight* weight : rows(plan->weights())) {
     for (const fb::Piece* piece : rows(weight->pieces())) {
       loader.total_bytes_ += piece->run() * piece->count() * sourceElement(*piece);
       InputFile& file = loader.files_[piece->file()];
-      if (file.fd) continue;
       const fb::File& expected = *plan->files()->Get(piece->file());
+      if (file.fd || expected.random()) continue;
       Result<InputFile> opened = openInput(dir + "/" + std::string(text(expected.path())));
       if (!opened.ok()) {
         return userError(opened.error().message +
@@ -209,7 +235,8 @@ Status WeightLoader::load(std::span<const std::span<uint8_t>> memory, uint32_t t
     std::vector<uint8_t> buffer(kBlockBytes);
     Block block;
     while (!tally.failed() && blocks.next(block)) {
-      Status status = readBlock(files_[block.piece->file()], block, buffer);
+      const uint32_t file = block.piece->file();
+      Status status = readBlock({*plan_->files()->Get(file), files_[file]}, block, buffer);
       if (!status.ok()) {
         return tally.fail(runtimeError(status.error().message + " (tensor " +
                                        printable(text(block.piece->tensor())) + ")"));

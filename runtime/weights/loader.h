@@ -1,4 +1,5 @@
-// Puts a rank's weights together from the pieces of the checkpoint that its plan names.
+// Puts a rank's weights together from the pieces of the checkpoint that its plan names, or from
+// nothing but a seed where the plan says random.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ class WeightLoader {
 
   // Opens the files that the plan's pieces come from and checks that they are those it was compiled
   // from, by size and header hash. They are in `checkpoint`, or where the plan says when that is
-  // empty. Errors (user) name the file and what differs.
+  // empty. Errors (user) name the file and what differs; a `checkpoint` for a plan that reads none
+  // is one.
   static Result<WeightLoader> open(const plan::Plan& plan, const std::string& checkpoint = "");
 
   // What load() reads from the checkpoint.

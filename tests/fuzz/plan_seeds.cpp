@@ -9,10 +9,12 @@
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   std::filesystem::create_directories(argv[1]);
-  for (uint32_t ranks : {1u, 2u, 4u}) {
-    std::vector<dcc::plan::fb::PlanT> plans = dcc::plan::testing::examplePlans({.ranks = ranks});
+  const std::pair<std::string, dcc::plan::testing::ExampleOptions> examples[] = {
+      {"tp1", {.ranks = 1}}, {"tp2", {.ranks = 2}}, {"tp4", {.ranks = 4}}, {"random", {.seed = 7}}};
+  for (const auto& [name, options] : examples) {
+    std::vector<dcc::plan::fb::PlanT> plans = dcc::plan::testing::examplePlans(options);
     std::vector<uint8_t> bytes = dcc::plan::packAll(plans).front();
-    std::string path = std::string(argv[1]) + "/tp" + std::to_string(ranks) + ".dplan";
+    std::string path = std::string(argv[1]) + "/" + name + ".dplan";
     dcc::Status written =
         dcc::writeFile(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     if (!written.ok()) {

@@ -14,7 +14,7 @@ TEST(Dump, ReadsWell) {
   auto plans = testing::examplePlans();
   std::string text = dumpOf(plans[1]);
   for (const char* line : {
-           "plan 0.1: example llama, 1 layer\n",
+           "plan 0.2: example llama, 1 layer\n",
            "rank 1 of <tp = 2>\n",
            "size 2 = 8\n",
            "weight 0 model.embed_tokens.weight: f32 [8, 8] from row 8\n",
@@ -39,6 +39,13 @@ TEST(Dump, IsStableAndShowsEveryPlanApart) {
   auto a = testing::examplePlans(), b = testing::examplePlans();
   EXPECT_EQ(dumpOf(a[0]), dumpOf(b[0]));
   EXPECT_NE(dumpOf(a[0]), dumpOf(a[1]));
+}
+
+TEST(Dump, ARandomFileSaysHowItIsDrawn) {
+  auto plans = testing::examplePlans({.seed = UINT64_MAX});
+  EXPECT_NE(dumpOf(plans[0]).find("file 0 model.safetensors: 4000 bytes, random by seed "
+                                  "18446744073709551615, 1 +- 0.5\n"),
+            std::string::npos);
 }
 
 TEST(Dump, NamesCannotBreakLines) {

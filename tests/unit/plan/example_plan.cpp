@@ -321,7 +321,12 @@ fb::PlanT examplePlan(const ExampleOptions& options, uint32_t rank,
   plan.files.push_back(std::make_unique<fb::FileT>());
   plan.files[0]->path = "model.safetensors";
   plan.files[0]->bytes = header.file_bytes;
-  plan.files[0]->header_hash = std::make_unique<fb::Hash128>(header.hash.lo, header.hash.hi);
+  if (options.seed) {
+    plan.features = {std::string(kRandomWeights)};
+    plan.files[0]->random = std::make_unique<fb::Random>(*options.seed, 1.0f, 0.5f);
+  } else {
+    plan.files[0]->header_hash = std::make_unique<fb::Hash128>(header.hash.lo, header.hash.hi);
+  }
   plan.constants.push_back(std::make_unique<fb::ConstantT>());
   plan.constants[0]->name = "rope frequencies";
   for (uint32_t i = 0; i < kHeadDim / 2; ++i) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct ExampleOptions {
   uint32_t ranks = 2;           // 1, 2 or 4 (then KV heads are replicated)
   DType weights = DType::kF32;  // of matrices, in memory
   std::string checkpoint = "/nonexistent";
+  std::optional<uint64_t> seed = {};  // the file is drawn by it, around 1 and 0.5 to each side
 };
 
 // Bytes of model.safetensors: pseudo-random values around 0, in f32, bf16 and f16. Tensor names are

@@ -55,6 +55,18 @@ TEST(PlanHash, LengthsCount) {
   });
 }
 
+TEST(PlanHash, ARandomFileIsItsSeedAndDistribution) {
+  auto hashWith = [](uint64_t seed, float mean, float spread) {
+    auto plans = examplePlans({.seed = seed});
+    *plans[0].files[0]->random = fb::Random(seed, mean, spread);
+    return programHash(*fb::GetPlan(testing::serializeAll(plans[0]).data())).hex();
+  };
+  const std::set<std::string> all = {hashWith(0, 0, 1), hashWith(1, 0, 1), hashWith(0, 0.25f, 1),
+                                     hashWith(0, 0, 1.25f)};
+  EXPECT_EQ(all.size(), 4u);
+  EXPECT_EQ(all.count(hashWith(0, 0, 1)), 1u);
+}
+
 TEST(PlanHash, GivesUpBeyondItsBudget) {
   auto plans = examplePlans();
   std::vector<uint8_t> bytes = pack(plans[0]);

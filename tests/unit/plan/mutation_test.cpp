@@ -16,7 +16,6 @@ namespace dcc::plan {
 namespace {
 
 using testing::examplePlans;
-using testing::Fields;
 using testing::fieldsOf;
 using testing::Scalar;
 using testing::serializeAll;
@@ -85,10 +84,11 @@ const std::set<std::string> kAnyValue = {
     "minor",        // pack() writes its own
     "files.bytes",  // only bounds what the pieces read
     "files.header_hash.lo",
-    "files.header_hash.hi",  //
-    "entries.arena_bytes",   // may be more than the buffers need
-    "max_seq_len",           // bounded, but not by the others
-    "constants.values",      // any finite number
+    "files.header_hash.hi",
+    "files.random.seed",    //
+    "entries.arena_bytes",  // may be more than the buffers need
+    "max_seq_len",          // bounded, but not by the others
+    "constants.values",     // any finite number
     "program_hash.lo",
     "program_hash.hi",  // pack() makes new ones
     "collective_hashes.lo",
@@ -101,26 +101,47 @@ const std::set<std::string> kAnyValue = {
 const std::set<std::string> kSometimesAnyValue = {
     "weights.pieces.source_stride", "weights.pieces.dest_stride", "weights.row_origin"};
 
+// A packed plan and the numbers in it to change.
+struct Subject {
+  std::vector<uint8_t> bytes;
+  std::vector<Scalar> scalars;
+  Hash program;
+};
+
+// The example with all its numbers, and of the one whose weights are drawn what differs: the files.
+std::vector<Subject> subjects() {
+  std::vector<Subject> all;
+  for (std::optional<uint64_t> seed : {std::optional<uint64_t>(), std::optional<uint64_t>(7)}) {
+    auto plans = examplePlans({.seed = seed});
+    packAll(plans);
+    std::vector<uint8_t> bytes = serializeAll(plans[1]);
+    std::vector<Scalar> scalars = fieldsOf(bytes).scalars;
+    if (seed)
+      std::erase_if(scalars, [](const Scalar& s) { return !s.field.starts_with("files."); });
+    EXPECT_GT(scalars.size(), seed ? 3u : 1000u);
+    all.push_back({std::move(bytes), std::move(scalars), hashOf(*plans[1].program_hash)});
+  }
+  return all;
+}
+
 TEST(Mutation, EveryNumberAtItsLargestIsRefused) {
-  auto plans = examplePlans();
-  packAll(plans);
-  const std::vector<uint8_t> bytes = serializeAll(plans[1]);
-  const Fields fields = fieldsOf(bytes);
-  ASSERT_GT(fields.scalars.size(), 1000u);
-  std::map<std::string, int> accepted, refused;
-  for (const Scalar& scalar : fields.scalars) {
-    // All ones: the largest unsigned value, a NaN; then the largest signed one.
-    for (uint64_t value : {UINT64_MAX, UINT64_MAX >> (65 - 8 * scalar.bytes)}) {
-      auto plan = changed(bytes, scalar, value);
-      bool ok = plan && Plan::fromBytes(*plan, "changed.dplan").ok();
-      uint64_t mask = UINT64_MAX >> (64 - 8 * scalar.bytes);
-      if (ok && read(bytes, scalar) != (value & mask)) {
-        ++accepted[scalar.field];
-        EXPECT_TRUE(kAnyValue.contains(scalar.field) || kSometimesAnyValue.contains(scalar.field))
-            << scalar.path << " = " << value << " was accepted";
-      } else {
-        ++refused[scalar.field];
-      }
+  std::map<std::string, int> refused;
+  auto check = [&](const std::vector<uint8_t>& bytes, const Scalar& scalar, uint64_t value) {
+    auto plan = changed(bytes, scalar, value);
+    bool ok = plan && Plan::fromBytes(*plan, "changed.dplan").ok();
+    uint64_t mask = UINT64_MAX >> (64 - 8 * scalar.bytes);
+    if (ok && read(bytes, scalar) != (value & mask)) {
+      EXPECT_TRUE(kAnyValue.contains(scalar.field) || kSometimesAnyValue.contains(scalar.field))
+          << scalar.path << " = " << value << " was accepted";
+    } else {
+      ++refused[scalar.field];
+    }
+  };
+  for (const Subject& subject : subjects()) {
+    for (const Scalar& scalar : subject.scalars) {
+      // All ones: the largest unsigned value, a NaN; then the largest signed one.
+      check(subject.bytes, scalar, UINT64_MAX);
+      check(subject.bytes, scalar, UINT64_MAX >> (65 - 8 * scalar.bytes));
     }
   }
   for (const std::string& field : kSometimesAnyValue) EXPECT_GT(refused[field], 0) << field;
@@ -128,10 +149,6 @@ TEST(Mutation, EveryNumberAtItsLargestIsRefused) {
 
 // One more than it should be: refused, or another program with another hash.
 TEST(Mutation, EveryNumberOffByOneIsRefusedOrHashed) {
-  auto plans = examplePlans();
-  packAll(plans);
-  const std::vector<uint8_t> bytes = serializeAll(plans[1]);
-  const Hash program = hashOf(*plans[1].program_hash);
   const std::set<std::string> not_hashed = {"major",
                                             "minor",  // pack() writes its own
                                             "program_hash.lo",
@@ -140,19 +157,24 @@ TEST(Mutation, EveryNumberOffByOneIsRefusedOrHashed) {
                                             "collective_hashes.hi",
                                             "compilation_id.lo",
                                             "compilation_id.hi"};
-  for (const Scalar& scalar : fieldsOf(bytes).scalars) {
-    for (int64_t step : {1, -1}) {
-      auto packed = changed(bytes, scalar, read(bytes, scalar) + static_cast<uint64_t>(step));
-      if (!packed) continue;
-      auto plan = Plan::fromBytes(*packed, "changed.dplan");
-      Hash hash = programHash(*fb::GetPlan(packed->data()));
-      EXPECT_EQ(hash == program, not_hashed.contains(scalar.field)) << scalar.path;
-      if (plan.ok()) {
-        EXPECT_FALSE(dump(**plan).empty());
-      } else {
-        EXPECT_EQ(plan.error().message.rfind("changed.dplan: ", 0), 0u) << plan.error().message;
-        EXPECT_EQ(plan.error().message.find('\n'), std::string::npos);
-      }
+  auto check = [&](const Subject& subject, const Scalar& scalar, uint64_t value) {
+    auto packed = changed(subject.bytes, scalar, value);
+    if (!packed) return;
+    auto plan = Plan::fromBytes(*packed, "changed.dplan");
+    Hash hash = programHash(*fb::GetPlan(packed->data()));
+    EXPECT_EQ(hash == subject.program, not_hashed.contains(scalar.field)) << scalar.path;
+    if (plan.ok()) {
+      EXPECT_FALSE(dump(**plan).empty());
+    } else {
+      EXPECT_EQ(plan.error().message.rfind("changed.dplan: ", 0), 0u) << plan.error().message;
+      EXPECT_EQ(plan.error().message.find('\n'), std::string::npos);
+    }
+  };
+  for (const Subject& subject : subjects()) {
+    for (const Scalar& scalar : subject.scalars) {
+      const uint64_t value = read(subject.bytes, scalar);
+      check(subject, scalar, value + 1);
+      check(subject, scalar, value - 1);
     }
   }
 }

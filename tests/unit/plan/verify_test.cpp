@@ -42,7 +42,7 @@ TEST(Verify, EverythingUnknownIsListedAtOnce) {
       message,
       "rank_0.dplan: needs what this build does not have: collective all_to_all, decoding 9, "
       "dtype 20, feature paged_v2, feature quantised\\n, kernel 77, kernel 78, reduction max; "
-      "use the version that compiled it (plan format 0.1) or compile the model again");
+      "use the version that compiled it (plan format 0.2) or compile the model again");
 }
 
 TEST(Verify, DamageIsNotTakenForNovelty) {
@@ -64,7 +64,7 @@ TEST(Verify, AnotherMajorVersion) {
   fb::FinishPlanBuffer(b, fb::Plan::Pack(b, &plans[0]));
   EXPECT_EQ(
       errorOf({b.GetBufferPointer(), b.GetBufferPointer() + b.GetSize()}),
-      "rank_0.dplan: is of plan format 3.1; this build reads 0.x, so compile the model again");
+      "rank_0.dplan: is of plan format 3.2; this build reads 0.x, so compile the model again");
 }
 
 TEST(Verify, HashesMustFit) {
@@ -146,6 +146,42 @@ TEST(Verify, WeightsAndPieces) {
       {"constant rope frequencies: holds a value that is not finite",
        [](PlanT& p) { p.constants[0]->values[0] = INFINITY; }},
   });
+}
+
+TEST(Verify, RandomFiles) {
+  auto errorWith = [](const std::function<void(PlanT&)>& change) {
+    auto plans = examplePlans({.seed = 7});
+    change(plans[0]);
+    return errorOf(pack(plans[0]));
+  };
+  auto draw = [](float mean, float spread) {
+    return [=](PlanT& p) { *p.files[0]->random = fb::Random(7, mean, spread); };
+  };
+  const std::string where = "rank_0.dplan: file model.safetensors: is ";
+  EXPECT_EQ(errorWith([](PlanT&) {}), "");
+  EXPECT_EQ(errorWith(draw(0, 0)), "");
+  EXPECT_EQ(errorWith(draw(-3, 1e30f)), "");
+  EXPECT_EQ(errorWith(draw(0, -1)),
+            where + "drawn from 0.000000 +- -1.000000; finite numbers are expected");
+  EXPECT_EQ(errorWith(draw(NAN, 1)),
+            where + "drawn from nan +- 1.000000; finite numbers are expected");
+  EXPECT_EQ(errorWith(draw(0, INFINITY)),
+            where + "drawn from 0.000000 +- inf; finite numbers are expected");
+  EXPECT_EQ(errorWith([](PlanT& p) { p.features.clear(); }),
+            where + "random, so the plan must need the feature random_weights");
+  auto piece = [&](auto change) {
+    return errorWith([&](PlanT& p) { change(*p.weights[8]->pieces[0], *p.weights[8]); });
+  };
+  const std::string refused =
+      "rank_0.dplan: weight lm_head.weight: piece 0 (lm_head.weight): what is drawn at random is a "
+      "whole f32, bf16 or f16";
+  EXPECT_EQ(piece([](fb::PieceT& p, fb::WeightT&) { p.source_offset -= 2; }), refused);
+  EXPECT_EQ(piece([](fb::PieceT& p, fb::WeightT& w) { p.source_dtype = w.dtype = fb::DType::i32; }),
+            refused);
+  EXPECT_NE(piece([](fb::PieceT& p, fb::WeightT&) {
+              p.source_offset += 4000;
+            }).find("reads beyond the 4000 bytes"),
+            std::string::npos);
 }
 
 // Pieces of the down projection's weight, [8, 6]: which ways to fill it are accepted.
