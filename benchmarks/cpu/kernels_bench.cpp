@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "benchmarks/cpu/machine.h"
+#include "runtime/backends/cpu/bandwidth.h"
 #include "runtime/backends/cpu/cpu_backend.h"
 #include "runtime/backends/cpu/gemm.h"
 #include "runtime/backends/cpu/kernels.h"
@@ -159,7 +160,7 @@ int run(int argc, char** argv) {
   }
   ThreadPool pool(threads);
   Bench bench{pool, filter};
-  bench.bandwidth = measureReadBandwidth(pool);
+  bench.bandwidth = measureReadBandwidth(pool, size_t{384} << 20, nullptr).value();
   bench.flops = measureMultiplyAdd(pool);
   std::printf("%s, %u threads: reads %.1f GB/s, multiplies and adds f32 %.0f GFLOP/s\n",
               instructions.empty() ? cpuInstructionSets()[0].c_str() : instructions.c_str(),

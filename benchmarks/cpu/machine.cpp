@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <vector>
-
-#include "runtime/backends/cpu/memory.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "benchmarks/cpu/machine.cpp"
@@ -15,22 +12,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-// Reads `bytes` (a multiple of 1024); the result only keeps the loads.
-float readAll(const std::byte* data, size_t bytes) {
-  const hn::ScalableTag<float> d;
-  const size_t lanes = hn::Lanes(d);
-  const float* p = reinterpret_cast<const float*>(data);
-  const float* end = p + bytes / sizeof(float);
-  auto a = hn::Zero(d), b = a, c = a, e = a;
-  for (; p < end; p += 4 * lanes) {
-    a = hn::Add(a, hn::Load(d, p));
-    b = hn::Add(b, hn::Load(d, p + lanes));
-    c = hn::Add(c, hn::Load(d, p + 2 * lanes));
-    e = hn::Add(e, hn::Load(d, p + 3 * lanes));
-  }
-  return hn::GetLane(hn::Add(hn::Add(a, b), hn::Add(c, e)));
-}
 
 // `rounds` times 12 independent multiply-adds of vectors; returns the operations done, or a
 // negative number, so that the arithmetic is needed. Starting values differ: equal chains would be
@@ -62,7 +43,6 @@ HWY_AFTER_NAMESPACE();
 namespace dcc::cpu {
 namespace {
 
-HWY_EXPORT(readAll);
 HWY_EXPORT(multiplyAdd);
 
 // Seconds of the fastest run.
@@ -79,21 +59,6 @@ double fastest(int runs, Call call) {
 }
 
 }  // namespace
-
-double measureReadBandwidth(ThreadPool& pool) {
-  constexpr size_t kPart = 1 << 20, kParts = 384;
-  const Memory memory = Memory::map(kPart * kParts, true).value();
-  std::memset(memory.data(), 0, memory.size());
-  std::vector<float> sums(kParts);
-  const double seconds = fastest(9, [&] {
-    pool.run(kParts, [&](int64_t part, uint32_t) {
-      sums[part] = HWY_DYNAMIC_DISPATCH(readAll)(memory.data() + part * kPart, kPart);
-    });
-  });
-  volatile float keep = sums[0];
-  (void)keep;
-  return static_cast<double>(memory.size()) / seconds;
-}
 
 double measureMultiplyAdd(ThreadPool& pool) {
   std::vector<double> operations(pool.threads());

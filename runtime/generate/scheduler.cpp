@@ -57,6 +57,8 @@ Result<uint32_t> Scheduler::add(Request request, const std::string& where) {
   const uint64_t wanted = sequence.prompt + uint64_t{request.max_new_tokens};
   sequence.longest = std::min(wanted, context_);
   sequence.cut = wanted > context_;
+  if (waiting_.empty() && running_.empty()) prompt_tokens_ = {};
+  prompt_tokens_.all += sequence.prompt;
   waiting_.push_back(std::move(sequence));
   return added_ - 1;
 }
@@ -67,6 +69,7 @@ bool Scheduler::admit(Listener& listener) {
   while (kind_ == StepKind::kGenerate && !waiting_.empty() &&
          waiting_.front().longest == waiting_.front().prompt) {
     const Sequence& first = waiting_.front();
+    prompt_tokens_.done += first.prompt;
     listener.onFinish(first.number, first.cut ? Finish::kContext : Finish::kLength);
     waiting_.pop_front();
   }
@@ -150,7 +153,12 @@ Scheduler::Row Scheduler::row(size_t index) const {
 }
 
 void Scheduler::done(const StepData& step, std::span<const int32_t> tokens, Listener& listener) {
-  for (const Chunk& chunk : chunks_) running_[chunk.sequence].cached += chunk.tokens;
+  for (const Chunk& chunk : chunks_) {
+    Sequence& sequence = running_[chunk.sequence];
+    if (sequence.cached < sequence.prompt) prompt_tokens_.done += chunk.tokens;
+    sequence.cached += chunk.tokens;
+  }
+  listener.onStep(prompt_tokens_);
   std::vector<bool> finished(running_.size());
   const auto finish = [&](size_t s, Finish why) {
     finished[s] = true;

@@ -28,10 +28,17 @@ enum class Finish {
   kScored,    // all logits delivered
 };
 
+// Tokens of the prompts of all requests added since there was nothing to do.
+struct PromptTokens {
+  uint64_t done = 0, all = 0;
+};
+
 // Called on rank 0 as results arrive. `request` is the number that add() gave.
 class Listener {
  public:
   virtual ~Listener() = default;
+  // A step was run; its tokens follow.
+  virtual void onStep(const PromptTokens&) {}
   // False ends the request.
   virtual bool onToken(uint32_t request, int32_t token) = 0;
   virtual void onFinish(uint32_t request, Finish why) = 0;
@@ -49,6 +56,8 @@ class Scheduler {
   // Longest sequence, prompt and new tokens together, and what limits it ("max_seq_len 1024").
   uint64_t context() const { return context_; }
   std::string contextReason() const;
+  // Most sequences of a step, and so at once.
+  uint32_t maxSeqs() const { return entry_.max_seqs; }
 
   // Queues a request; the first is number 0. `where` begins the message when it cannot be served
   // (user): no tokens, ids outside the vocabulary, a prompt longer than context().
@@ -94,6 +103,7 @@ class Scheduler {
   PagePool pool_;
   uint64_t context_;
   uint32_t added_ = 0;
+  PromptTokens prompt_tokens_;
   std::deque<Sequence> waiting_;
   std::vector<Sequence> running_;
   std::vector<Chunk> chunks_;  // of the last step, by row

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <fstream>
 #include <optional>
-#include <sstream>
-#include <vector>
+
+#include "runtime/launch/cgroup.h"
 
 namespace dcc::launch {
 namespace {
@@ -52,36 +52,12 @@ std::optional<double> quotaV1(const std::string& dir) {
   return quota && period ? std::optional(*quota / *period) : std::nullopt;
 }
 
-bool contains(const std::string& list, const std::string& word) {
-  std::istringstream in(list);
-  for (std::string item; std::getline(in, item, ',');) {
-    if (item == word) return true;
-  }
-  return false;
-}
-
 // The tightest quota of our cgroup and those above it.
 std::optional<double> cgroupQuota(const std::string& root) {
   std::optional<double> least;
-  const auto tighten = [&least](std::optional<double> quota) {
+  for (const auto& [path, v2] : cgroupDirectories("cpu", root)) {
+    const auto quota = v2 ? quotaV2(path) : quotaV1(path);
     if (quota) least = std::min(*quota, least.value_or(*quota));
-  };
-  std::ifstream groups(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {  // "ID:controllers:/path"
-    const size_t first = line.find(':');
-    const size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    std::string path = line.substr(second + 1);
-    const bool v2 = controllers.empty();
-    if (!v2 && !contains(controllers, "cpu")) continue;
-    const std::string mount = root + "/sys/fs/cgroup" + (v2 ? "" : "/" + controllers);
-    for (;;) {
-      if (path == "/") path.clear();
-      tighten(v2 ? quotaV2(mount + path) : quotaV1(mount + path));
-      if (path.empty()) break;
-      path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
-    }
   }
   return least;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "runtime/generate/step_loop.h"
+#include "tools/drun/bench_report.h"
 #include "tools/drun/options.h"
 #include "tools/drun/stdio.h"
 
@@ -20,5 +21,8 @@ class RankZeroCommand {
 // `waiting` is called while a command waits for its input or output. The options outlive it.
 std::unique_ptr<RankZeroCommand> generateCommand(const Options& options, Waiting waiting);
 std::unique_ptr<RankZeroCommand> logitsCommand(const Options& options, Waiting waiting);
+// The facts are there before run().
+std::unique_ptr<RankZeroCommand> benchCommand(const Options& options, const BenchFacts& facts,
+                                              Waiting waiting);
 
 }  // namespace dcc::drun

@@ -17,6 +17,7 @@ constexpr char kFooter[] =
     "of\n"
     "                                              stdin, or the model's own\n"
     "  drun [--nproc N] DIR logits --input IN.jsonl --output OUT.safetensors\n"
+    "  drun [--nproc N] DIR bench                  how fast it is, and of what the machine can\n"
     "  drun tokenize DIR [--input IN.jsonl]        no ranks, no weights\n"
     "DIR is a plan directory, which `dcc compile` wrote. An input line is {\"text\": ...} or\n"
     "{\"input_ids\": [...]}. Options may stand anywhere.";
@@ -29,15 +30,14 @@ constexpr CommandName kCommands[] = {
     {"generate", Command::kGenerate}, {"logits", Command::kLogits},
     {"tokenize", Command::kTokenize}, {"classify", std::nullopt},
     {"embed", std::nullopt},          {"chat", std::nullopt},
-    {"bench", std::nullopt},          {"doctor", std::nullopt},
+    {"bench", Command::kBench},       {"doctor", std::nullopt},
 };
 
 // Options of the design that this version does not have; the number is of values they take.
 constexpr std::pair<const char*, int> kNotBuilt[] = {
-    {"--chat", 0},       {"--system", 1},        {"--batch", 1},        {"--nnodes", 1},
-    {"--node-rank", 1},  {"--master-addr", 1},   {"--log-dir", 1},      {"--trace", 1},
-    {"--hash-ops", 1},   {"--verify-ranks", 0},  {"--new-tokens", 1},   {"--master-port", 1},
-    {"--store-port", 1}, {"--prompt-tokens", 1}, {"--batch-tokens", 1},
+    {"--chat", 0},        {"--system", 1},      {"--nnodes", 1},       {"--node-rank", 1},
+    {"--log-dir", 1},     {"--trace", 1},       {"--hash-ops", 1},     {"--verify-ranks", 0},
+    {"--master-addr", 1}, {"--master-port", 1}, {"--batch-tokens", 1}, {"--store-port", 1},
 };
 
 // Which commands an option that not all have belongs to.
@@ -45,16 +45,17 @@ struct Belongs {
   const char* option;
   std::vector<Command> commands;
 };
+const std::vector<Command> kOnRanks = {Command::kGenerate, Command::kLogits, Command::kBench};
 const Belongs kBelongs[] = {
-    {"--nproc", {Command::kGenerate, Command::kLogits}},
-    {"--threads", {Command::kGenerate, Command::kLogits}},
-    {"--checkpoint", {Command::kGenerate, Command::kLogits}},
-    {"--timeout", {Command::kGenerate, Command::kLogits}},
-    {"--device", {Command::kGenerate, Command::kLogits}},
-    {"--collectives", {Command::kGenerate, Command::kLogits}},
+    {"--nproc", kOnRanks},
+    {"--threads", kOnRanks},
+    {"--checkpoint", kOnRanks},
+    {"--timeout", kOnRanks},
+    {"--device", kOnRanks},
+    {"--collectives", kOnRanks},
     {"--prompt", {Command::kGenerate}},
     {"--max-new-tokens", {Command::kGenerate}},
-    {"--json", {Command::kGenerate}},
+    {"--json", {Command::kGenerate, Command::kBench}},
     {"--ignore-eos", {Command::kGenerate}},
     {"--temperature", {Command::kGenerate}},
     {"--top-k", {Command::kGenerate}},
@@ -63,7 +64,11 @@ const Belongs kBelongs[] = {
     {"--repetition-penalty", {Command::kGenerate}},
     {"--seed", {Command::kGenerate}},
     {"--stop", {Command::kGenerate}},
+    {"--input", {Command::kGenerate, Command::kLogits, Command::kTokenize}},
     {"--output", {Command::kLogits}},
+    {"--prompt-tokens", {Command::kBench}},
+    {"--new-tokens", {Command::kBench}},
+    {"--batch", {Command::kBench}},
     {"--decode", {Command::kTokenize}},
     {"--no-special-tokens", {Command::kTokenize}},
 };
@@ -99,7 +104,7 @@ Status readWords(const std::vector<std::string>& words, Options& options) {
   }
   if (!command->command) {
     return userError(std::string(command->name) +
-                     ": not built yet; drun has generate, logits and "
+                     ": not built yet; drun has generate, logits, bench and "
                      "tokenize");
   }
   if (words.size() == 1 && command != &kCommands[0]) {
@@ -204,7 +209,7 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   app.add_option("--max-new-tokens", options.max_new_tokens, "per prompt (default: 128)")
       ->check(CLI::Range(0u, 0x7fffffffu))
       ->option_text("N");
-  app.add_flag("--json", options.json, "a JSON object a line, with token ids");
+  app.add_flag("--json", options.json, "results as JSON, a line each");
   app.add_flag("--ignore-eos", options.ignore_eos, "go on after end-of-sequence");
   generate::SamplingOptions& sampling = options.sampling;
   std::optional<float> temperature;
@@ -228,6 +233,17 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   app.add_option("--stop", options.stop, "ends a continuation; may be repeated")
       ->allow_extra_args(false)
       ->option_text("TEXT");
+  const auto tokens = [](uint32_t least) { return CLI::Range(least, 0x7fffffffu); };
+  app.add_option("--prompt-tokens", options.prompt_tokens, "bench: of each prompt (default: 512)")
+      ->check(tokens(1))
+      ->option_text("N");
+  // The first new token comes with the prompt.
+  app.add_option("--new-tokens", options.new_tokens, "bench: of each continuation (default: 128)")
+      ->check(tokens(2))
+      ->option_text("N");
+  app.add_option("--batch", options.batch, "bench: prompts at once (default: 1)")
+      ->check(CLI::Range(1u, 1u << 20))
+      ->option_text("N");
   app.add_flag("--decode", options.decode, "tokenize: from ids to text");
   app.add_flag("--no-special-tokens", options.no_special_tokens, "tokenize: without added tokens");
   for (const auto& [name, values] : kNotBuilt) {

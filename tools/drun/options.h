@@ -12,7 +12,7 @@
 
 namespace dcc::drun {
 
-enum class Command { kGenerate, kLogits, kTokenize };
+enum class Command { kGenerate, kLogits, kTokenize, kBench };
 
 struct Options {
   Command command = Command::kGenerate;
@@ -30,6 +30,9 @@ struct Options {
   bool ignore_eos = false;
   generate::SamplingOptions sampling;
   std::vector<std::string> stop;  // texts that end a continuation, which they are not part of
+
+  std::optional<uint32_t> prompt_tokens, new_tokens;  // of each sequence of a bench
+  uint32_t batch = 1;
 
   bool decode = false;
   bool no_special_tokens = false;

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "runtime/plan/directory.h"
 #include "runtime/weights/loader.h"
 #include "tools/drun/agreement.h"
+#include "tools/drun/bench.h"
 #include "tools/drun/command.h"
 
 namespace dcc::drun {
@@ -31,10 +33,17 @@ Result<std::vector<Communicator*>> axesOf(const plan::Plan& plan, Communicator& 
   return axes;
 }
 
-std::unique_ptr<RankZeroCommand> commandOf(const Options& options, Communicator& world) {
+std::unique_ptr<RankZeroCommand> commandOf(const Options& options, const BenchFacts& bench,
+                                           Communicator& world) {
   const Waiting waiting = [&world] { world.noteProgress(); };
-  return options.command == Command::kLogits ? logitsCommand(options, waiting)
-                                             : generateCommand(options, waiting);
+  switch (options.command) {
+    case Command::kLogits:
+      return logitsCommand(options, waiting);
+    case Command::kBench:
+      return benchCommand(options, bench, waiting);
+    default:
+      return generateCommand(options, waiting);
+  }
 }
 
 Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
@@ -45,18 +54,25 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   DCC_ASSIGN(const generate::Limits limits, generate::limitsOf(plan));
   DCC_ASSIGN(const std::vector<Communicator*> axes, axesOf(plan, world));
 
+  BenchFacts bench;
   std::unique_ptr<RankZeroCommand> command;
   if (rank.rank() == 0) {
-    command = commandOf(options, world);
+    command = commandOf(options, bench, world);
     DCC_RETURN_IF_ERROR(command->prepare(limits));
   }
+  if (options.command == Command::kBench) {
+    DCC_ASSIGN(bench, benchFacts(plan, threads, rank.worldSize(), world));
+  }
 
+  const auto start = std::chrono::steady_clock::now();
   DCC_ASSIGN(const WeightLoader loader, WeightLoader::open(plan, options.checkpoint));
   const auto load = [&](std::span<const std::span<uint8_t>> weights) {
     return loader.load(weights, threads, [&](uint64_t, uint64_t) { world.noteProgress(); });
   };
   DCC_ASSIGN(const std::unique_ptr<Executor> executor,
              Executor::create(std::move(plan), makeCpuBackend({threads}), axes, load));
+  bench.load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   generate::PlanRunner runner(*executor);
   const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(options.sampling, world);
   generate::StepLoop loop(limits, world, runner, *sampler);

@@ -11,6 +11,11 @@ std::vector<std::string> cpuInstructionSets() {
   return names;
 }
 
+std::string cpuKernels() {
+  const std::string name = cpuInstructionSets().front();
+  return name.starts_with("AVX3") ? "AVX-512 (" + name + ")" : name;
+}
+
 Status forceCpuInstructionSet(std::string_view name) {
   hwy::SetSupportedTargetsForTest(0);
   int64_t chosen = 0;

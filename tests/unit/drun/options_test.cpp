@@ -78,6 +78,23 @@ TEST(Options, DrawsWhenAnythingSaysHow) {
   EXPECT_EQ(refused({"plan", "--stop", ""}), "--stop: an empty text would end everything at once");
 }
 
+TEST(Options, Bench) {
+  const Options usual = parsed({"plan", "bench"});
+  EXPECT_EQ(usual.command, Command::kBench);
+  EXPECT_FALSE(usual.prompt_tokens || usual.new_tokens);
+  EXPECT_EQ(usual.batch, 1u);
+  const Options options = parsed({"bench", "plan", "--batch", "4", "--new-tokens", "2", "--json",
+                                  "--prompt-tokens=7", "--threads", "2", "--nproc", "1"});
+  EXPECT_EQ(options.batch, 4u);
+  EXPECT_EQ(options.prompt_tokens, 7u);
+  EXPECT_EQ(options.new_tokens, 2u);
+  EXPECT_TRUE(options.json);
+  // The first token comes with the prompt: with no other there is nothing to time.
+  EXPECT_NE(refused({"plan", "bench", "--new-tokens", "1"}).find("--new-tokens"),
+            std::string::npos);
+  EXPECT_NE(refused({"plan", "bench", "--batch", "0"}).find("--batch"), std::string::npos);
+}
+
 TEST(StopTexts, HoldsBackWhatMayBecomeOne) {
   StopTexts stop({"END", "\n\n"});
   EXPECT_EQ(stop.push("a\n"), "a");
@@ -96,10 +113,13 @@ TEST(StopTexts, HoldsBackWhatMayBecomeOne) {
 }
 
 TEST(Options, NothingIsSilentlyIgnored) {
-  EXPECT_EQ(refused({"plan", "--batch", "2"}), "--batch: not built yet");
-  EXPECT_EQ(refused({"plan", "bench"}),
-            "bench: not built yet; drun has generate, logits and tokenize");
-  EXPECT_EQ(refused({"doctor"}), "doctor: not built yet; drun has generate, logits and tokenize");
+  EXPECT_EQ(refused({"plan", "--trace", "file"}), "--trace: not built yet");
+  EXPECT_EQ(refused({"plan", "embed"}),
+            "embed: not built yet; drun has generate, logits, bench and tokenize");
+  EXPECT_EQ(refused({"doctor"}),
+            "doctor: not built yet; drun has generate, logits, bench and tokenize");
+  EXPECT_EQ(refused({"plan", "--batch", "2"}), "--batch: means nothing to generate");
+  EXPECT_EQ(refused({"plan", "bench", "--input", "a"}), "--input: means nothing to bench");
   EXPECT_EQ(refused({"plan", "logits", "--input", "a", "--output", "b", "--json"}),
             "--json: means nothing to logits");
   EXPECT_EQ(refused({"tokenize", "plan", "--nproc", "2"}), "--nproc: means nothing to tokenize");

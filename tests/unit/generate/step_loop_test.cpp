@@ -25,6 +25,7 @@ Limits limits(uint32_t max_tokens, uint32_t max_seqs, uint64_t max_seq_len, uint
 
 class Collector : public Listener {
  public:
+  void onStep(const PromptTokens& prompts) override { prompt_tokens.push_back(prompts); }
   bool onToken(uint32_t request, int32_t token) override {
     tokens[request].push_back(token);
     return tokens[request].size() < enough;
@@ -43,6 +44,7 @@ class Collector : public Listener {
   std::map<uint32_t, std::vector<int32_t>> tokens;
   std::map<uint32_t, Finish> finished;
   std::map<uint32_t, std::vector<float>> logits;
+  std::vector<PromptTokens> prompt_tokens;  // after each step
 };
 
 struct Counts {
@@ -113,6 +115,12 @@ TEST(StepLoop, StepsAreFullAndUnpadded) {
   EXPECT_EQ(counts.tokens, 24 + 16);
   // 6+2 | 1+4+3 | 1+1+3+3 | 1+1+1+3 | 3 tokens of the last that is still writing, ...
   EXPECT_LE(counts.steps, 4 + 4);
+  ASSERT_EQ(collector.prompt_tokens.size(), static_cast<size_t>(counts.steps));
+  const uint64_t done[] = {8, 15, 21, 24, 24};
+  for (size_t i = 0; i < collector.prompt_tokens.size(); ++i) {
+    EXPECT_EQ(collector.prompt_tokens[i].done, done[std::min<size_t>(i, 4)]) << i;
+    EXPECT_EQ(collector.prompt_tokens[i].all, 24u);
+  }
 }
 
 TEST(StepLoop, WaitsForPagesInOrder) {

@@ -3,27 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
+#include "tests/unit/launch/file_tree.h"
 
 namespace dcc::launch {
 namespace {
 
-class Cores : public testing::Test {
- protected:
-  void SetUp() override {
-    root_ = testing::TempDir() + "cores_test." + std::to_string(::getpid());
-    std::filesystem::remove_all(root_);
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
-  void write(const std::string& path, const std::string& text) {
-    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
-    std::ofstream(root_ + path) << text;
-  }
-
-  std::string root_;
-};
+using Cores = FileTree;
 
 TEST_F(Cores, WithoutQuotasTheAffinityDecides) {
   EXPECT_GE(usableCores(), 1u);

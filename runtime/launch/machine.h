@@ -1,0 +1,29 @@
+// What this machine is, as far as it tells: a container may hide any of it, and nothing here fails.
+// `root` replaces "/" in tests.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace dcc::launch {
+
+// The value of a field of /proc/cpuinfo ("model name", "flags"), of the first CPU that has it; ""
+// where there is none.
+std::string cpuinfoField(std::string_view name, const std::string& root = "");
+
+// "AMD EPYC 9534 64-Core Processor"; where the system has no name for it, the architecture's.
+std::string cpuModel(const std::string& root = "");
+
+// Bytes of all caches of the last level together.
+std::optional<uint64_t> lastLevelCacheBytes(const std::string& root = "");
+
+// Bytes.
+struct MemoryInfo {
+  std::optional<uint64_t> total, available;
+  std::optional<uint64_t> limit;  // the tightest of our cgroups
+};
+MemoryInfo memoryInfo(const std::string& root = "");
+
+}  // namespace dcc::launch

@@ -1,0 +1,38 @@
+// What `drun bench` says.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "runtime/base/dtype.h"
+#include "tools/drun/bench_times.h"
+
+namespace dcc::drun {
+
+// What all ranks find out together, before and while the weights are read.
+struct BenchFacts {
+  std::string model, cpu;
+  std::string kernels;              // the instruction set that they use
+  uint32_t ranks = 0, threads = 0;  // threads of each rank
+  DType weights = DType::kF32;      // of most of them, in memory
+  // Over all ranks: bytes of the weights a decode step reads whole, and of the tables it reads a
+  // row per token of.
+  uint64_t whole_bytes = 0, table_bytes = 0;
+  uint64_t vocabulary = 1;
+  double memory_bandwidth = 0;  // bytes per second, of all ranks at once
+  double load_seconds = 0;
+};
+
+struct BenchShape {
+  uint32_t prompt_tokens = 0, new_tokens = 0;  // of each sequence
+  uint32_t batch = 0;                          // sequences
+};
+
+// Bytes of weights that a decode step of `batch` tokens moves.
+double stepBytes(const BenchFacts& facts, uint32_t batch);
+
+// One line of JSON, or a table.
+std::string benchReport(const BenchFacts& facts, const BenchShape& shape, const BenchTimes& times,
+                        bool json);
+
+}  // namespace dcc::drun
