@@ -18,6 +18,7 @@ struct CompileOptions {
   std::string tp_plan;                // "auto" or a plan file
   std::vector<std::string> tp_rules;  // PATTERN=STRATEGY
   std::string dtype;                  // "auto", "f32", "bf16", "f16"
+  std::string weights;                // "checkpoint", "dummy", "dummy:SEED"
   std::optional<int64_t> max_tokens, max_seqs, max_seq_len;
   std::string stop_after;  // a phase
 };

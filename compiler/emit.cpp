@@ -69,13 +69,27 @@ class Emitter {
       axis->size = size;
       plan_.mesh.push_back(std::move(axis));
     }
-    for (auto file : module_->getAttrOfType<ArrayAttr>("nn.files").getAsRange<nn::FileAttr>()) {
-      auto row = std::make_unique<fb::FileT>();
+    for (Attribute file : module_->getAttrOfType<ArrayAttr>("nn.files")) {
+      plan_.files.push_back(emitFile(file));
+      if (isa<nn::RandomAttr>(file)) plan_.features = {std::string(plan::kRandomWeights)};
+    }
+  }
+
+  static std::unique_ptr<fb::FileT> emitFile(Attribute attr) {
+    auto row = std::make_unique<fb::FileT>();
+    if (auto random = dyn_cast<nn::RandomAttr>(attr)) {
+      row->path = random.getPath().str();
+      row->bytes = random.getBytes();
+      row->random =
+          std::make_unique<fb::Random>(random.getSeed(), float(random.getMean().getValueAsDouble()),
+                                       float(random.getSpread().getValueAsDouble()));
+    } else {
+      auto file = cast<nn::FileAttr>(attr);
       row->path = file.getPath().str();
       row->bytes = file.getBytes();
       row->header_hash = std::make_unique<fb::Hash128>(parseHash(file.getHash().getValue()));
-      plan_.files.push_back(std::move(row));
     }
+    return row;
   }
 
   std::string string(StringRef attr) {
@@ -332,6 +346,11 @@ Status checkComplete(ModuleOp module) {
   for (StringRef name : {"nn.vocabulary", "nn.limits", "nn.files"}) {
     if (module->hasAttr(name)) continue;
     module.emitError() << "has no attribute " << name;
+    return diagnostics.error();
+  }
+  auto files = module->getAttrOfType<ArrayAttr>("nn.files");
+  if (!files || !llvm::all_of(files, llvm::IsaPred<nn::FileAttr, nn::RandomAttr>)) {
+    module.emitError() << "has an nn.files that is no list of #nn.file and #nn.random";
     return diagnostics.error();
   }
   WalkResult walked = module.walk([](Operation* op) {

@@ -90,6 +90,11 @@ Result<std::string> explain(const std::string& directory) {
     plans.push_back(std::move(plan));
   }
   const fb::Plan& first = *plans.front();
+  for (const fb::File* file : rows(first.files())) {
+    if (!file->random()) continue;
+    out += "\ndummy weights: random by seed " + std::to_string(file->random()->seed()) + "\n";
+    break;
+  }
   out += format("\nfor up to %u sequences of %llu tokens, %u tokens a step\n\n", first.max_seqs(),
                 static_cast<unsigned long long>(first.max_seq_len()), first.max_tokens());
   for (const fb::Entry* entry : rows(first.entries())) out += collectives(first, *entry);

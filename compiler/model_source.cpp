@@ -19,10 +19,10 @@ using Module = OwningOpRef<ModuleOp>;
 // The IR says it all; options that would change it are refused rather than ignored.
 Result<Module> loadIr(MLIRContext& context, const CompileOptions& options) {
   if (options.tp || options.dp || options.cp || options.pp || !options.tp_plan.empty() ||
-      !options.tp_rules.empty() || !options.dtype.empty() || options.max_tokens ||
-      options.max_seqs || options.max_seq_len) {
+      !options.tp_rules.empty() || !options.dtype.empty() || !options.weights.empty() ||
+      options.max_tokens || options.max_seqs || options.max_seq_len) {
     return userError(options.model +
-                     ": mesh, plan, dtype and limits are in the IR; edit them there");
+                     ": mesh, plan, dtype, weights and limits are in the IR; edit them there");
   }
   DiagnosticCollector diagnostics(&context);
   Module module = parseSourceFile<ModuleOp>(options.model, ParserConfig(&context));
@@ -92,6 +92,20 @@ Result<DType> computeType(const CompileOptions& options, const graph::ModelJson&
   return userError("--dtype " + name + ": is no type; auto, f32, bf16 and f16 are");
 }
 
+// The seed of random weights, or none for those of the checkpoint.
+Result<std::optional<uint64_t>> dummySeed(const std::string& weights) {
+  if (weights.empty() || weights == "checkpoint") return std::optional<uint64_t>();
+  StringRef rest(weights);
+  uint64_t seed = 0;
+  if (rest.consume_front("dummy") &&
+      (rest.empty() || (rest.consume_front(":") && !rest.getAsInteger(10, seed)))) {
+    return std::optional<uint64_t>(seed);
+  }
+  return userError("--weights " + weights +
+                   ": checkpoint, dummy or dummy:SEED with a seed from 0 to " +
+                   std::to_string(UINT64_MAX) + " is expected");
+}
+
 Result<Module> loadHuggingFace(MLIRContext& context, const CompileOptions& options,
                                const graph::ModelJson& file) {
   huggingface::ImportOptions import;
@@ -99,6 +113,7 @@ Result<Module> loadHuggingFace(MLIRContext& context, const CompileOptions& optio
   DCC_RETURN_IF_ERROR(addMesh(options, file, import));
   DCC_RETURN_IF_ERROR(addRules(options, file, import));
   DCC_ASSIGN(import.compute, computeType(options, file));
+  DCC_ASSIGN(import.dummy_seed, dummySeed(options.weights));
   auto limit = [](const char* option, std::optional<int64_t> given, std::optional<int64_t> in_file,
                   int64_t& out) -> Status {
     out = given ? *given : in_file.value_or(0);

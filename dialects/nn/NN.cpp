@@ -1,6 +1,8 @@
 // Types, attributes and registration of the nn dialect.
 #include "dialects/nn/NN.h"
 
+#include <charconv>
+
 #include "llvm/ADT/TypeSwitch.h"
 #include "mlir/IR/DialectImplementation.h"
 
@@ -140,6 +142,27 @@ TensorType TensorType::withSize(size_t i, int64_t n) const {
   SmallVector<Attribute> dims(getDims());
   dims[i] = sizeAttr(getContext(), n);
   return withDims(dims);
+}
+
+// ---- floats ------------------------------------------------------------------------------------
+
+void printFloat(AsmPrinter& printer, float value) {
+  char text[32];
+  auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
+  // MLIR's floats have a point.
+  auto [mantissa, exponent] = StringRef(text, end - text).split('e');
+  printer << mantissa << (mantissa.contains('.') ? "e" : ".0e") << exponent;
+}
+
+void printFloat(AsmPrinter& printer, FloatAttr value) {
+  printFloat(printer, float(value.getValueAsDouble()));
+}
+
+ParseResult parseFloat(AsmParser& parser, FloatAttr& value) {
+  double number = 0;
+  if (parser.parseFloat(number)) return failure();
+  value = parser.getBuilder().getF32FloatAttr(float(number));
+  return success();
 }
 
 // ---- source ------------------------------------------------------------------------------------

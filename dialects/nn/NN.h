@@ -32,6 +32,11 @@ mlir::LogicalResult verifyFactors(mlir::Operation* op, mlir::SymbolTableCollecti
 /// Activation functions that nn.activation may name.
 bool isActivation(llvm::StringRef name);
 
+/// `0.03125`: a float in the fewest digits that read back as the same number.
+void printFloat(mlir::AsmPrinter& printer, float value);
+void printFloat(mlir::AsmPrinter& printer, mlir::FloatAttr value);
+mlir::ParseResult parseFloat(mlir::AsmParser& parser, mlir::FloatAttr& value);
+
 /// `[1.0, 0.5623413]`: floats in the fewest digits that read back as the same number.
 void printFloats(mlir::OpAsmPrinter& printer, mlir::Operation* op, mlir::DenseF32ArrayAttr values);
 mlir::ParseResult parseFloats(mlir::OpAsmParser& parser, mlir::DenseF32ArrayAttr& values);

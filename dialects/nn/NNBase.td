@@ -71,6 +71,22 @@ def NN_FileAttr : AttrDef<NN_Dialect, "File"> {
   let assemblyFormat = "`<` $path `,` $bytes `bytes` `,` $hash `>`";
 }
 
+def NN_RandomAttr : AttrDef<NN_Dialect, "Random"> {
+  let mnemonic = "random";
+  let summary = "A file that nobody has: numbers drawn by a seed, evenly from mean - spread to mean + spread";
+  let description = [{
+    `#nn.random<"dummy weights", 4096 bytes, seed 7 mean 0.0 spread 0.03125>` stands in `nn.files` for a
+    file of the checkpoint. An element is the same number whoever asks for it, so that every cut of a
+    weight agrees.
+  }];
+  let parameters = (ins "::mlir::StringAttr":$path, "int64_t":$bytes, "uint64_t":$seed,
+                        "::mlir::FloatAttr":$mean, "::mlir::FloatAttr":$spread);
+  let assemblyFormat = [{
+    `<` $path `,` $bytes `bytes` `,` `seed` $seed `mean` custom<Float>($mean)
+    `spread` custom<Float>($spread) `>`
+  }];
+}
+
 def NN_RuleAttr : AttrDef<NN_Dialect, "Rule"> {
   let mnemonic = "rule";
   let summary = "A rule of the tp_plan in force";

@@ -1,8 +1,6 @@
 // Verifiers of the nn ops. Shapes are checked once for all layers, by their factor rules.
 #include "dialects/nn/NN.h"
 
-#include <charconv>
-
 #include "dialects/nn/Local.h"
 #include "llvm/ADT/StringSwitch.h"
 
@@ -21,14 +19,8 @@ bool isActivation(StringRef name) {
 
 void printFloats(OpAsmPrinter& printer, Operation*, DenseF32ArrayAttr values) {
   printer << '[';
-  llvm::interleaveComma(values.asArrayRef(), printer, [&](float value) {
-    char text[32];
-    auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
-    // MLIR's floats have a point.
-    StringRef digits(text, end - text);
-    auto [mantissa, exponent] = digits.split('e');
-    printer << mantissa << (mantissa.contains('.') ? "e" : ".0e") << exponent;
-  });
+  llvm::interleaveComma(values.asArrayRef(), printer,
+                        [&](float value) { printFloat(printer, value); });
   printer << ']';
 }
 

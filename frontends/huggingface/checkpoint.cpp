@@ -38,12 +38,6 @@ CheckpointTensor place(uint32_t file, const SafetensorsTensor& tensor) {
   return {file, tensor.dtype, tensor.shape, tensor.offset, tensor.bytes};
 }
 
-std::string shapeText(std::span<const uint64_t> shape) {
-  std::string text = "[";
-  for (uint64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  return text + "]";
-}
-
 // From file name to the names of its tensors; ordered, so that file numbers don't depend on how the
 // index happens to be sorted.
 using WeightMap = std::map<std::string, std::vector<std::string>>;
@@ -68,6 +62,12 @@ Result<WeightMap> readWeightMap(const std::string& index_path) {
 }
 
 }  // namespace
+
+std::string shapeText(std::span<const uint64_t> shape) {
+  std::string text = "[";
+  for (uint64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
 
 Result<Checkpoint> Checkpoint::open(const std::string& directory) {
   std::error_code ignored;
@@ -132,7 +132,8 @@ Error Checkpoint::noWeights() const {
                      "from_pretrained(...).save_pretrained(...)");
   }
   return userError(directory_ + ": has no weights; " + std::string(kSingle) + " or " +
-                   std::string(kIndex) + " with the files it names is expected");
+                   std::string(kIndex) +
+                   " with the files it names is expected; --weights dummy needs none");
 }
 
 const CheckpointTensor* Checkpoint::find(std::string_view name) const {
@@ -141,7 +142,7 @@ const CheckpointTensor* Checkpoint::find(std::string_view name) const {
 }
 
 Result<const CheckpointTensor*> Checkpoint::require(std::string_view name,
-                                                    std::span<const uint64_t> shape) const {
+                                                    std::span<const uint64_t> shape) {
   const std::string where = directory_ + ": tensor " + inQuotes(name) + " ";
   const CheckpointTensor* tensor = find(name);
   if (!tensor) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,10 +14,20 @@
 
 namespace dcc::huggingface {
 
+// "[2, 3]", for messages.
+std::string shapeText(std::span<const uint64_t> shape);
+
+// Numbers drawn evenly from mean - spread to mean + spread.
+struct RandomFile {
+  uint64_t seed = 0;
+  float mean = 0, spread = 0;
+};
+
 struct CheckpointFile {
   std::string path;  // absolute, symbolic links kept
   uint64_t bytes = 0;
-  Hash header_hash;  // as SafetensorsHeader's
+  Hash header_hash;                       // as SafetensorsHeader's
+  std::optional<RandomFile> random = {};  // then there is no such file, nor a hash
 };
 
 struct CheckpointTensor {
@@ -27,25 +38,36 @@ struct CheckpointTensor {
   uint64_t bytes = 0;
 };
 
+// Where a model's weights come from.
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+
+  // The tensor, which must have this shape and a dtype dcc computes with (F32, BF16, F16); valid as
+  // long as the source. Errors (user) name directory and tensor.
+  virtual Result<const CheckpointTensor*> require(std::string_view name,
+                                                  std::span<const uint64_t> shape) = 0;
+  // What tensors' `file` means, once all have been asked for.
+  virtual const std::vector<CheckpointFile>& files() const = 0;
+};
+
 // model.safetensors or, without it, the files that model.safetensors.index.json names.
-class Checkpoint {
+class Checkpoint : public TensorSource {
  public:
   // Errors (user), one line that names the file: neither of the two there; a damaged header or
   // index; the index names a file that is missing or outside the directory, or a tensor that is
   // not in its file.
   static Result<Checkpoint> open(const std::string& directory);
 
-  const std::string& directory() const { return directory_; }
-  const std::vector<CheckpointFile>& files() const { return files_; }
+  const std::vector<CheckpointFile>& files() const override { return files_; }
   // By name. Of an indexed checkpoint only what the index names.
   const std::map<std::string, CheckpointTensor, std::less<>>& tensors() const { return tensors_; }
 
   // Null when there is none.
   const CheckpointTensor* find(std::string_view name) const;
-  // The tensor, which must have this shape and a dtype dcc computes with (F32, BF16, F16). Errors
-  // (user) name directory and tensor, and for a missing one the nearest there is.
+  // The error of a missing tensor names the nearest there is.
   Result<const CheckpointTensor*> require(std::string_view name,
-                                          std::span<const uint64_t> shape) const;
+                                          std::span<const uint64_t> shape) override;
 
  private:
   explicit Checkpoint(std::string directory) : directory_(std::move(directory)) {}

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "frontends/huggingface/dummy_weights.h"
 #include "frontends/huggingface/family.h"
 
 using namespace mlir;
@@ -36,10 +37,30 @@ Result<Limits> limitsOf(const ImportOptions& options, const Model& model) {
   return limits;
 }
 
+Result<std::unique_ptr<TensorSource>> openTensors(const ImportOptions& options,
+                                                  const ConfigReader& config) {
+  if (options.dummy_seed) {
+    // As transformers: f32 where the config does not say.
+    DType type = config.dtype().value_or(DType::kF32);
+    DCC_RETURN_IF_ERROR(config.status());
+    return std::unique_ptr<TensorSource>(std::make_unique<DummyWeights>(
+        options.directory + "/config.json", type, *options.dummy_seed));
+  }
+  DCC_ASSIGN(Checkpoint checkpoint, Checkpoint::open(options.directory));
+  return std::unique_ptr<TensorSource>(std::make_unique<Checkpoint>(std::move(checkpoint)));
+}
+
 // "00ff..." of a header hash.
-ArrayAttr filesAttr(OpBuilder& builder, const Checkpoint& checkpoint) {
+ArrayAttr filesAttr(OpBuilder& builder, const TensorSource& tensors) {
   SmallVector<Attribute> files;
-  for (const CheckpointFile& file : checkpoint.files()) {
+  for (const CheckpointFile& file : tensors.files()) {
+    if (file.random) {
+      files.push_back(nn::RandomAttr::get(builder.getContext(), builder.getStringAttr(file.path),
+                                          file.bytes, file.random->seed,
+                                          builder.getF32FloatAttr(file.random->mean),
+                                          builder.getF32FloatAttr(file.random->spread)));
+      continue;
+    }
     std::string name = file.path.substr(file.path.rfind('/') + 1);
     files.push_back(nn::FileAttr::get(builder.getContext(), builder.getStringAttr(name), file.bytes,
                                       builder.getStringAttr(file.header_hash.hex())));
@@ -88,13 +109,13 @@ Result<OwningOpRef<ModuleOp>> importModel(MLIRContext& context, const ImportOpti
                      "' are not supported; f32, bf16 and f16 checkpoints are");
   }
   DCC_ASSIGN(std::unique_ptr<Model> model, family->read(config));
-  DCC_ASSIGN(Checkpoint checkpoint, Checkpoint::open(options.directory));
+  DCC_ASSIGN(std::unique_ptr<TensorSource> tensors, openTensors(options, config));
   DCC_ASSIGN(Limits limits, limitsOf(options, *model));
 
   OpBuilder builder(&context);
   OwningOpRef<ModuleOp> module =
       ModuleOp::create(NameLoc::get(builder.getStringAttr(options.directory + "/config.json")));
-  ModelBuilder layers(*module, checkpoint, options.compute);
+  ModelBuilder layers(*module, *tensors, options.compute);
   buildEntries(layers, *model, limits);
   DCC_RETURN_IF_ERROR(layers.status());
 
@@ -112,8 +133,8 @@ Result<OwningOpRef<ModuleOp>> importModel(MLIRContext& context, const ImportOpti
   op->setAttr("nn.model", builder.getStringAttr(std::string(family->architecture) + ", " +
                                                 std::to_string(model->layers()) + " layers"));
   op->setAttr("nn.checkpoint",
-              builder.getStringAttr(std::filesystem::absolute(checkpoint.directory()).string()));
-  op->setAttr("nn.files", filesAttr(builder, checkpoint));
+              builder.getStringAttr(std::filesystem::absolute(options.directory).string()));
+  op->setAttr("nn.files", filesAttr(builder, *tensors));
   op->setAttr("nn.tp_plan", planAttr(builder, *family, options));
   op->setAttr("nn.vocabulary", builder.getI64IntegerAttr(model->vocabulary()));
   op->setAttr("nn.limits", builder.getDictionaryAttr({number("max_tokens", limits.max_tokens),

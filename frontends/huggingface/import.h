@@ -1,6 +1,8 @@
 // A Hugging Face model directory as an nn module: whole shapes, nothing cut, no weight read.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,7 +26,8 @@ struct ImportOptions {
   std::vector<MeshAxis> mesh;
   bool auto_plan = true;  // the family's own plan comes first
   std::vector<UserRule> rules;
-  DType compute = DType::kF32;  // of activations
+  DType compute = DType::kF32;         // of activations
+  std::optional<uint64_t> dummy_seed;  // no safetensors: random weights by this seed
   // 0: the default.
   int64_t max_tokens = 0, max_seqs = 0, max_seq_len = 0;
 };

@@ -17,8 +17,8 @@ static Type mlirType(MLIRContext* context, DType type) {
   }
 }
 
-ModelBuilder::ModelBuilder(ModuleOp module, const Checkpoint& checkpoint, DType compute)
-    : checkpoint_(checkpoint),
+ModelBuilder::ModelBuilder(ModuleOp module, TensorSource& tensors, DType compute)
+    : tensors_(tensors),
       builder_(module.getContext()),
       symbolBuilder_(OpBuilder::atBlockBegin(module.getBody())),
       module_(module),
@@ -71,7 +71,7 @@ FlatSymbolRefAttr ModelBuilder::weight(const std::string& tensor, std::vector<in
   auto ref = FlatSymbolRefAttr::get(builder_.getContext(), tensor);
   if (symbols_.contains(tensor)) return ref;
   Result<const CheckpointTensor*> found =
-      checkpoint_.require(tensor, std::vector<uint64_t>(shape.begin(), shape.end()));
+      tensors_.require(tensor, std::vector<uint64_t>(shape.begin(), shape.end()));
   if (!found.ok()) {
     if (status_.ok()) status_ = found.error();
     return ref;

@@ -39,7 +39,7 @@ class ModelBuilder {
  public:
   using Value = mlir::Value;
 
-  ModelBuilder(mlir::ModuleOp module, const Checkpoint& checkpoint, DType compute);
+  ModelBuilder(mlir::ModuleOp module, TensorSource& tensors, DType compute);
 
   // ---- entries ----------------------------------------------------------------------------------
   // Opens an entry: its arguments are tokens and positions. B and T are bounded by `seqs`,
@@ -94,7 +94,7 @@ class ModelBuilder {
   mlir::Type f32() { return builder_.getF32Type(); }
   int64_t columns(Value x);
 
-  const Checkpoint& checkpoint_;
+  TensorSource& tensors_;
   mlir::OpBuilder builder_;        // inside the entry
   mlir::OpBuilder symbolBuilder_;  // weights, caches: before the entries
   mlir::ModuleOp module_;

@@ -10,6 +10,9 @@
 namespace dcc::huggingface {
 namespace {
 
+// Of a head: far above any model's, and a table of frequencies that costs nothing.
+constexpr int64_t kMostColumns = 65536;
+
 // The fields all types share, from whichever place the config keeps them in.
 struct Parameters {
   const ConfigReader& block;  // rope_scaling, rope_parameters or, without either, the config
@@ -122,9 +125,10 @@ void applyDynamic(const Parameters& p, const RopeModel& model, Rope& rope) {
 }  // namespace
 
 Result<Rope> readRope(const ConfigReader& config, const RopeModel& model) {
-  if (model.rotary_dim < 2 || model.rotary_dim % 2 != 0) {
+  if (model.rotary_dim < 2 || model.rotary_dim % 2 != 0 || model.rotary_dim > kMostColumns) {
     config.fail("head_dim", "gives heads of " + std::to_string(model.rotary_dim) +
-                                " rotary columns; an even number is expected");
+                                " rotary columns; an even number up to " +
+                                std::to_string(kMostColumns) + " is expected");
   }
   DCC_RETURN_IF_ERROR(config.status());
 

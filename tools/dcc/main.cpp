@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
 
   dcc::CompileOptions options;
   NotBuilt not_built;
-  std::string target = "cpu", numerics = "fast", weights = "checkpoint";
+  std::string target = "cpu", numerics = "fast";
   CLI::App* compile = app.add_subcommand("compile", "compile a model into a plan directory");
   compile
       ->add_option("MODEL", options.model,
@@ -98,8 +98,8 @@ int main(int argc, char** argv) {
   compile->add_option("--target", target, "cpu, cuda")->check(CLI::IsMember({"cpu", "cuda"}));
   compile->add_option("--numerics", numerics, "fast, invariant")
       ->check(CLI::IsMember({"fast", "invariant"}));
-  compile->add_option("--weights", weights, "checkpoint, dummy")
-      ->check(CLI::IsMember({"checkpoint", "dummy"}));
+  compile->add_option("--weights", options.weights,
+                      "checkpoint, or dummy or dummy:SEED: random ones, from a config.json alone");
   compile->add_option("--max-tokens", options.max_tokens,
                       "tokens of a step; longer prompts are cut");
   compile->add_option("--max-seqs", options.max_seqs, "sequences of a step");
@@ -137,9 +137,6 @@ int main(int argc, char** argv) {
     if (target != "cpu") return fail(dcc::userError("--target " + target + ": not built yet"));
     if (numerics != "fast")
       return fail(dcc::userError("--numerics " + numerics + ": not built yet"));
-    if (weights != "checkpoint") {
-      return fail(dcc::userError("--weights " + weights + ": not built yet"));
-    }
     return runCompile(options);
   }
   if (inspect->parsed() || explain->parsed()) {

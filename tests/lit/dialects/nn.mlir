@@ -1,7 +1,10 @@
 // RUN: %dcc-opt %s | %dcc-opt | FileCheck %s
 // What is printed reads back as the same IR.
 
-module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+// CHECK: nn.files = [#nn.file<"model.safetensors", 4096 bytes, "00ff">, #nn.random<"norms", 64 bytes, seed 18446744073709551615 mean -1.5e+00 spread 3.125e-02>]
+module attributes {dist.mesh = #dist.mesh<tp = 2>,
+    nn.files = [#nn.file<"model.safetensors", 4096 bytes, "00ff">,
+                #nn.random<"norms", 64 bytes, seed 18446744073709551615 mean -1.5 spread 0.03125>]} {
   // CHECK: nn.frequencies @rope [1.0e+00, 5.6234133e-01] scale 1.000000e+00 dynamic [1.000000e+04, 2.000000e+00, 2.048000e+03]
   nn.frequencies @rope [1.0, 0.56234133] scale 1.0 dynamic [10000.0, 2.0, 2048.0]
   // CHECK: nn.weight @embed.weight : !nn.tensor<32 x 8 x bf16, [tp, _]> from [#nn.source<"embed.weight" in 0 at 1024 : 32 x 8 x bf16>] rule "embed = rowwise (auto)"

@@ -109,7 +109,7 @@ TEST_F(CheckpointTest, TheSingleFileComesFirst) {
 TEST_F(CheckpointTest, NoWeights) {
   EXPECT_EQ(openError(),
             "DIR: has no weights; model.safetensors or model.safetensors.index.json with the files "
-            "it names is expected");
+            "it names is expected; --weights dummy needs none");
   write("pytorch_model.bin", "x");
   EXPECT_EQ(openError(),
             "DIR: has weights in PyTorch's format only (\"pytorch_model.bin\"); convert them to "

@@ -99,8 +99,11 @@ TEST(Rope, ErrorsNameTheField) {
             "config.json: rope_theta: is \"big\"; a number is expected");
   EXPECT_EQ(errorOf(R"({"rope_parameters": [1]})"),
             "config.json: rope_parameters: is an array; an object is expected");
-  EXPECT_EQ(errorOf("{}", 15),
-            "config.json: head_dim: gives heads of 15 rotary columns; an even number is expected");
+  EXPECT_EQ(
+      errorOf("{}", 15),
+      "config.json: head_dim: gives heads of 15 rotary columns; an even number up to 65536 is "
+      "expected");
+  EXPECT_NE(errorOf("{}", 1 << 30).find("an even number up to 65536"), std::string::npos);
   EXPECT_NE(errorOf(R"({"rope_parameters": {"rope_type": "llama3", "factor": 8,
                         "low_freq_factor": 4, "high_freq_factor": 4}})"),
             "");

@@ -1,0 +1,32 @@
+// Weights for models of which there is only a config.json: every tensor that is asked for exists,
+// its elements drawn at random by a seed.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "frontends/huggingface/checkpoint.h"
+#include "runtime/base/dtype.h"
+
+namespace dcc::huggingface {
+
+// The tensors lie one after another, in the order in which they are first asked for, in two files
+// that nobody has: one drawn around 0, and one around 1 for the weights of norms.
+class DummyWeights : public TensorSource {
+ public:
+  // `type`: f32, bf16 or f16. `config` is the path of the config.json, for errors.
+  DummyWeights(std::string config, DType type, uint64_t seed);
+
+  // Errors (user): another shape than before; more bytes than a file can have.
+  Result<const CheckpointTensor*> require(std::string_view name,
+                                          std::span<const uint64_t> shape) override;
+  const std::vector<CheckpointFile>& files() const override { return files_; }
+
+ private:
+  std::string config_;
+  DType type_;
+  std::vector<CheckpointFile> files_;
+  std::map<std::string, CheckpointTensor, std::less<>> tensors_;
+};
+
+}  // namespace dcc::huggingface
