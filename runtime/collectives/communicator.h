@@ -17,10 +17,11 @@
 
 namespace dcc {
 
-// The error that ended a group. `rank` is who reported it, -1 the launcher.
+// The error that ended a group. `rank` is whose it is, -1 the launcher's.
 struct GroupError {
   int32_t rank = -1;
   Error error;
+  bool lost = false;  // the rank is gone without a word: others say so
 
   // With "rank N: " in front, where it is a rank's.
   Error named() const {

@@ -87,13 +87,15 @@ Result<Region> Region::open(std::span<std::byte> memory) {
   return region;
 }
 
-void Region::abort(int32_t rank, const Error& why) const {
+void Region::abort(const GroupError& why) const {
   uint32_t none = 0;
   if (error_->state.compare_exchange_strong(none, 1)) {
-    error_->rank = rank;
-    error_->fault = static_cast<uint32_t>(why.fault);
-    error_->length = static_cast<uint32_t>(std::min(why.message.size(), sizeof(error_->message)));
-    std::memcpy(error_->message, why.message.data(), error_->length);
+    const std::string& message = why.error.message;
+    error_->rank = why.rank;
+    error_->fault = static_cast<uint32_t>(why.error.fault);
+    error_->lost = why.lost;
+    error_->length = static_cast<uint32_t>(std::min(message.size(), sizeof(error_->message)));
+    std::memcpy(error_->message, message.data(), error_->length);
     error_->state.store(2, std::memory_order_release);
   }
   // Also by later aborters: the first may have died before it came here.
@@ -106,7 +108,8 @@ std::optional<GroupError> Region::firstError() const {
   const size_t length = std::min<size_t>(error_->length, sizeof(error_->message));
   const Fault fault =
       error_->fault == static_cast<uint32_t>(Fault::kUser) ? Fault::kUser : Fault::kRuntime;
-  return GroupError{error_->rank, Error{std::string(error_->message, length), fault}};
+  return GroupError{error_->rank, Error{std::string(error_->message, length), fault},
+                    error_->lost != 0};
 }
 
 }  // namespace dcc

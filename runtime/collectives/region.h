@@ -44,7 +44,8 @@ class Region {
 
   // Keeps the first error of the group and wakes all who wait. Callable from any thread and
   // process.
-  void abort(int32_t rank, const Error& why) const;
+  void abort(const GroupError& why) const;
+  void abort(int32_t rank, const Error& why) const { abort({rank, why}); }
   bool aborted() const { return gate_->word.load(std::memory_order_acquire) & 1; }
   // What ended the group, if something did and its message is complete.
   std::optional<GroupError> firstError() const;
@@ -73,8 +74,9 @@ class Region {
     std::atomic<uint32_t> state;  // 0 none, 1 being written, 2 complete
     int32_t rank;
     uint32_t fault;
+    uint32_t lost;
     uint32_t length;
-    char message[2032];
+    char message[2028];
   };
   // Written by its rank only.
   struct alignas(kAlignment) Member {

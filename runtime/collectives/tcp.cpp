@@ -23,6 +23,9 @@ using std::chrono::steady_clock;
 
 // From here on sums are made by shares: two exchanges, but fewer bytes where ranks are more than 2.
 constexpr size_t kShareBytes = size_t{32} << 10;
+// Larger sums go in chunks of so many bytes per peer: what a socket and a core's second-level cache
+// hold.
+constexpr size_t kChunkBytes = size_t{256} << 10;
 constexpr size_t kShareUnit = 16;  // elements
 // Looks at the sockets before sleeping in poll(): about 50 us, several times a ping on one host.
 constexpr int kSpins = 100;
@@ -43,7 +46,7 @@ class Tcp final : public Communicator {
   Status allGather(const void* in, void* out, std::span<const size_t> bytes) override;
   Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) override;
   Status broadcast(void* data, size_t bytes, uint32_t root) override;
-  Status barrier() override;
+  Status barrier() override { return exchangeNothing(tagOf(Call::kBarrier, 0)); }
   void noteProgress() override;
   void abort(const Error& why) override;
   std::optional<GroupError> firstError() const override;
@@ -52,6 +55,8 @@ class Tcp final : public Communicator {
   static CallTag tagOf(Call call, uint64_t total, uint32_t root = 0) {
     return {static_cast<uint32_t>(call), root, total};
   }
+  // Only headers, to and from all.
+  Status exchangeNothing(const CallTag& tag);
   // Moves what was given to the links.
   Status exchange(const CallTag& tag);
   Status moveAll(const CallTag& tag);
@@ -66,8 +71,8 @@ class Tcp final : public Communicator {
   float* scratch(uint32_t r, size_t count);
   // out = the sum of `own` and what has come into the others' scratch.
   void sum(const float* own, float* out, size_t count);
-  Status allReduceWhole(const float* in, float* out, size_t count);
-  Status allReduceByShares(const float* in, float* out, size_t count);
+  Status reduceWhole(const CallTag& tag, const float* in, float* out, size_t count);
+  Status reduceByShares(const CallTag& tag, const float* in, float* out, size_t count);
 
   uint32_t rank_;
   WaitOptions options_;
@@ -165,7 +170,7 @@ GroupError Tcp::causeOf(uint32_t lost_peer) {
     ::nanosleep(&nap, nullptr);
   }
   return {static_cast<int32_t>(lost_peer),
-          runtimeError("its connection ended: it died, or its host cannot be reached")};
+          runtimeError("its connection ended: it died, or its host cannot be reached"), true};
 }
 
 Error Tcp::fail(const GroupError& why) {
@@ -233,11 +238,19 @@ void Tcp::sum(const float* own, float* out, size_t count) {
 
 Status Tcp::allReduceSum(const float* in, float* out, size_t count) {
   const bool by_shares = size() > 2 && count * sizeof(float) >= kShareBytes;
-  return by_shares ? allReduceByShares(in, out, count) : allReduceWhole(in, out, count);
+  const CallTag tag = tagOf(Call::kAllReduce, count * sizeof(float));
+  if (count == 0) return exchangeNothing(tag);
+  const size_t most = (by_shares ? size() : 1) * kChunkBytes / sizeof(float);
+  for (size_t done = 0; done < count;) {
+    const size_t n = std::min(most, count - done);
+    DCC_RETURN_IF_ERROR(by_shares ? reduceByShares(tag, in + done, out + done, n)
+                                  : reduceWhole(tag, in + done, out + done, n));
+    done += n;
+  }
+  return Status::success();
 }
 
-Status Tcp::allReduceWhole(const float* in, float* out, size_t count) {
-  const CallTag tag = tagOf(Call::kAllReduce, count * sizeof(float));
+Status Tcp::reduceWhole(const CallTag& tag, const float* in, float* out, size_t count) {
   for (TcpLink& link : links_) {
     link.send(tag, in, count * sizeof(float));
     link.receive(tag, scratch(link.peer(), count), count * sizeof(float));
@@ -247,8 +260,7 @@ Status Tcp::allReduceWhole(const float* in, float* out, size_t count) {
   return Status::success();
 }
 
-Status Tcp::allReduceByShares(const float* in, float* out, size_t count) {
-  const CallTag tag = tagOf(Call::kAllReduce, count * sizeof(float));
+Status Tcp::reduceByShares(const CallTag& tag, const float* in, float* out, size_t count) {
   const size_t share = alignUp(ceilDiv<size_t>(count, size()), kShareUnit);
   const auto begin = [&](uint32_t r) { return std::min(count, r * share); };
   const auto bytes = [&](uint32_t r) { return (begin(r + 1) - begin(r)) * sizeof(float); };
@@ -310,8 +322,7 @@ Status Tcp::broadcast(void* data, size_t bytes, uint32_t root) {
   return exchange(tag);
 }
 
-Status Tcp::barrier() {
-  const CallTag tag = tagOf(Call::kBarrier, 0);
+Status Tcp::exchangeNothing(const CallTag& tag) {
   for (TcpLink& link : links_) {
     link.send(tag, nullptr, 0);
     link.receive(tag, nullptr, 0);

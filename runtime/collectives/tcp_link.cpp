@@ -144,7 +144,8 @@ bool TcpLink::takeFrame() {
     const bool user = static_cast<Fault>(header.tag.op) == Fault::kUser;
     failure_ =
         GroupError{static_cast<int32_t>(header.tag.root),
-                   Error{std::string(text, header.payload), user ? Fault::kUser : Fault::kRuntime}};
+                   Error{std::string(text, header.payload), user ? Fault::kUser : Fault::kRuntime},
+                   header.tag.bytes != 0};
     return true;
   }
   taken_ += sizeof(Header);
@@ -185,7 +186,7 @@ void TcpLink::sendEnd(const GroupError& why) {
     const Header header{
         Kind::kEnd,
         0,
-        {static_cast<uint32_t>(why.error.fault), static_cast<uint32_t>(why.rank), 0},
+        {static_cast<uint32_t>(why.error.fault), static_cast<uint32_t>(why.rank), why.lost},
         reason.size()};
     const std::string frame =
         std::string(reinterpret_cast<const char*>(&header), sizeof(header)) + reason;

@@ -4,17 +4,21 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "runtime/base/file.h"
+#include "runtime/base/hash.h"
 #include "runtime/collectives/region.h"
-#include "runtime/launch/rank.h"
+#include "runtime/launch/net.h"
+#include "runtime/launch/place.h"
 #include "runtime/launch/shared_mapping.h"
 
 namespace dcc::launch {
@@ -43,30 +47,43 @@ sigset_t waitedSignals() {
   return set;
 }
 
-// Our environment with the rank's variables.
-std::vector<std::string> environmentOf(uint32_t rank, uint32_t ranks, int fd) {
-  const std::pair<std::string, std::string> own[] = {
-      {kRankVariable, std::to_string(rank)},
-      {kWorldSizeVariable, std::to_string(ranks)},
-      {kLocalRankVariable, std::to_string(rank)},
-      {kMemoryVariable, std::to_string(fd)},
-  };
+using Variables = std::map<std::string, std::string, std::less<>>;
+
+// Our environment with these variables in place of its own.
+std::vector<std::string> environmentWith(const Variables& own) {
   std::vector<std::string> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
-    const std::string_view name = text.substr(0, text.find('='));
-    if (std::none_of(std::begin(own), std::end(own), [&](auto& o) { return o.first == name; })) {
-      environment.emplace_back(text);
-    }
+    if (own.find(text.substr(0, text.find('='))) == own.end()) environment.emplace_back(text);
   }
   for (const auto& [name, value] : own) environment.push_back(name + "=" + value);
   return environment;
 }
 
+// Nobody else on this host may join our ranks.
+std::string newSecret() {
+  Hash random;
+  while (::getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+  }
+  return random.hex();
+}
+
 class Launcher {
  public:
-  Launcher(const LaunchOptions& options, const SharedMapping& mapping, const Region& region)
-      : options_(options), mapping_(mapping), region_(region), pids_(options.ranks, 0) {}
+  // `store`: where rank 0 listens when they meet over TCP.
+  Launcher(const LaunchOptions& options, const SharedMapping& mapping, const Region& region,
+           UniqueFd store)
+      : options_(options),
+        mapping_(mapping),
+        region_(region),
+        store_(std::move(store)),
+        pids_(options.ranks, 0) {
+    variables_[kWorldSizeVariable] = std::to_string(options.ranks);
+    variables_[kMemoryVariable] = std::to_string(mapping.fd());
+    if (!store_) return;
+    variables_[kStorePortVariable] = std::to_string(ownAddress(store_.get()).port);
+    variables_[kSecretVariable] = newSecret();
+  }
 
   Status run();
 
@@ -85,6 +102,8 @@ class Launcher {
   const LaunchOptions& options_;
   const SharedMapping& mapping_;
   Region region_;
+  UniqueFd store_;
+  Variables variables_;      // of all ranks
   std::vector<pid_t> pids_;  // 0: not running
   uint32_t alive_ = 0;
   sigset_t waited_, before_;
@@ -121,7 +140,10 @@ Status Launcher::run() {
 
 bool Launcher::start(uint32_t rank) {
   // What the child needs is made before the fork: afterwards it only calls the kernel.
-  std::vector<std::string> environment = environmentOf(rank, options_.ranks, mapping_.fd());
+  Variables variables = variables_;
+  variables[kRankVariable] = variables[kLocalRankVariable] = std::to_string(rank);
+  if (store_ && rank == 0) variables[kStoreVariable] = std::to_string(store_.get());
+  std::vector<std::string> environment = environmentWith(variables);
   std::vector<char*> pointers;
   for (std::string& entry : environment) pointers.push_back(entry.data());
   pointers.push_back(nullptr);
@@ -144,6 +166,7 @@ void Launcher::become(uint32_t rank, pid_t parent, const std::vector<char*>& env
   ::signal(SIGINT, SIG_IGN);
   ::sigprocmask(SIG_SETMASK, &before_, nullptr);
   ::fcntl(mapping_.fd(), F_SETFD, 0);
+  if (rank == 0 && store_) ::fcntl(store_.get(), F_SETFD, 0);
   if (rank != 0) {
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0) ::dup2(null, STDIN_FILENO);
@@ -216,7 +239,11 @@ Status launch(const LaunchOptions& options) {
   DCC_ASSIGN(const SharedMapping mapping, SharedMapping::create(bytes));
   DCC_RETURN_IF_ERROR(Region::format(mapping.memory(), options.ranks, Region::kDefaultSlotBytes));
   DCC_ASSIGN(const Region region, Region::open(mapping.memory()));
-  return Launcher(options, mapping, region).run();
+  UniqueFd store;
+  if (options.tcp) {
+    DCC_ASSIGN(store, listenOn(0, true));
+  }
+  return Launcher(options, mapping, region, std::move(store)).run();
 }
 
 }  // namespace dcc::launch

@@ -15,6 +15,8 @@ struct LaunchOptions {
   uint32_t ranks = 1;
   // The ranks' arguments, argv[0] included; they run this process's own executable.
   char** argv = nullptr;
+  // The ranks meet over TCP (Rank::meet) instead of sharing memory for their collectives.
+  bool tcp = false;
   // After the first failure ranks may end by themselves for `grace`, then get SIGTERM, and after as
   // long again SIGKILL.
   std::chrono::milliseconds grace{600};

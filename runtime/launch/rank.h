@@ -1,44 +1,74 @@
-// A rank's side of the launch: who am I, where is the group's memory, and how I end.
+// A rank's side of the launch: who am I, where are the others, and how I end.
+//
+// Ranks are started by our own launcher, which also watches them, or by somebody else's (torchrun),
+// and then watch each other.
 #pragma once
 
 #include <memory>
 #include <optional>
 
-#include "runtime/collectives/barrier.h"
 #include "runtime/collectives/communicator.h"
 #include "runtime/collectives/region.h"
+#include "runtime/launch/place.h"
+#include "runtime/launch/rendezvous.h"
 #include "runtime/launch/shared_mapping.h"
+#include "runtime/launch/watch.h"
 
 namespace dcc::launch {
 
-// How launch() tells a child process what it is.
-inline constexpr char kRankVariable[] = "RANK";
-inline constexpr char kWorldSizeVariable[] = "WORLD_SIZE";
-inline constexpr char kLocalRankVariable[] = "LOCAL_RANK";
-inline constexpr char kMemoryVariable[] = "DCC_GROUP_FD";  // only our own launcher sets it
+enum class Transport { kAuto, kSharedMemory, kTcp };
+
+struct MeetOptions {
+  Transport transport = Transport::kAuto;  // kAuto: shared memory where all are on one host
+  // Ranks that somebody else started have so long to come.
+  std::chrono::milliseconds deadline{60'000};
+  // Where rank 0 listens; 0: the port after MASTER_PORT, which torchrun's own store has.
+  uint16_t store_port = 0;
+};
 
 class Rank {
  public:
-  // Nothing when no launch() started this process. Error (runtime): its variables are damaged.
-  static Result<std::optional<Rank>> fromEnvironment();
+  // Null when our launcher did not start this process. Error (runtime): its variables are damaged.
+  static Result<std::unique_ptr<Rank>> launched();
+  // Started by somebody else as `place`.
+  static std::unique_ptr<Rank> joining(const Place& place);
 
-  uint32_t rank() const { return rank_; }
-  uint32_t worldSize() const { return region_.ranks(); }
-  uint32_t localRank() const { return local_rank_; }
+  uint32_t rank() const { return place_.rank; }
+  uint32_t worldSize() const { return place_.world_size; }
+  uint32_t localRank() const { return place_.local_rank; }
 
-  // The group of all ranks; once per process.
-  Result<std::unique_ptr<Communicator>> world(const WaitOptions& options) const;
+  // Collective: finds the others. Once, before the functions below. Errors: Rendezvous::meet's;
+  // (user) shared memory is asked for among several hosts.
+  Status meet(const MeetOptions& options);
+  // Ranks on this host.
+  uint32_t localSize() const { return meeting_ ? meeting_->localSize() : place_.world_size; }
 
-  // The last thing a rank does: tells the launcher how it went and returns the exit status.
-  int end(const Status& status) const;
+  // Collective: makes the group of all ranks. Once.
+  Status connect(const WaitOptions& options);
+  // After connect().
+  Communicator& world() const { return *world_; }
+
+  // The last thing a rank does: tells the others, and the launcher or the user, how it went;
+  // returns the exit status.
+  int end(const Status& status);
 
  private:
-  Rank(uint32_t rank, uint32_t local_rank, SharedMapping mapping, const Region& region)
-      : rank_(rank), local_rank_(local_rank), mapping_(std::move(mapping)), region_(region) {}
+  explicit Rank(const Place& place) : place_(place) {}
+  Result<Contact> contact(const MeetOptions& options) const;
+  bool speaksOf(const GroupError& error) const;
 
-  uint32_t rank_, local_rank_;
-  SharedMapping mapping_;
-  Region region_;
+  Place place_;
+  // What the launcher gave us.
+  bool launched_ = false;
+  UniqueFd store_;
+  // Memory of the group: the launcher's, or what the ranks made themselves; none over several
+  // hosts.
+  std::optional<SharedMapping> mapping_;
+  std::optional<Region> region_;
+  std::optional<Rendezvous> meeting_;
+  bool over_tcp_ = false;
+  std::unique_ptr<Communicator> world_;
+  std::unique_ptr<Watch> watch_;
 };
 
 }  // namespace dcc::launch

@@ -48,6 +48,12 @@ Result<SharedMapping> SharedMapping::open(int raw) {
 SharedMapping::SharedMapping(SharedMapping&& other) noexcept
     : fd_(std::move(other.fd_)), memory_(std::exchange(other.memory_, {})) {}
 
+SharedMapping& SharedMapping::operator=(SharedMapping&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(memory_, other.memory_);
+  return *this;
+}
+
 SharedMapping::~SharedMapping() {
   if (!memory_.empty()) ::munmap(memory_.data(), memory_.size());
 }

@@ -17,7 +17,7 @@ class SharedMapping {
   static Result<SharedMapping> open(int fd);
 
   SharedMapping(SharedMapping&& other) noexcept;
-  SharedMapping& operator=(SharedMapping&&) = delete;
+  SharedMapping& operator=(SharedMapping&& other) noexcept;
   ~SharedMapping();
 
   int fd() const { return fd_.get(); }

@@ -37,6 +37,9 @@ def alive(pid):
 
 
 class Faults(harness.EndToEnd):
+    """Over shared memory."""
+    transport = "shm"
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -47,7 +50,7 @@ class Faults(harness.EndToEnd):
     def start(self, *options, **keywords):
         """drun at work, its ranks by number; ended with the test."""
         process = subprocess.Popen(
-            [harness.BIN / "drun", self.plan, *options], stdin=subprocess.DEVNULL,
+            [harness.BIN / "drun", self.plan, "--collectives", self.transport, *options], stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE, text=True, start_new_session=True, **keywords)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait)
@@ -172,6 +175,10 @@ class Faults(harness.EndToEnd):
                 os.kill(ranks[0], number)
                 self.ended(process, ranks)
                 self.assertEqual(list(out.iterdir()), [])
+
+
+class FaultsOverTcp(Faults):
+    transport = "tcp"
 
 
 if __name__ == "__main__":

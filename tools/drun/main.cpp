@@ -1,9 +1,11 @@
-// drun: checks the command line and the plan directory, then runs itself once per rank and waits.
+// drun: checks the command line and the plan directory, then runs itself once per rank and waits;
+// or is a rank, when somebody else has started it as one.
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <iostream>
+#include <memory>
+#include <optional>
 
 #include "runtime/launch/launcher.h"
 #include "runtime/launch/rank.h"
@@ -17,33 +19,36 @@ namespace {
 using namespace dcc;
 using namespace dcc::drun;
 
-// Another launcher's ranks would each start all of ours.
-Status refuseOtherLaunchers() {
-  for (const char* name : {"RANK", "WORLD_SIZE", "MASTER_ADDR"}) {
-    if (std::getenv(name) == nullptr) return Status::success();
-  }
-  return userError(
-      "RANK, WORLD_SIZE and MASTER_ADDR are set: joining another launcher's ranks is not built "
-      "yet; "
-      "unset them, and drun starts its own");
-}
-
-Status launchRanks(const Options& options, char** argv) {
-  DCC_RETURN_IF_ERROR(refuseOtherLaunchers());
+// The plans of a directory, which must be for as many ranks as there are.
+Result<uint32_t> ranksOf(const Options& options, std::optional<uint32_t> given,
+                         const std::string& by) {
   DCC_RETURN_IF_ERROR(plan::verifyDirectory(options.dir));
   DCC_ASSIGN(const plan::Manifest manifest, plan::readManifest(options.dir));
   const auto ranks = static_cast<uint32_t>(manifest.ranks.size());
-  if (options.nproc && *options.nproc != ranks) {
-    return userError("--nproc " + std::to_string(*options.nproc) + ": " + options.dir +
-                     " is compiled for " + std::to_string(ranks) +
-                     (ranks == 1 ? " rank" : " ranks") + "; compile it again with --tp " +
-                     std::to_string(*options.nproc) + " or run it with --nproc " +
-                     std::to_string(ranks));
-  }
+  if (!given || *given == ranks) return ranks;
+  return userError(by + " " + std::to_string(*given) + ": " + options.dir + " is compiled for " +
+                   std::to_string(ranks) + (ranks == 1 ? " rank" : " ranks") +
+                   "; compile it again with --tp " + std::to_string(*given) + " or run it with " +
+                   by + " " + std::to_string(ranks));
+}
+
+Status launchRanks(const Options& options, char** argv) {
   launch::LaunchOptions launch;
-  launch.ranks = ranks;
+  DCC_ASSIGN(launch.ranks, ranksOf(options, options.nproc, "--nproc"));
   launch.argv = argv;
+  launch.tcp = options.meet.transport == launch::Transport::kTcp;
   return launch::launch(launch);
+}
+
+// As one of the ranks that somebody else has started.
+Status joinRanks(const Options& options, launch::Rank& rank) {
+  if (options.nproc && *options.nproc != rank.worldSize()) {
+    return userError("--nproc " + std::to_string(*options.nproc) + ": WORLD_SIZE is " +
+                     std::to_string(rank.worldSize()) +
+                     "; who starts the ranks decides how many there are, so leave --nproc out");
+  }
+  DCC_RETURN_IF_ERROR(ranksOf(options, rank.worldSize(), "WORLD_SIZE"));
+  return rankMain(options, rank);
 }
 
 // Descriptors 0 to 2 that we were started without must not become files of ours.
@@ -62,21 +67,27 @@ int fail(const Error& error) {
   return static_cast<int>(error.fault);
 }
 
+int exitStatus(const Status& status) { return status.ok() ? 0 : fail(status.error()); }
+
 }  // namespace
 
 int main(int argc, char** argv) {
   openStandardDescriptors();
-  const auto rank = launch::Rank::fromEnvironment();
+  const auto rank = launch::Rank::launched();
   if (!rank.ok()) return fail(rank.error());
   const auto options = parseOptions(argc, argv);
-  if (rank->has_value()) {
+  if (*rank) {
     // What goes wrong here is the launcher's to say.
-    const launch::Rank& self = **rank;
+    launch::Rank& self = **rank;
     return self.end(options.ok() ? rankMain(**options, self) : Status(options.error()));
   }
   if (!options.ok()) return fail(options.error());
   if (!options->has_value()) return 0;
-  const bool ranks = (*options)->command != Command::kTokenize;
-  const Status status = ranks ? launchRanks(**options, argv) : tokenize(**options);
-  return status.ok() ? 0 : fail(status.error());
+  const Options& given = **options;
+  if (given.command == Command::kTokenize) return exitStatus(tokenize(given));
+  const auto place = launch::Place::fromEnvironment();
+  if (!place.ok()) return fail(place.error());
+  if (!*place) return exitStatus(launchRanks(given, argv));
+  const std::unique_ptr<launch::Rank> self = launch::Rank::joining(**place);
+  return self->end(joinRanks(given, *self));
 }

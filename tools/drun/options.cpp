@@ -37,7 +37,7 @@ constexpr CommandName kCommands[] = {
 constexpr std::pair<const char*, int> kNotBuilt[] = {
     {"--chat", 0},        {"--system", 1},      {"--nnodes", 1},       {"--node-rank", 1},
     {"--log-dir", 1},     {"--trace", 1},       {"--hash-ops", 1},     {"--verify-ranks", 0},
-    {"--master-addr", 1}, {"--master-port", 1}, {"--batch-tokens", 1}, {"--store-port", 1},
+    {"--master-addr", 1}, {"--master-port", 1}, {"--batch-tokens", 1},
 };
 
 // Which commands an option that not all have belongs to.
@@ -53,6 +53,7 @@ const Belongs kBelongs[] = {
     {"--timeout", kOnRanks},
     {"--device", kOnRanks},
     {"--collectives", kOnRanks},
+    {"--store-port", kOnRanks},
     {"--prompt", {Command::kGenerate}},
     {"--max-new-tokens", {Command::kGenerate}},
     {"--json", {Command::kGenerate, Command::kBench}},
@@ -137,8 +138,8 @@ Status checkCombination(const CLI::App& app, const Options& options) {
     return userError("--device cuda: not built yet; cpu is");
   }
   const auto collectives = app.get_option("--collectives")->as<std::string>();
-  if (given("--collectives") && collectives != "auto" && collectives != "shm") {
-    return userError("--collectives " + collectives + ": not built yet; shm is");
+  if (collectives == "nccl") {
+    return userError("--collectives nccl: not built yet; shm and tcp are");
   }
   if (!options.prompts.empty() && !options.input.empty()) {
     return userError("--prompt and --input: both name prompts; give one of them");
@@ -174,6 +175,7 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   Options options;
   std::vector<std::string> words;
   double timeout = 30;
+  std::string collectives = "auto";
 
   CLI::App app("Runs a compiled plan on N ranks.", "drun");
   app.footer(kFooter);
@@ -195,9 +197,13 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   app.add_option("--device", "what computes (default: cpu)")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->option_text("cpu");
-  app.add_option("--collectives", "how ranks talk (default: auto)")
+  app.add_option("--collectives", collectives, "how ranks talk (default: auto)")
       ->check(CLI::IsMember({"auto", "shm", "tcp", "nccl"}))
-      ->option_text("auto|shm");
+      ->option_text("auto|shm|tcp");
+  app.add_option("--store-port", options.meet.store_port,
+                 "where rank 0 is met (default: the one after MASTER_PORT)")
+      ->check(CLI::Range(1u, 65535u))
+      ->option_text("PORT");
   // One value each, however it looks: CLI11 would also take the words that follow, and split
   // "[a,b]".
   app.add_option("--prompt", options.prompts, "what to continue; may be repeated")
@@ -283,6 +289,10 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
                        app.get_option("--seed")->count() > 0;
   sampling.temperature = temperature.value_or(drawing ? 1.0f : 0.0f);
   options.timeout = std::chrono::milliseconds(static_cast<int64_t>(std::ceil(timeout * 1000)));
+  if (app.get_option("--timeout")->count() > 0) options.meet.deadline = options.timeout;
+  options.meet.transport = collectives == "shm"   ? launch::Transport::kSharedMemory
+                           : collectives == "tcp" ? launch::Transport::kTcp
+                                                  : launch::Transport::kAuto;
   DCC_RETURN_IF_ERROR(readWords(words, options));
   DCC_RETURN_IF_ERROR(checkCombination(app, options));
   return std::optional<Options>(std::move(options));

@@ -9,6 +9,7 @@
 
 #include "runtime/base/status.h"
 #include "runtime/generate/sampling.h"
+#include "runtime/launch/rank.h"
 
 namespace dcc::drun {
 
@@ -22,6 +23,7 @@ struct Options {
   std::optional<uint32_t> threads;  // per rank
   std::string checkpoint;           // "": where the plan says
   std::chrono::milliseconds timeout{30'000};
+  launch::MeetOptions meet;
 
   std::vector<std::string> prompts;
   std::string input, output;

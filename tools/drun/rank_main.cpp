@@ -61,7 +61,7 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
     DCC_RETURN_IF_ERROR(command->prepare(limits));
   }
   if (options.command == Command::kBench) {
-    DCC_ASSIGN(bench, benchFacts(plan, threads, rank.worldSize(), world));
+    DCC_ASSIGN(bench, benchFacts(plan, threads, rank.localSize(), world));
   }
 
   const auto start = std::chrono::steady_clock::now();
@@ -83,16 +83,17 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
 
 }  // namespace
 
-Status rankMain(const Options& options, const launch::Rank& rank) {
+Status rankMain(const Options& options, launch::Rank& rank) {
   ::signal(SIGPIPE, SIG_IGN);  // a closed stdout is an error of write() and ends quietly
+  DCC_RETURN_IF_ERROR(rank.meet(options.meet));
   const uint32_t cores = launch::usableCores();
-  const uint32_t ranks = rank.worldSize();
+  const uint32_t ranks = rank.localSize();
   const uint32_t threads = options.threads.value_or(launch::threadsPerRank(cores, ranks));
   WaitOptions wait;
   wait.deadline = options.timeout;
   wait.crowded = uint64_t{threads} * ranks > cores;
-  DCC_ASSIGN(const std::unique_ptr<Communicator> world, rank.world(wait));
-  return work(options, rank, threads, *world);
+  DCC_RETURN_IF_ERROR(rank.connect(wait));
+  return work(options, rank, threads, rank.world());
 }
 
 }  // namespace dcc::drun

@@ -6,6 +6,6 @@
 
 namespace dcc::drun {
 
-Status rankMain(const Options& options, const launch::Rank& rank);
+Status rankMain(const Options& options, launch::Rank& rank);
 
 }  // namespace dcc::drun

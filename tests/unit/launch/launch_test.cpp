@@ -26,61 +26,61 @@ using std::chrono::steady_clock;
 
 void sleepLong() { std::this_thread::sleep_for(std::chrono::seconds(60)); }
 
-using Part = std::function<Status(const Rank&, Communicator&)>;
+using Part = std::function<Status(Rank&, Communicator&)>;
 
 const std::map<std::string, Part>& parts() {
   static const std::map<std::string, Part> all = {
       {"sum",
-       [](const Rank& rank, Communicator& world) -> Status {
+       [](Rank& rank, Communicator& world) -> Status {
          float x = float(rank.rank() + 1);
          DCC_RETURN_IF_ERROR(world.allReduceSum(&x, &x, 1));
          const float n = float(world.size());
          return x == n * (n + 1) / 2 ? Status::success() : runtimeError("a wrong sum");
        }},
       {"environment",
-       [](const Rank& rank, Communicator&) -> Status {
+       [](Rank& rank, Communicator&) -> Status {
          const std::string number = std::to_string(rank.rank());
          const bool right = std::getenv("RANK") == number && std::getenv("LOCAL_RANK") == number &&
                             std::getenv("WORLD_SIZE") == std::string("3");
          return right ? Status::success() : runtimeError("a wrong environment");
        }},
       {"user error",
-       [](const Rank& rank, Communicator& world) -> Status {
+       [](Rank& rank, Communicator& world) -> Status {
          if (rank.rank() != 1) return world.barrier();
          return userError("in.jsonl:3: no JSON");
        }},
       {"runtime error",
-       [](const Rank& rank, Communicator& world) -> Status {
+       [](Rank& rank, Communicator& world) -> Status {
          if (rank.rank() != 1) return world.barrier();
          return runtimeError("model.layers.0.mlp: no memory");
        }},
       {"segfault",
-       [](const Rank& rank, Communicator& world) -> Status {
+       [](Rank& rank, Communicator& world) -> Status {
          if (rank.rank() != 1) return world.barrier();
          ::signal(SIGSEGV, SIG_DFL);  // sanitizers have a handler of their own
          ::raise(SIGSEGV);
          return {};
        }},
       {"exit",
-       [](const Rank& rank, Communicator& world) -> Status {
+       [](Rank& rank, Communicator& world) -> Status {
          if (rank.rank() == 1) ::_exit(0);
          return world.barrier();
        }},
       // The others are busy and never look at the group; they don't even hear SIGTERM.
       {"deaf",
-       [](const Rank& rank, Communicator&) -> Status {
+       [](Rank& rank, Communicator&) -> Status {
          ::signal(SIGTERM, SIG_IGN);
          if (rank.rank() == 1) ::raise(SIGKILL);
          sleepLong();
          return {};
        }},
       {"leave one behind",
-       [](const Rank& rank, Communicator&) -> Status {
+       [](Rank& rank, Communicator&) -> Status {
          if (rank.rank() == 2) sleepLong();
          return {};
        }},
       {"sleep",
-       [](const Rank&, Communicator& world) -> Status {
+       [](Rank&, Communicator& world) -> Status {
          DCC_RETURN_IF_ERROR(world.barrier());
          if (::write(STDERR_FILENO, "ready\n", 6) != 6) return runtimeError("no pipe");
          sleepLong();
@@ -90,18 +90,21 @@ const std::map<std::string, Part>& parts() {
   return all;
 }
 
-int playPart(const Rank& rank, const std::string& part) {
-  const auto world = rank.world({std::chrono::seconds(20), true});
-  if (!world.ok()) return rank.end(world.error());
-  return rank.end(parts().at(part)(rank, **world));
+Status playPart(Rank& rank, const std::string& part, bool tcp) {
+  MeetOptions options;
+  options.transport = tcp ? Transport::kTcp : Transport::kAuto;
+  DCC_RETURN_IF_ERROR(rank.meet(options));
+  DCC_RETURN_IF_ERROR(rank.connect({std::chrono::seconds(20), true}));
+  return parts().at(part)(rank, rank.world());
 }
 
-Status launchPart(const std::string& part, uint32_t ranks = 3) {
-  std::string program = "launch_test", copy = part;
-  char* argv[] = {program.data(), copy.data(), nullptr};
+Status launchPart(const std::string& part, uint32_t ranks = 3, bool tcp = false) {
+  std::string program = "launch_test", copy = part, transport = tcp ? "tcp" : "auto";
+  char* argv[] = {program.data(), copy.data(), transport.data(), nullptr};
   LaunchOptions options;
   options.ranks = ranks;
   options.argv = argv;
+  options.tcp = tcp;
   return launch(options);
 }
 
@@ -128,54 +131,59 @@ struct Outcome {
   milliseconds took;
 };
 
-Outcome timed(const std::string& part) {
+Outcome timed(const std::string& part, bool tcp) {
   const auto start = steady_clock::now();
-  Status status = launchPart(part);
+  Status status = launchPart(part, 3, tcp);
   const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
   EXPECT_TRUE(childrenOf(::getpid()).empty()) << "something was left behind";
   return {std::move(status), took};
 }
 
-TEST(Launch, RanksWorkTogetherAsProcesses) {
-  for (const uint32_t ranks : {1, 2, 8}) EXPECT_TRUE(launchPart("sum", ranks).ok());
+// Whether ranks meet over TCP.
+class Launch : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Transports, Launch, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Tcp" : "SharedMemory"; });
+
+TEST_P(Launch, RanksWorkTogetherAsProcesses) {
+  for (const uint32_t ranks : {1, 2, 8}) EXPECT_TRUE(launchPart("sum", ranks, GetParam()).ok());
   ::setenv("RANK", "17", 1);
-  const Status status = launchPart("environment");
+  const Status status = launchPart("environment", 3, GetParam());
   EXPECT_TRUE(status.ok()) << status.error().message;
   ::unsetenv("RANK");
 }
 
-TEST(Launch, TheFirstErrorIsTheResult) {
-  const Outcome user = timed("user error");
+TEST_P(Launch, TheFirstErrorIsTheResult) {
+  const Outcome user = timed("user error", GetParam());
   EXPECT_EQ(user.status.error().message, "in.jsonl:3: no JSON");
   EXPECT_EQ(user.status.error().fault, Fault::kUser);
-  const Outcome runtime = timed("runtime error");
+  const Outcome runtime = timed("runtime error", GetParam());
   EXPECT_EQ(runtime.status.error().message, "rank 1: model.layers.0.mlp: no memory");
   EXPECT_EQ(runtime.status.error().fault, Fault::kRuntime);
   EXPECT_LT(runtime.took, milliseconds(2000));
 }
 
-TEST(Launch, ADeadRankEndsAllAndIsNamed) {
-  const Outcome dead = timed("segfault");
+TEST_P(Launch, ADeadRankEndsAllAndIsNamed) {
+  const Outcome dead = timed("segfault", GetParam());
   EXPECT_EQ(dead.status.error().message, "rank 1: killed by signal 11 (Segmentation fault)");
   EXPECT_LT(dead.took, milliseconds(2000));
-  const Outcome gone = timed("exit");
+  const Outcome gone = timed("exit", GetParam());
   EXPECT_EQ(gone.status.error().message, "rank 1: exited before its work was done");
   EXPECT_LT(gone.took, milliseconds(2000));
 }
 
-TEST(Launch, RanksThatDoNotListenAreKilledInTime) {
-  const Outcome deaf = timed("deaf");
+TEST_P(Launch, RanksThatDoNotListenAreKilledInTime) {
+  const Outcome deaf = timed("deaf", GetParam());
   EXPECT_EQ(deaf.status.error().message, "rank 1: killed by signal 9 (Killed)");
   EXPECT_LT(deaf.took, milliseconds(2000));
-  const Outcome left = timed("leave one behind");
+  const Outcome left = timed("leave one behind", GetParam());
   EXPECT_EQ(left.status.error().message, "rank 2: did not end with the others");
   EXPECT_LT(left.took, milliseconds(3500));
 }
 
 // A launcher in a process of its own, so that it can be sent signals.
-class Launched {
+class Process {
  public:
-  Launched() {
+  Process() {
     int errors[2];
     EXPECT_EQ(::pipe(errors), 0);
     pid_ = ::fork();
@@ -194,7 +202,7 @@ class Launched {
     }
     ranks_ = childrenOf(pid_);
   }
-  ~Launched() { ::close(errors_); }
+  ~Process() { ::close(errors_); }
 
   pid_t pid() const { return pid_; }
   const std::vector<pid_t>& ranks() const { return ranks_; }
@@ -221,9 +229,9 @@ class Launched {
   std::vector<pid_t> ranks_;
 };
 
-TEST(Launch, SignalsEndTheRanks) {
+TEST(Launched, SignalsEndTheRanks) {
   for (const int signal : {SIGTERM, SIGINT}) {
-    Launched launched;
+    Process launched;
     ASSERT_EQ(launched.ranks().size(), 3u);
     ::kill(launched.pid(), signal);
     int status = 0;
@@ -236,8 +244,8 @@ TEST(Launch, SignalsEndTheRanks) {
   }
 }
 
-TEST(Launch, ARankKilledFromOutsideEndsAll) {
-  Launched launched;
+TEST(Launched, ARankKilledFromOutsideEndsAll) {
+  Process launched;
   ASSERT_EQ(launched.ranks().size(), 3u);
   ::kill(launched.ranks()[2], SIGKILL);
   int status = 0;
@@ -248,8 +256,8 @@ TEST(Launch, ARankKilledFromOutsideEndsAll) {
   EXPECT_LT(took, milliseconds(2000));
 }
 
-TEST(Launch, RanksDieWithTheLauncher) {
-  Launched launched;
+TEST(Launched, RanksDieWithTheLauncher) {
+  Process launched;
   ASSERT_EQ(launched.ranks().size(), 3u);
   ::kill(launched.pid(), SIGKILL);
   int status = 0;
@@ -262,12 +270,12 @@ TEST(Launch, RanksDieWithTheLauncher) {
 }  // namespace dcc::launch
 
 int main(int argc, char** argv) {
-  auto rank = dcc::launch::Rank::fromEnvironment();
+  auto rank = dcc::launch::Rank::launched();
   if (!rank.ok()) {
     std::cerr << rank.error().message << std::endl;
     return 1;
   }
-  if (rank->has_value()) return dcc::launch::playPart(**rank, argv[1]);
+  if (*rank) return (*rank)->end(dcc::launch::playPart(**rank, argv[1], argv[2][0] == 't'));
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

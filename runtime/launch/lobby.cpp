@@ -1,0 +1,77 @@
+#include "runtime/launch/lobby.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace dcc::launch {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kPatience{5};
+// More at once than a group has ranks, so that strangers cannot keep ranks out.
+constexpr size_t kMaxVisitors = 2048;
+
+}  // namespace
+
+std::optional<Guest> Lobby::next(TimePoint deadline) {
+  for (;;) {
+    const auto now = steady_clock::now();
+    for (size_t i = 0; i < visitors_.size();) {
+      Visitor& visitor = visitors_[i];
+      const bool stays = listenTo(visitor);
+      if (visitor.said == bytes_) {
+        Guest guest = std::move(visitor.guest);
+        visitors_.erase(visitors_.begin() + static_cast<ptrdiff_t>(i));
+        return guest;
+      }
+      if (stays && now < visitor.leaves) {
+        ++i;
+      } else {
+        visitors_.erase(visitors_.begin() + static_cast<ptrdiff_t>(i));
+      }
+    }
+    if (now >= deadline) return std::nullopt;
+
+    std::vector<pollfd> polled = {{listener_, POLLIN, 0}};
+    TimePoint until = deadline;
+    for (const Visitor& visitor : visitors_) {
+      polled.push_back({visitor.guest.fd.get(), POLLIN, 0});
+      until = std::min(until, visitor.leaves);
+    }
+    ::poll(polled.data(), polled.size(), remaining(until));
+    if (polled[0].revents != 0) admit();
+  }
+}
+
+void Lobby::admit() {
+  for (;;) {
+    UniqueFd fd(::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!fd) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      // Out of descriptors: those that only wait here have to give theirs back.
+      if (errno == EMFILE || errno == ENFILE) visitors_.clear();
+      return;
+    }
+    const int one = 1;
+    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (visitors_.size() == kMaxVisitors) visitors_.erase(visitors_.begin());
+    Visitor visitor{
+        {std::move(fd), std::vector<std::byte>(bytes_)}, 0, steady_clock::now() + kPatience};
+    visitors_.push_back(std::move(visitor));
+  }
+}
+
+bool Lobby::listenTo(Visitor& visitor) {
+  const ssize_t n = ::recv(visitor.guest.fd.get(), visitor.guest.greeting.data() + visitor.said,
+                           bytes_ - visitor.said, MSG_DONTWAIT);
+  if (n > 0) visitor.said += static_cast<size_t>(n);
+  return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+}  // namespace dcc::launch

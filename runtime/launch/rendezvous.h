@@ -1,0 +1,86 @@
+// How ranks that know only where rank 0 is find each other.
+//
+// Rank 0 listens; every other rank connects, says who it is, and once all have come gets back who
+// they all are. These connections stay: what ends one is noticed by its two ends. From there the
+// ranks share memory, when all are on one host, or connect to each other.
+//
+//   Hello     fixed size: magic, protocol, rank, size, host, port, secret
+//   Answer    kind, length, then a table of all ranks or the reason of a refusal
+//   PeerHello fixed size: magic, the meeting's nonce, rank
+//
+// The secret keeps out who does not know it; it does not hide what is said. Ranks belong on a
+// network of their own, as with any of the usual collective libraries.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/hash.h"
+#include "runtime/launch/net.h"
+#include "runtime/launch/shared_mapping.h"
+
+namespace dcc::launch {
+
+struct Contact {
+  uint32_t rank = 0, size = 1;
+  std::string host;      // where rank 0 is
+  uint16_t port = 0;     // and listens
+  std::string secret;    // the same on all ranks; may be empty; at most 64 bytes
+  bool use_tcp = false;  // this rank must not share memory
+  std::chrono::milliseconds deadline{60'000};
+};
+
+// This machine as far as abstract sockets and this user's shared memory reach: a hash of boot,
+// network namespace and user. Random where these are not to be known.
+Hash hostIdentity();
+
+class Rendezvous {
+ public:
+  // Collective. `listener`: rank 0's, where it has one already. Errors: names the ranks that did
+  // not come until the deadline, or why rank 0 refused this one (another size, a secret, a rank
+  // twice).
+  static Result<Rendezvous> meet(const Contact& contact, UniqueFd listener = {});
+
+  // All ranks are on one host and none wants TCP.
+  bool sharesMemory() const;
+  bool isLocal(uint32_t rank) const { return members_[rank].host == members_[contact_.rank].host; }
+  // Ranks on this rank's host, itself included.
+  uint32_t localSize() const;
+
+  // Collective, where sharesMemory(): memory of all ranks, `bytes` and prepared by `format` on rank
+  // 0.
+  Result<SharedMapping> share(size_t bytes,
+                              const std::function<Status(std::span<std::byte>)>& format);
+  // Collective: a connection to each rank, none for itself. Uses up the rendezvous' own.
+  Result<std::vector<UniqueFd>> connectAll();
+
+  // The connections to rank 0, or of rank 0 to all, by rank.
+  const std::vector<UniqueFd>& connections() const { return connections_; }
+
+ private:
+  struct Member {
+    Hash host;
+    Address address;  // where it listens
+    uint32_t use_tcp = 0, reserved = 0;
+  };
+
+  explicit Rendezvous(const Contact& contact) : contact_(contact) {}
+  Status host(UniqueFd listener);
+  Status visit();
+  std::string refusalOf(const struct Hello& hello) const;
+  Status welcomeAll();
+  std::string roomName() const;
+
+  Contact contact_;
+  TimePoint deadline_;
+  Hash nonce_;  // of this meeting
+  std::vector<Member> members_;
+  std::vector<UniqueFd> connections_;
+  UniqueFd listener_;  // for peers
+  UniqueFd room_;      // rank 0: where the others of this host get the shared memory
+};
+
+}  // namespace dcc::launch
