@@ -148,7 +148,9 @@ class Dummy(bad.BadInput):
         fields = json.loads((self.config / "config.json").read_text())
         wrong = self.scratch / "wrong"
         wrong.mkdir()
-        for change, words in [({"hidden_size": 2**31 - 128, "vocab_size": 2**31 - 1}, ["TiB"]),
+        most = 2**31 - 1
+        for change, words in [({"hidden_size": most, "vocab_size": most, "head_dim": 32}, ["TiB"]),
+                              ({"hidden_size": 2**31 - 128, "head_dim": None}, ["head_dim"]),
                               ({"dtype": "float8_e4m3fn"}, ["dtype", "float8_e4m3fn"]),
                               ({"num_hidden_layers": None}, ["num_hidden_layers"])]:
             with self.subTest(change=change):
