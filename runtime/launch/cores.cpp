@@ -13,20 +13,6 @@
 namespace dcc::launch {
 namespace {
 
-uint32_t affinityCores() {
-  // The kernel refuses masks smaller than its own; grow until it fits.
-  for (size_t cores = 1024; cores <= (1u << 20); cores *= 4) {
-    cpu_set_t* set = CPU_ALLOC(cores);
-    if (set == nullptr) break;
-    const size_t bytes = CPU_ALLOC_SIZE(cores);
-    const bool ok = ::sched_getaffinity(0, bytes, set) == 0;
-    const int count = ok ? CPU_COUNT_S(bytes, set) : 0;
-    CPU_FREE(set);
-    if (ok && count > 0) return static_cast<uint32_t>(count);
-  }
-  return static_cast<uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
-}
-
 std::optional<double> readNumber(std::istream& in) {
   double value;
   if (in >> value && value > 0) return value;
@@ -52,8 +38,23 @@ std::optional<double> quotaV1(const std::string& dir) {
   return quota && period ? std::optional(*quota / *period) : std::nullopt;
 }
 
-// The tightest quota of our cgroup and those above it.
-std::optional<double> cgroupQuota(const std::string& root) {
+}  // namespace
+
+uint32_t affinityCores() {
+  // The kernel refuses masks smaller than its own; grow until it fits.
+  for (size_t cores = 1024; cores <= (1u << 20); cores *= 4) {
+    cpu_set_t* set = CPU_ALLOC(cores);
+    if (set == nullptr) break;
+    const size_t bytes = CPU_ALLOC_SIZE(cores);
+    const bool ok = ::sched_getaffinity(0, bytes, set) == 0;
+    const int count = ok ? CPU_COUNT_S(bytes, set) : 0;
+    CPU_FREE(set);
+    if (ok && count > 0) return static_cast<uint32_t>(count);
+  }
+  return static_cast<uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+std::optional<double> cpuQuota(const std::string& root) {
   std::optional<double> least;
   for (const auto& [path, v2] : cgroupDirectories("cpu", root)) {
     const auto quota = v2 ? quotaV2(path) : quotaV1(path);
@@ -62,11 +63,9 @@ std::optional<double> cgroupQuota(const std::string& root) {
   return least;
 }
 
-}  // namespace
-
 uint32_t usableCores(const std::string& root) {
   const uint32_t cores = affinityCores();
-  const auto quota = cgroupQuota(root);
+  const auto quota = cpuQuota(root);
   if (!quota) return cores;
   return std::clamp(static_cast<uint32_t>(std::min(std::ceil(*quota), 1e6)), 1u, cores);
 }

@@ -2,9 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace dcc::launch {
+
+// Cores in this process's affinity mask.
+uint32_t affinityCores();
+
+// How many cores' time our cgroups allow, the tightest of them; nothing when they don't say.
+std::optional<double> cpuQuota(const std::string& root = "");
 
 // Cores in this process's affinity mask, or fewer where a cgroup's CPU quota (version 1 or 2)
 // allows less; at least 1. `root` replaces "/" in tests.

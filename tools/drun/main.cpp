@@ -1,6 +1,7 @@
 // drun: checks the command line and the plan directory, then runs itself once per rank and waits;
 // or is a rank, when somebody else has started it as one.
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -10,6 +11,7 @@
 #include "runtime/launch/launcher.h"
 #include "runtime/launch/rank.h"
 #include "runtime/plan/directory.h"
+#include "tools/drun/doctor.h"
 #include "tools/drun/options.h"
 #include "tools/drun/rank_main.h"
 #include "tools/drun/tokenize.h"
@@ -73,6 +75,7 @@ int exitStatus(const Status& status) { return status.ok() ? 0 : fail(status.erro
 
 int main(int argc, char** argv) {
   openStandardDescriptors();
+  ::signal(SIGPIPE, SIG_IGN);  // a closed stdout is an error of write() and ends quietly
   const auto rank = launch::Rank::launched();
   if (!rank.ok()) return fail(rank.error());
   const auto options = parseOptions(argc, argv);
@@ -85,6 +88,7 @@ int main(int argc, char** argv) {
   if (!options->has_value()) return 0;
   const Options& given = **options;
   if (given.command == Command::kTokenize) return exitStatus(tokenize(given));
+  if (given.command == Command::kDoctor) return exitStatus(doctor(given));
   const auto place = launch::Place::fromEnvironment();
   if (!place.ok()) return fail(place.error());
   if (!*place) return exitStatus(launchRanks(given, argv));

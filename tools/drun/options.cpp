@@ -19,6 +19,7 @@ constexpr char kFooter[] =
     "  drun [--nproc N] DIR logits --input IN.jsonl --output OUT.safetensors\n"
     "  drun [--nproc N] DIR bench                  how fast it is, and of what the machine can\n"
     "  drun tokenize DIR [--input IN.jsonl]        no ranks, no weights\n"
+    "  drun doctor                                 what drun finds on this machine\n"
     "DIR is a plan directory, which `dcc compile` wrote. An input line is {\"text\": ...} or\n"
     "{\"input_ids\": [...]}. Options may stand anywhere.";
 
@@ -30,7 +31,7 @@ constexpr CommandName kCommands[] = {
     {"generate", Command::kGenerate}, {"logits", Command::kLogits},
     {"tokenize", Command::kTokenize}, {"classify", std::nullopt},
     {"embed", std::nullopt},          {"chat", std::nullopt},
-    {"bench", Command::kBench},       {"doctor", std::nullopt},
+    {"bench", Command::kBench},       {"doctor", Command::kDoctor},
 };
 
 // Options of the design that this version does not have; the number is of values they take.
@@ -56,7 +57,7 @@ const Belongs kBelongs[] = {
     {"--store-port", kOnRanks},
     {"--prompt", {Command::kGenerate}},
     {"--max-new-tokens", {Command::kGenerate}},
-    {"--json", {Command::kGenerate, Command::kBench}},
+    {"--json", {Command::kGenerate, Command::kBench, Command::kDoctor}},
     {"--ignore-eos", {Command::kGenerate}},
     {"--temperature", {Command::kGenerate}},
     {"--top-k", {Command::kGenerate}},
@@ -105,10 +106,13 @@ Status readWords(const std::vector<std::string>& words, Options& options) {
   }
   if (!command->command) {
     return userError(std::string(command->name) +
-                     ": not built yet; drun has generate, logits, bench and "
-                     "tokenize");
+                     ": not built yet; drun has generate, logits, tokenize, "
+                     "bench and doctor");
   }
-  if (words.size() == 1 && command != &kCommands[0]) {
+  if (command->command == Command::kDoctor) {
+    if (words.size() == 2) return userError("doctor: takes no directory; drun doctor is all of it");
+    options.dir.clear();
+  } else if (words.size() == 1 && command != &kCommands[0]) {
     return userError(std::string(command->name) + ": of what? drun " + command->name + " DIR");
   }
   options.command = *command->command;
@@ -180,7 +184,7 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   CLI::App app("Runs a compiled plan on N ranks.", "drun");
   app.footer(kFooter);
   app.set_help_flag("-h,--help", "all of this");
-  app.set_version_flag("--version", "drun 0.1.0");
+  app.set_version_flag("--version", "drun " DCC_VERSION);
   app.add_option("DIR", words, "plan directory, and a command")->option_text(" ");
 
   const auto counts = CLI::Range(1u, 1024u);

@@ -13,11 +13,11 @@
 
 namespace dcc::drun {
 
-enum class Command { kGenerate, kLogits, kTokenize, kBench };
+enum class Command { kGenerate, kLogits, kTokenize, kBench, kDoctor };
 
 struct Options {
   Command command = Command::kGenerate;
-  std::string dir;
+  std::string dir;  // "" where the command has none
 
   std::optional<uint32_t> nproc;
   std::optional<uint32_t> threads;  // per rank

@@ -1,7 +1,5 @@
 #include "tools/drun/rank_main.h"
 
-#include <signal.h>
-
 #include <chrono>
 #include <memory>
 #include <vector>
@@ -84,7 +82,6 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
 }  // namespace
 
 Status rankMain(const Options& options, launch::Rank& rank) {
-  ::signal(SIGPIPE, SIG_IGN);  // a closed stdout is an error of write() and ends quietly
   DCC_RETURN_IF_ERROR(rank.meet(options.meet));
   const uint32_t cores = launch::usableCores();
   const uint32_t ranks = rank.localSize();

@@ -95,6 +95,14 @@ TEST(Options, Bench) {
   EXPECT_NE(refused({"plan", "bench", "--batch", "0"}).find("--batch"), std::string::npos);
 }
 
+TEST(Options, Doctor) {
+  EXPECT_EQ(parsed({"doctor"}).command, Command::kDoctor);
+  EXPECT_EQ(parsed({"--json", "doctor"}).dir, "");
+  EXPECT_EQ(parsed({"./doctor"}).command, Command::kGenerate);
+  EXPECT_EQ(refused({"doctor", "plan"}), "doctor: takes no directory; drun doctor is all of it");
+  EXPECT_EQ(refused({"doctor", "--threads", "2"}), "--threads: means nothing to doctor");
+}
+
 TEST(StopTexts, HoldsBackWhatMayBecomeOne) {
   StopTexts stop({"END", "\n\n"});
   EXPECT_EQ(stop.push("a\n"), "a");
@@ -115,16 +123,16 @@ TEST(StopTexts, HoldsBackWhatMayBecomeOne) {
 TEST(Options, NothingIsSilentlyIgnored) {
   EXPECT_EQ(refused({"plan", "--trace", "file"}), "--trace: not built yet");
   EXPECT_EQ(refused({"plan", "embed"}),
-            "embed: not built yet; drun has generate, logits, bench and tokenize");
-  EXPECT_EQ(refused({"doctor"}),
-            "doctor: not built yet; drun has generate, logits, bench and tokenize");
+            "embed: not built yet; drun has generate, logits, tokenize, bench and doctor");
   EXPECT_EQ(refused({"plan", "--batch", "2"}), "--batch: means nothing to generate");
   EXPECT_EQ(refused({"plan", "bench", "--input", "a"}), "--input: means nothing to bench");
   EXPECT_EQ(refused({"plan", "logits", "--input", "a", "--output", "b", "--json"}),
             "--json: means nothing to logits");
   EXPECT_EQ(refused({"tokenize", "plan", "--nproc", "2"}), "--nproc: means nothing to tokenize");
   EXPECT_EQ(refused({"plan", "--device", "cuda"}), "--device cuda: not built yet; cpu is");
-  EXPECT_EQ(refused({"plan", "--collectives", "tcp"}), "--collectives tcp: not built yet; shm is");
+  EXPECT_EQ(refused({"plan", "--collectives", "nccl"}),
+            "--collectives nccl: not built yet; shm and tcp are");
+  EXPECT_EQ(parsed({"plan", "--collectives", "tcp"}).meet.transport, launch::Transport::kTcp);
   EXPECT_EQ(parsed({"plan", "--device", "cpu", "--collectives", "shm"}).dir, "plan");
 }
 

@@ -3,12 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/launch/file_tree.h"
+#include "tests/unit/file_tree.h"
 
 namespace dcc::launch {
 namespace {
 
-using Cores = FileTree;
+using Cores = dcc::testing::FileTree;
 
 TEST_F(Cores, WithoutQuotasTheAffinityDecides) {
   EXPECT_GE(usableCores(), 1u);

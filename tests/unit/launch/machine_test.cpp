@@ -3,12 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/launch/file_tree.h"
+#include "tests/unit/file_tree.h"
 
 namespace dcc::launch {
 namespace {
 
-using Machine = FileTree;
+using Machine = dcc::testing::FileTree;
 
 TEST_F(Machine, NothingIsThereAndNothingFails) {
   EXPECT_EQ(cpuinfoField("flags", root_), "");

@@ -9,7 +9,7 @@
 
 #include "tests/unit/temporary_directory.h"
 
-namespace dcc::launch {
+namespace dcc::testing {
 
 class FileTree : public ::testing::Test {
  protected:
@@ -18,8 +18,8 @@ class FileTree : public ::testing::Test {
     std::ofstream(root_ + path) << text;
   }
 
-  dcc::testing::TemporaryDirectory directory_;
+  TemporaryDirectory directory_;
   std::string root_ = directory_.path();
 };
 
-}  // namespace dcc::launch
+}  // namespace dcc::testing

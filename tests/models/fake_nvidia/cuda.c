@@ -1,0 +1,4 @@
+int cuDriverGetVersion(int* version) {
+  *version = 12080;
+  return 0;
+}
