@@ -1,7 +1,6 @@
 #include "runtime/plan/size_analysis.h"
 
 #include <algorithm>
-#include <tuple>
 
 #include "runtime/base/checked.h"
 #include "runtime/base/printable.h"
@@ -52,10 +51,24 @@ std::optional<SizeRange> operationRange(SizeOp op, SizeRange a, SizeRange b) {
   }
 }
 
+std::optional<SizeForm> scaled(const SizeForm& a, int64_t factor) {
+  SizeForm out;
+  std::optional<int64_t> constant = checkedMul(a.constant, factor);
+  if (!constant) return std::nullopt;
+  out.constant = *constant;
+  for (const auto& [atom, coefficient] : a.terms) {
+    std::optional<int64_t> product = checkedMul(coefficient, factor);
+    if (!product) return std::nullopt;
+    if (*product != 0) out.terms[atom] = *product;
+  }
+  return out;
+}
+
 }  // namespace
 
-Result<SizeAnalysis> SizeAnalysis::of(const fb::Plan& plan, const std::string& name) {
-  SizeAnalysis analysis(plan);
+Result<SizeAnalysis> SizeAnalysis::of(const fb::Plan& plan, const std::string& name,
+                                      std::shared_ptr<SizeAtoms> atoms) {
+  SizeAnalysis analysis(plan, std::move(atoms));
   uint32_t i = 0;
   for (const fb::SizeNode* node : rows(plan.sizes())) {
     auto fail = [&](std::string_view what) {
@@ -72,7 +85,7 @@ Result<SizeAnalysis> SizeAnalysis::of(const fb::Plan& plan, const std::string& n
         (node->op() != SizeOp::constant && node->value() != 0)) {
       return fail("has a value in a field that its operation doesn't use");
     }
-    std::optional<Form> form = analysis.normalForm(*node);
+    std::optional<SizeForm> form = analysis.normalForm(*node);
     if (!form) return fail("overflows");
     analysis.forms_.push_back(std::move(*form));
     ++i;
@@ -80,8 +93,8 @@ Result<SizeAnalysis> SizeAnalysis::of(const fb::Plan& plan, const std::string& n
   return analysis;
 }
 
-std::optional<SizeAnalysis::Form> SizeAnalysis::sum(const Form& a, const Form& b) {
-  Form out = a;
+std::optional<SizeForm> sumOf(const SizeForm& a, const SizeForm& b) {
+  SizeForm out = a;
   std::optional<int64_t> constant = checkedAdd(a.constant, b.constant);
   if (!constant) return std::nullopt;
   out.constant = *constant;
@@ -94,61 +107,62 @@ std::optional<SizeAnalysis::Form> SizeAnalysis::sum(const Form& a, const Form& b
   return out;
 }
 
-std::optional<SizeAnalysis::Form> SizeAnalysis::scaled(const Form& a, int64_t factor) {
-  Form out;
-  std::optional<int64_t> constant = checkedMul(a.constant, factor);
-  if (!constant) return std::nullopt;
-  out.constant = *constant;
-  for (const auto& [atom, coefficient] : a.terms) {
-    std::optional<int64_t> product = checkedMul(coefficient, factor);
-    if (!product) return std::nullopt;
-    if (*product != 0) out.terms[atom] = *product;
-  }
-  return out;
+uint32_t SizeAtoms::number(SizeOp op, SizeForm a, SizeForm b) {
+  uint32_t next = static_cast<uint32_t>(numbers_.size());
+  return numbers_.try_emplace({op, std::move(a), std::move(b)}, next).first->second;
 }
 
-SizeAnalysis::Form SizeAnalysis::atom(SizeOp op, Form a, Form b) {
+std::optional<uint32_t> SizeAtoms::known(SizeOp op, const SizeForm& a, const SizeForm& b) const {
+  auto found = numbers_.find({op, a, b});
+  if (found == numbers_.end()) return std::nullopt;
+  return found->second;
+}
+
+SizeForm SizeAnalysis::atom(SizeOp op, SizeForm a, SizeForm b) {
   // All our operations but division commute.
   if (op != SizeOp::ceil_div && b < a) std::swap(a, b);
-  uint32_t next = static_cast<uint32_t>(atoms_.size());
-  uint32_t number = atoms_.try_emplace({op, std::move(a), std::move(b)}, next).first->second;
-  Form form;
-  form.terms[number] = 1;
+  SizeForm form;
+  form.terms[atoms_->number(op, std::move(a), std::move(b))] = 1;
   return form;
 }
 
-std::optional<SizeAnalysis::Form> SizeAnalysis::normalForm(const fb::SizeNode& node) {
-  if (node.op() == SizeOp::constant) return Form{node.value(), {}};
+std::optional<SizeForm> SizeAnalysis::normalForm(const fb::SizeNode& node) {
+  if (node.op() == SizeOp::constant) return SizeForm{node.value(), {}};
   if (node.op() == SizeOp::variable) {
-    return atom(SizeOp::variable, Form{node.a(), {}}, Form{node.a(), {}});
+    return atom(SizeOp::variable, SizeForm{node.a(), {}}, SizeForm{node.a(), {}});
   }
-  const Form& a = forms_[node.a()];
-  const Form& b = forms_[node.b()];
-  if (node.op() == SizeOp::add && a.terms.size() + b.terms.size() <= kMaxTerms) return sum(a, b);
+  const SizeForm& a = forms_[node.a()];
+  const SizeForm& b = forms_[node.b()];
+  if (node.op() == SizeOp::add && a.terms.size() + b.terms.size() <= kMaxTerms) return sumOf(a, b);
   if (node.op() == SizeOp::mul && a.terms.empty()) return scaled(b, a.constant);
   if (node.op() == SizeOp::mul && b.terms.empty()) return scaled(a, b.constant);
   if (a.terms.empty() && b.terms.empty()) {
     SizeRange x{a.constant, a.constant}, y{b.constant, b.constant};
     std::optional<SizeRange> value = operationRange(node.op(), x, y);
     if (!value) return std::nullopt;
-    return Form{value->least, {}};
+    return SizeForm{value->least, {}};
   }
   return atom(node.op(), a, b);
 }
 
-bool SizeAnalysis::sumEquals(std::span<const uint32_t> parts, uint32_t whole) const {
-  Form total;
-  for (uint32_t part : parts) {
-    std::optional<Form> next = sum(total, forms_[part]);
-    if (!next) return false;
-    total = std::move(*next);
-  }
-  return total == forms_[whole];
+bool SizeAnalysis::isPart(uint32_t node, uint32_t whole, int64_t i, int64_t n) const {
+  SizeForm rest = forms_[whole], zero;
+  std::optional<int64_t> left = checkedAdd(rest.constant, -i);
+  if (!left) return false;
+  rest.constant = *left;
+  if (rest.terms.empty()) return constant(node) == ceilDiv(std::max<int64_t>(*left, 0), n);
+  std::optional<uint32_t> at_least_0 =
+      rest < zero ? atoms_->known(SizeOp::max, rest, zero) : atoms_->known(SizeOp::max, zero, rest);
+  if (!at_least_0) return false;
+  std::optional<uint32_t> part =
+      atoms_->known(SizeOp::ceil_div, SizeForm{0, {{*at_least_0, 1}}}, SizeForm{n, {}});
+  return part && forms_[node] == SizeForm{0, {{*part, 1}}};
 }
 
 bool SizeAnalysis::isVariable(uint32_t node, uint32_t variable) const {
-  auto known = atoms_.find({SizeOp::variable, Form{variable, {}}, Form{variable, {}}});
-  return known != atoms_.end() && forms_[node] == Form{0, {{known->second, 1}}};
+  std::optional<uint32_t> known =
+      atoms_->known(SizeOp::variable, SizeForm{variable, {}}, SizeForm{variable, {}});
+  return known && forms_[node] == SizeForm{0, {{*known, 1}}};
 }
 
 std::optional<int64_t> SizeAnalysis::constant(uint32_t node) const {

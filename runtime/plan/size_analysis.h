@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "plan_generated.h"
@@ -18,18 +20,44 @@ struct SizeRange {
   int64_t least = 0, most = 0;  // inclusive
 };
 
+// A sum: constant + coefficient * atom + ... An atom is a variable or another operation whose
+// operands are in normal form.
+struct SizeForm {
+  int64_t constant = 0;
+  std::map<uint32_t, int64_t> terms;  // atom -> coefficient, none 0
+  bool operator==(const SizeForm&) const = default;
+  bool operator<(const SizeForm& other) const {
+    return std::tie(constant, terms) < std::tie(other.constant, other.terms);
+  }
+};
+
+// The atoms of one plan, or of several that are compared, numbered in order of appearance.
+class SizeAtoms {
+ public:
+  uint32_t number(fb::SizeOp op, SizeForm a, SizeForm b);
+  std::optional<uint32_t> known(fb::SizeOp op, const SizeForm& a, const SizeForm& b) const;
+
+ private:
+  std::map<std::tuple<fb::SizeOp, SizeForm, SizeForm>, uint32_t> numbers_;
+};
+
 class SizeAnalysis {
  public:
   // Checks the pool: operands come before their node, unused fields are 0, sums and products of
-  // constants don't overflow. `name` begins errors.
-  static Result<SizeAnalysis> of(const fb::Plan& plan, const std::string& name);
+  // constants don't overflow. `name` begins errors. Expressions of several plans can be compared
+  // when the plans are analysed with the same `atoms`.
+  static Result<SizeAnalysis> of(const fb::Plan& plan, const std::string& name,
+                                 std::shared_ptr<SizeAtoms> atoms = std::make_shared<SizeAtoms>());
 
   uint32_t size() const { return static_cast<uint32_t>(forms_.size()); }
 
-  // Equal for all values of the variables. False may also mean that we cannot tell.
+  // Equal for all values of the variables. False may also mean that we cannot tell; SizeProof
+  // (size_proof.h) tries harder.
   bool equal(uint32_t a, uint32_t b) const { return forms_[a] == forms_[b]; }
-  // The sum of `parts` equals `whole` for all values of the variables.
-  bool sumEquals(std::span<const uint32_t> parts, uint32_t whole) const;
+  const SizeForm& form(uint32_t node) const { return forms_[node]; }
+  // It is how much part `i` of `n` has of `whole` where that is cut as evenly as it goes:
+  // ceil_div(max(whole - i, 0), n).
+  bool isPart(uint32_t node, uint32_t whole, int64_t i, int64_t n) const;
   bool isVariable(uint32_t node, uint32_t variable) const;
   // Its value if that does not depend on the variables.
   std::optional<int64_t> constant(uint32_t node) const;
@@ -39,38 +67,25 @@ class SizeAnalysis {
   Result<std::vector<SizeRange>> ranges(std::span<const int64_t> bounds,
                                         const std::string& where) const;
 
+  // The expressions themselves: node i of the pool.
+  const fb::SizeNode& node(uint32_t i) const { return *plan_->sizes()->Get(i); }
+
   // "ceil_div(T, 4) * 4", for messages; parts of a deep expression as "sizes[5]".
   std::string text(uint32_t node) const { return text(node, 4); }
 
  private:
-  // A sum: constant + coefficient * atom + ... An atom is a variable or another operation whose
-  // operands are in normal form, numbered in order of appearance.
-  struct Form {
-    int64_t constant = 0;
-    std::map<uint32_t, int64_t> terms;  // atom -> coefficient, none 0
-    bool operator==(const Form&) const = default;
-    bool operator<(const Form& other) const {
-      return std::tie(constant, terms) < std::tie(other.constant, other.terms);
-    }
-  };
-  struct AtomKey {
-    fb::SizeOp op;
-    Form a, b;
-    bool operator<(const AtomKey& other) const {
-      return std::tie(op, a, b) < std::tie(other.op, other.a, other.b);
-    }
-  };
-
-  explicit SizeAnalysis(const fb::Plan& plan) : plan_(&plan) {}
-  std::optional<Form> normalForm(const fb::SizeNode& node);
-  Form atom(fb::SizeOp op, Form a, Form b);
-  static std::optional<Form> sum(const Form& a, const Form& b);
-  static std::optional<Form> scaled(const Form& a, int64_t factor);
+  SizeAnalysis(const fb::Plan& plan, std::shared_ptr<SizeAtoms> atoms)
+      : plan_(&plan), atoms_(std::move(atoms)) {}
+  std::optional<SizeForm> normalForm(const fb::SizeNode& node);
+  SizeForm atom(fb::SizeOp op, SizeForm a, SizeForm b);
   std::string text(uint32_t node, int depth) const;
 
   const fb::Plan* plan_;
-  std::vector<Form> forms_;  // one per node
-  std::map<AtomKey, uint32_t> atoms_;
+  std::shared_ptr<SizeAtoms> atoms_;
+  std::vector<SizeForm> forms_;  // one per node
 };
+
+// a + b; nothing on overflow.
+std::optional<SizeForm> sumOf(const SizeForm& a, const SizeForm& b);
 
 }  // namespace dcc::plan

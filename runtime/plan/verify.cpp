@@ -36,7 +36,8 @@ Status verifyEntries(const fb::Plan& plan, const SizeAnalysis& sizes, const std:
     most_tokens = std::max(most_tokens, bounds[kT]);
     most_seqs = std::max(most_seqs, bounds[kB]);
     DCC_ASSIGN(std::vector<SizeRange> ranges, sizes.ranges(bounds, where));
-    EntryContext context{plan, *entry, sizes, std::move(ranges), std::move(where)};
+    SizeProof proof(bounds);
+    EntryContext context{plan, *entry, sizes, proof, std::move(ranges), std::move(where)};
     DCC_RETURN_IF_ERROR(verifyBuffers(context));
     DCC_RETURN_IF_ERROR(verifyInstructions(context));
     DCC_RETURN_IF_ERROR(verifyOutputs(context));

@@ -36,11 +36,12 @@ std::string cutProblem(const EntryContext& context, const fb::Collective& collec
   uint32_t own = counts[coordinate(context.plan, collective.axis())];
   bool fits;
   if (collective.dimension() == 0) {
-    std::vector<uint32_t> parts(counts.begin(), counts.end());
-    fits = sides.whole.cols() == sides.part.cols() && context.sizes.equal(own, sides.part.rows()) &&
-           context.sizes.sumEquals(parts, sides.whole.rows());
+    std::vector<SizeRef> parts;
+    for (uint32_t count : counts) parts.push_back({&context.sizes, count});
+    fits = sides.whole.cols() == sides.part.cols() && context.equalSizes(own, sides.part.rows()) &&
+           context.proof.sumEquals(parts, {&context.sizes, sides.whole.rows()});
   } else {
-    fits = context.sizes.equal(sides.whole.rows(), sides.part.rows()) &&
+    fits = context.equalSizes(sides.whole.rows(), sides.part.rows()) &&
            context.sizes.constant(own) == static_cast<int64_t>(sides.part.cols());
     uint64_t left = sides.whole.cols();
     for (uint32_t i = 0; fits && i < ranks; ++i) {
@@ -88,7 +89,7 @@ std::string collectiveProblem(const EntryContext& context, const fb::Collective&
   if (!rows(collective.counts()).empty() || collective.dimension() != 0) {
     return "counts and dimension mean nothing to all_reduce";
   }
-  if (input.cols() != output.cols() || !context.sizes.equal(input.rows(), output.rows())) {
+  if (input.cols() != output.cols() || !context.equalSizes(input.rows(), output.rows())) {
     return "input " + context.shape(input) + " and output " + context.shape(output) +
            " must have the same shape";
   }

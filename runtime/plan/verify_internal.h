@@ -9,6 +9,7 @@
 #include "runtime/plan/access.h"
 #include "runtime/plan/plan.h"
 #include "runtime/plan/size_analysis.h"
+#include "runtime/plan/size_proof.h"
 
 namespace dcc::plan {
 
@@ -26,6 +27,7 @@ struct EntryContext {
   const fb::Plan& plan;
   const fb::Entry& entry;
   const SizeAnalysis& sizes;
+  SizeProof& proof;
   std::vector<SizeRange> ranges;  // of all sizes, at the entry's bounds
   std::string where;              // "<name>: entry prefill"
 
@@ -36,6 +38,8 @@ struct EntryContext {
   Error error(uint32_t instruction, const std::string& what) const;
   // "[T, 8]".
   std::string shape(const fb::Buffer& buffer) const;
+  // In every step.
+  bool equalSizes(uint32_t a, uint32_t b) const { return proof.equal({&sizes, a}, {&sizes, b}); }
 };
 
 // The columns that a buffer covers of the buffer which owns its memory.
