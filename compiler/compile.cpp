@@ -52,6 +52,10 @@ Result<CompileSummary> compile(const CompileOptions& options) {
     return userError("-o: says where the plan goes; name a directory");
   }
 
+  const auto say = [&](const std::string& what) {
+    if (options.progress) options.progress("compiling: " + what);
+  };
+  say("reading the model");
   DialectRegistry registry;
   registerDialects(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
@@ -63,6 +67,10 @@ Result<CompileSummary> compile(const CompileOptions& options) {
   DCC_RETURN_IF_ERROR(runPhases(*module, last, [&](const Phase& phase) {
     text = printIr(*module);
     files.push_back({irFileName(phase.name), text});
+    const size_t next = static_cast<size_t>(&phase - phases().data()) + 1;
+    if (phase.name == last || next == phases().size()) return;
+    say(std::string(phases()[next].name) + ", phase " + std::to_string(next + 1) + " of " +
+        std::to_string(phases().size()));
   }));
   auto model = (*module)->getAttrOfType<StringAttr>("nn.model");
   CompileSummary summary{model ? model.str() : "", dist::meshOf(*module).worldSize()};
@@ -71,15 +79,19 @@ Result<CompileSummary> compile(const CompileOptions& options) {
     return summary;
   }
 
+  const std::string ranks = std::to_string(summary.ranks);
+  say("plans of " + ranks + " ranks");
   DCC_ASSIGN(std::vector<plan::fb::PlanT> plans, emitPlans(*module));
   std::vector<std::vector<uint8_t>> packed = plan::packAll(plans);
   // What was just made must pass what every reader checks.
   for (size_t rank = 0; rank < packed.size(); ++rank) {
+    say("checking rank " + std::to_string(rank) + " of " + ranks);
     Result<plan::Plan> checked =
         plan::Plan::fromBytes(packed[rank], "rank " + std::to_string(rank));
     if (!checked.ok()) return checked.error();
   }
   DCC_RETURN_IF_ERROR(addSideFiles(*module, files));
+  say("writing " + options.output);
   DCC_RETURN_IF_ERROR(plan::writeDirectory(options.output, packed, files));
   return summary;
 }

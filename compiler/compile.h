@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,7 +21,8 @@ struct CompileOptions {
   std::string dtype;                  // "auto", "f32", "bf16", "f16"
   std::string weights;                // "checkpoint", "dummy", "dummy:SEED"
   std::optional<int64_t> max_tokens, max_seqs, max_seq_len;
-  std::string stop_after;  // a phase
+  std::string stop_after;                            // a phase
+  std::function<void(const std::string&)> progress;  // told of what begins, if given
 };
 
 // What was made, for a line to the user.

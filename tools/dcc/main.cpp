@@ -11,6 +11,7 @@
 #include "compiler/explain.h"
 #include "compiler/inspect.h"
 #include "passes/Strategy.h"
+#include "runtime/base/progress.h"
 #include "runtime/plan/directory.h"
 #include "runtime/plan/plan.h"
 
@@ -42,9 +43,16 @@ struct NotBuilt {
   std::vector<std::shared_ptr<std::string>> values;
 };
 
-int runCompile(const dcc::CompileOptions& options) {
+int runCompile(dcc::CompileOptions options) {
   auto start = std::chrono::steady_clock::now();
+  std::optional<dcc::Progress> progress;
+  const bool to_file = !options.output.empty() && options.output != "-";
+  if (to_file) {  // else the IR is printed, perhaps where the line would be
+    progress.emplace("compiling");
+    options.progress = [&](const std::string& what) { progress->say(what); };
+  }
   dcc::Result<dcc::CompileSummary> summary = dcc::compile(options);
+  progress.reset();
   if (!summary.ok()) return fail(summary.error());
   if (options.stop_after.empty() && isatty(STDERR_FILENO)) {
     double seconds =

@@ -2,7 +2,9 @@
 #include <chrono>
 #include <optional>
 #include <random>
+#include <string>
 
+#include "runtime/base/progress.h"
 #include "runtime/generate/page_pool.h"
 #include "tools/drun/bench.h"
 #include "tools/drun/command.h"
@@ -67,13 +69,17 @@ Status checkBatch(const BenchShape& shape, const Limits& limits, const Scheduler
 
 class Timer final : public generate::Listener {
  public:
-  explicit Timer(uint32_t sequences) : times(sequences) {}
+  // `tokens`: of prompts and new, of all sequences.
+  Timer(uint32_t sequences, const std::string& name, uint64_t tokens)
+      : times(sequences), tokens_(tokens), progress_(name, "tokens") {}
 
   void onStep(const generate::PromptTokens& prompts) override {
     times.step(prompts, std::chrono::duration<double>(Clock::now() - start_).count());
+    progress_.update(prompts.done + new_tokens_, tokens_);
   }
   bool onToken(uint32_t sequence, int32_t) override {
     times.token(sequence);
+    ++new_tokens_;
     return true;
   }
   void onFinish(uint32_t, generate::Finish) override {}
@@ -82,6 +88,8 @@ class Timer final : public generate::Listener {
   BenchTimes times;
 
  private:
+  uint64_t tokens_, new_tokens_ = 0;
+  Progress progress_;
   Clock::time_point start_ = Clock::now();
 };
 
@@ -94,7 +102,7 @@ class BenchCommand final : public RankZeroCommand {
   Status run(generate::StepLoop& loop) override;
 
  private:
-  Result<BenchTimes> pass(generate::StepLoop& loop, uint32_t new_tokens);
+  Result<BenchTimes> pass(generate::StepLoop& loop, const std::string& name, uint32_t new_tokens);
 
   const Options& options_;
   const BenchFacts& facts_;
@@ -111,13 +119,14 @@ Status BenchCommand::prepare(const Limits& limits) {
 }
 
 Status BenchCommand::run(generate::StepLoop& loop) {
-  DCC_RETURN_IF_ERROR(pass(loop, std::min(shape_.new_tokens, kWarmUpTokens)));
-  DCC_ASSIGN(const BenchTimes times, pass(loop, shape_.new_tokens));
+  DCC_RETURN_IF_ERROR(pass(loop, "warming up", std::min(shape_.new_tokens, kWarmUpTokens)));
+  DCC_ASSIGN(const BenchTimes times, pass(loop, "measuring", shape_.new_tokens));
   return output_.write(benchReport(facts_, shape_, times, options_.json));
 }
 
 // All sequences from their beginning to their end.
-Result<BenchTimes> BenchCommand::pass(generate::StepLoop& loop, uint32_t new_tokens) {
+Result<BenchTimes> BenchCommand::pass(generate::StepLoop& loop, const std::string& name,
+                                      uint32_t new_tokens) {
   DCC_ASSIGN(Scheduler scheduler, Scheduler::create(limits_, generate::StepKind::kGenerate));
   std::mt19937_64 random(1);
   for (uint32_t i = 0; i < shape_.batch; ++i) {
@@ -127,7 +136,8 @@ Result<BenchTimes> BenchCommand::pass(generate::StepLoop& loop, uint32_t new_tok
     for (int32_t& id : request.prompt) id = static_cast<int32_t>(random() % limits_.vocab_size);
     DCC_RETURN_IF_ERROR(scheduler.add(std::move(request), "bench"));
   }
-  Timer timer(shape_.batch);
+  const uint64_t each = uint64_t{shape_.prompt_tokens} + new_tokens;
+  Timer timer(shape_.batch, name, shape_.batch * each);
   DCC_RETURN_IF_ERROR(loop.lead(scheduler, timer));
   return std::move(timer.times);
 }

@@ -66,6 +66,7 @@ Status GenerateCommand::submit(const Prompt& prompt) {
 Status GenerateCommand::run(StepLoop& loop) { return asks_ ? ask(loop) : finishAll(loop); }
 
 Status GenerateCommand::finishAll(StepLoop& loop) {
+  results_->start();
   DCC_RETURN_IF_ERROR(loop.lead(*scheduler_, *results_));
   return results_->status();
 }

@@ -1,6 +1,7 @@
 #include <optional>
 #include <string>
 
+#include "runtime/base/progress.h"
 #include "runtime/base/safetensors.h"
 #include "tools/drun/command.h"
 #include "tools/drun/input.h"
@@ -20,6 +21,9 @@ class LogitsCommand final : public RankZeroCommand, private generate::Listener {
   Status run(generate::StepLoop& loop) override;
 
  private:
+  void onStep(const generate::PromptTokens& prompts) override {
+    progress_->update(prompts.done, prompts.all);
+  }
   bool onToken(uint32_t, int32_t) override { return true; }
   void onFinish(uint32_t, generate::Finish) override {}
   Status onLogits(uint32_t request, size_t position, std::span<const float> rows) override {
@@ -31,6 +35,7 @@ class LogitsCommand final : public RankZeroCommand, private generate::Listener {
   uint64_t vocab_ = 0;
   std::optional<Scheduler> scheduler_;
   std::optional<SafetensorsWriter> writer_;
+  std::optional<Progress> progress_;
 };
 
 Status LogitsCommand::prepare(const generate::Limits& limits) {
@@ -50,7 +55,9 @@ Status LogitsCommand::prepare(const generate::Limits& limits) {
 }
 
 Status LogitsCommand::run(generate::StepLoop& loop) {
+  progress_.emplace("reading the prompts", "tokens");
   DCC_RETURN_IF_ERROR(loop.lead(*scheduler_, *this));
+  progress_.reset();
   return writer_->finish();
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "runtime/base/progress.h"
 #include "runtime/launch/launcher.h"
 #include "runtime/launch/rank.h"
 #include "runtime/plan/directory.h"
@@ -65,7 +66,8 @@ void openStandardDescriptors() {
 }
 
 int fail(const Error& error) {
-  std::cerr << "error: " + error.message + "\n";
+  // A rank that was killed may have left a line of progress.
+  std::cerr << std::string(eraseProgress()) + "error: " + error.message + "\n";
   return static_cast<int>(error.fault);
 }
 

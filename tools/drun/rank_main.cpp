@@ -2,9 +2,12 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "runtime/backends/cpu/cpu_backend.h"
+#include "runtime/base/progress.h"
 #include "runtime/executor/executor.h"
 #include "runtime/generate/plan_runner.h"
 #include "runtime/launch/cores.h"
@@ -44,6 +47,12 @@ std::unique_ptr<RankZeroCommand> commandOf(const Options& options, const BenchFa
   }
 }
 
+// Of rank 0, for all: they read as much.
+std::string loadingText(uint32_t ranks) {
+  return "loading weights" +
+         (ranks == 1 ? std::string() : " of rank 0 of " + std::to_string(ranks));
+}
+
 Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
             Communicator& world) {
   DCC_ASSIGN(const plan::Manifest manifest, plan::readManifest(options.dir));
@@ -65,7 +74,12 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   const auto start = std::chrono::steady_clock::now();
   DCC_ASSIGN(const WeightLoader loader, WeightLoader::open(plan, options.checkpoint));
   const auto load = [&](std::span<const std::span<uint8_t>> weights) {
-    return loader.load(weights, threads, [&](uint64_t, uint64_t) { world.noteProgress(); });
+    std::optional<Progress> line;
+    if (command) line.emplace(loadingText(world.size()), "bytes");
+    return loader.load(weights, threads, [&](uint64_t done, uint64_t all) {
+      world.noteProgress();
+      if (line) line->update(done, all);
+    });
   };
   DCC_ASSIGN(const std::unique_ptr<Executor> executor,
              Executor::create(std::move(plan), makeCpuBackend({threads}), axes, load));

@@ -42,6 +42,7 @@ void Results::onFinish(uint32_t request, generate::Finish why) {
   }
   entry.finished = true;
   if (why == generate::Finish::kContext) {
+    progress_.reset();
     std::cerr << entry.prompt.where + ": ended after " + std::to_string(entry.ids.size()) +
                      " new tokens by " + limit_ + "\n";
   }
@@ -67,6 +68,7 @@ void Results::print() {
 }
 
 void Results::write(std::string_view text) {
+  progress_.reset();
   if (status_.ok()) status_ = output_.write(text);
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "runtime/base/progress.h"
 #include "runtime/generate/scheduler.h"
 #include "tools/drun/prompts.h"
 #include "tools/drun/stdio.h"
@@ -19,9 +21,15 @@ class Results final : public generate::Listener {
   Results(const text::Tokenizer* tokenizer, bool json, Output& output, std::string limit,
           std::vector<std::string> stop = {});
 
+  // The steps begin: until something is printed, a line on the terminal says how far the prompts
+  // are.
+  void start() { progress_.emplace("reading the prompt", "tokens"); }
   // Expects the results of one more prompt, which the scheduler knows by the next number.
   void expect(const Prompt& prompt);
 
+  void onStep(const generate::PromptTokens& prompts) override {
+    if (progress_) progress_->update(prompts.done, prompts.all);
+  }
   bool onToken(uint32_t request, int32_t token) override;
   void onFinish(uint32_t request, generate::Finish why) override;
   Status onLogits(uint32_t, size_t, std::span<const float>) override { return Status::success(); }
@@ -53,6 +61,7 @@ class Results final : public generate::Listener {
   std::vector<Entry> entries_;
   size_t current_ = 0;  // the first whose output is not complete
   Status status_;
+  std::optional<Progress> progress_;
 };
 
 }  // namespace dcc::drun
