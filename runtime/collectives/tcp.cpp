@@ -161,7 +161,7 @@ GroupError Tcp::causeOf(uint32_t lost_peer) {
     others = false;
     for (TcpLink& link : links_) {
       if (link.lost()) continue;
-      if (!link.receiving()) link.receive({}, nullptr, 0);  // for its last frame
+      link.awaitEnd();  // it may be in a later call already
       link.advance();
       if (link.failure() && link.failure()->rank >= 0) return *link.failure();
       others = true;

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "runtime/base/printable.h"
+
 namespace dcc {
 namespace {
 
@@ -34,12 +36,20 @@ void TcpLink::receive(const CallTag& tag, void* data, size_t bytes) {
   receiving_ = true;
 }
 
+void TcpLink::awaitEnd() {
+  if (only_end_) return;
+  only_end_ = receiving_ = true;
+  if (in_payload_) drop_ = in_rest_;
+  in_payload_ = false;
+}
+
 bool TcpLink::advance() {
   if (failure_ || lost_) return false;
   const bool sent = sending_ && advanceSend();
   const bool received = receiving_ && advanceReceive();
-  if (refused_ && !receiving_ && !failure_) {
-    lookForEnd();
+  if (refused_ && !receiving_ && !failure_) {  // it may have said why before it went
+    awaitEnd();
+    advanceReceive();
     lost_ = !failure_;
   }
   return sent || received;
@@ -86,6 +96,13 @@ bool TcpLink::advanceSend() {
 bool TcpLink::advanceReceive() {
   bool moved = false;
   while (receiving_ && !failure_ && !lost_) {
+    if (drop_ > 0) {
+      if (buffered() == 0 && !fill()) return moved;
+      const size_t n = std::min<uint64_t>(drop_, buffered());
+      taken_ += n;
+      drop_ -= n;
+      continue;
+    }
     if (!in_payload_) {
       if (!takeFrame() && !fill()) return moved;
       moved = true;
@@ -142,14 +159,18 @@ bool TcpLink::takeFrame() {
     if (buffered() < sizeof(Header) + header.payload) return false;
     const char* text = reinterpret_cast<const char*>(buffer_.data() + taken_ + sizeof(Header));
     const bool user = static_cast<Fault>(header.tag.op) == Fault::kUser;
-    failure_ =
-        GroupError{static_cast<int32_t>(header.tag.root),
-                   Error{std::string(text, header.payload), user ? Fault::kUser : Fault::kRuntime},
-                   header.tag.bytes != 0};
+    failure_ = GroupError{
+        static_cast<int32_t>(header.tag.root),
+        Error{printable({text, header.payload}, kMaxReason), user ? Fault::kUser : Fault::kRuntime},
+        header.tag.bytes != 0};
     return true;
   }
   taken_ += sizeof(Header);
   if (header.kind == Kind::kBeat) return true;
+  if (only_end_ && header.kind == Kind::kData) {
+    drop_ = header.payload;
+    return true;
+  }
   if (header.kind != Kind::kData || (header.tag == expected_ && header.payload != in_rest_)) {
     failure_ = GroupError{static_cast<int32_t>(peer_), runtimeError("sent what is no frame")};
   } else if (!(header.tag == expected_)) {
@@ -160,13 +181,6 @@ bool TcpLink::takeFrame() {
     receiving_ = in_payload_;
   }
   return true;
-}
-
-// Of a peer that takes no more: it may have said why before it went.
-void TcpLink::lookForEnd() {
-  expected_ = {};
-  while (!failure_ && (takeFrame() || fill())) {
-  }
 }
 
 void TcpLink::beat() {

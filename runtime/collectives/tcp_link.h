@@ -25,6 +25,9 @@ class TcpLink {
   // What the coming exchange moves; the memory stays valid until busy() is false.
   void send(const CallTag& tag, const void* data, size_t bytes);
   void receive(const CallTag& tag, void* data, size_t bytes);
+  // No exchange comes any more, and memory given before is left alone: of what the peer still sends
+  // only its last frame is looked for.
+  void awaitEnd();
 
   bool busy() const { return sending_ || receiving_; }
   bool receiving() const { return receiving_; }
@@ -62,7 +65,6 @@ class TcpLink {
   bool advanceReceive();
   bool fill();
   bool takeFrame();
-  void lookForEnd();
   size_t buffered() const { return filled_ - taken_; }
 
   UniqueFd fd_;
@@ -82,6 +84,8 @@ class TcpLink {
   CallTag expected_;
   std::byte* in_ = nullptr;
   size_t in_rest_ = 0;
+  bool only_end_ = false;
+  uint64_t drop_ = 0;  // bytes of a payload that nobody wants
   std::array<std::byte, 16384> buffer_;
   size_t taken_ = 0, filled_ = 0;
 };

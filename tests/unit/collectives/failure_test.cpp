@@ -138,6 +138,45 @@ TEST(TcpFailure, ALostPeerIsNamedByAll) {
   }
 }
 
+// Rank 0 of three; rank 1 is a link, rank 2 a socket.
+struct RankZero {
+  std::unique_ptr<Communicator> comm;
+  std::optional<TcpLink> one;
+  UniqueFd two;
+
+  RankZero() {
+    std::vector<UniqueFd> peers(3);
+    auto [a, b] = test::tcpPair();
+    std::tie(peers[2], two) = test::tcpPair();
+    peers[1] = std::move(a);
+    one.emplace(std::move(b), 1, 0);
+    comm = tcpCommunicator(std::move(peers), 0, {std::chrono::seconds(20), true});
+  }
+  void hearsOfOne(Call call, const std::vector<char>& data) {
+    one->send({static_cast<uint32_t>(call), 0, data.size()}, data.data(), data.size());
+    while (one->busy()) one->advance();
+  }
+};
+
+// A peer that had all of a call may be in the next one when another is found gone.
+TEST(TcpFailure, APeerThatIsAheadIsNotTakenForTheCause) {
+  RankZero zero;
+  zero.hearsOfOne(Call::kBarrier, {});
+  zero.hearsOfOne(Call::kAllReduce, std::vector<char>(100'000));  // more than a link buffers
+  zero.two.reset();
+  EXPECT_EQ(zero.comm->barrier().error().message,
+            "rank 2: its connection ended: it died, or its host cannot be reached");
+}
+
+// Nor is why it ended missed behind what it sent before. A reason from outside gets no second line.
+TEST(TcpFailure, TheCauseIsHeardBehindOtherCalls) {
+  RankZero zero;
+  zero.hearsOfOne(Call::kAllReduce, std::vector<char>(100'000));
+  zero.one->sendEnd({2, userError("in.jsonl:3: no JSON\n")});
+  zero.two.reset();
+  EXPECT_EQ(zero.comm->broadcast(nullptr, 0, 2).error().message, "rank 2: in.jsonl:3: no JSON\\n");
+}
+
 // A broadcast's root only sends; it learns that nobody listens, and why.
 TEST(TcpFailure, ARootLearnsWhyItsPeerHasGone) {
   Ranks ranks(Transport::kTcp, 2);
