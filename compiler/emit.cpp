@@ -168,17 +168,29 @@ class Emitter {
   }
 
   // Every expression once.
-  uint32_t size(fb::SizeOp op, uint32_t a, int64_t value) {
-    auto [known, added] = sizes_.try_emplace({op, a, value}, plan_.sizes.size());
-    if (added) plan_.sizes.push_back(fb::SizeNode(op, a, 0, value));
+  uint32_t size(fb::SizeOp op, uint32_t a, uint32_t b, int64_t value) {
+    auto [known, added] = sizes_.try_emplace({op, a, b, value}, plan_.sizes.size());
+    if (added) plan_.sizes.push_back(fb::SizeNode(op, a, b, value));
     return known->second;
   }
-  uint32_t size(int64_t value) { return size(fb::SizeOp::constant, 0, value); }
+  uint32_t size(int64_t value) { return size(fb::SizeOp::constant, 0, 0, value); }
   uint32_t size(Attribute rows) {
     if (auto n = dyn_cast<IntegerAttr>(rows)) return size(n.getInt());
-    auto at = llvm::find(plan_.variables, cast<StringAttr>(rows).str());
-    return size(fb::SizeOp::variable, at - plan_.variables.begin(), 0);
+    auto [name, axis] = nn::wholeOf(cast<StringAttr>(rows).getValue());
+    uint32_t whole = variable(name);
+    return axis.empty() ? whole : part(whole, mesh_.coordinate(rank_, attr(axis)), axis);
   }
+  uint32_t variable(StringRef name) {
+    auto at = llvm::find(plan_.variables, name.str());
+    return size(fb::SizeOp::variable, at - plan_.variables.begin(), 0, 0);
+  }
+  // dist::tokensOf as an expression: ceil((n - i) / ranks), where that is not negative.
+  uint32_t part(uint32_t whole, int64_t i, StringRef axis) {
+    uint32_t rest = size(fb::SizeOp::add, whole, size(-i), 0);
+    return size(fb::SizeOp::ceil_div, size(fb::SizeOp::max, rest, size(0), 0),
+                size(*mesh_.sizeOf(attr(axis))), 0);
+  }
+  StringAttr attr(StringRef name) { return StringAttr::get(module_.getContext(), name); }
 
   // ---- entries ----------------------------------------------------------------------------------
 
@@ -325,6 +337,12 @@ class Emitter {
     collective.dimension = op.getDimension();
     if (auto counts = op.getCounts()) {
       for (int64_t count : *counts) collective.counts.push_back(size(count));
+    } else if (kind != "all_reduce") {  // tokens
+      Value whole = kind == "all_gather" ? op.getOutput() : op.getInput();
+      uint32_t rows = size(cast<planir::BufferType>(whole.getType()).getRows());
+      for (int64_t i = 0; i < *mesh_.sizeOf(op.getAxisAttr()); ++i) {
+        collective.counts.push_back(part(rows, i, op.getAxis()));
+      }
     }
     return collective;
   }
@@ -335,7 +353,7 @@ class Emitter {
   int64_t rank_;
   fb::PlanT plan_;
   fb::EntryT* entry_ = nullptr;
-  std::map<std::tuple<fb::SizeOp, uint32_t, int64_t>, uint32_t> sizes_;
+  std::map<std::tuple<fb::SizeOp, uint32_t, uint32_t, int64_t>, uint32_t> sizes_;
   llvm::DenseMap<StringAttr, uint32_t> weights_, constants_, groups_, caches_;
   llvm::DenseMap<Value, uint32_t> buffers_;
 };

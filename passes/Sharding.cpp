@@ -49,7 +49,9 @@ class Inference {
         mesh_(dist::meshOf(op)) {}
 
   Placements run() {
-    if (!collectOperands() || !checkWhole() || !checkCovering()) return std::move(out_);
+    if (!collectOperands() || !checkWhole() || !checkCovering() || !checkAxes()) {
+      return std::move(out_);
+    }
     llvm::SmallVector<StringAttr> partial;
     for (char factor : rule_.reduced) {
       auto known = factors_.find(factor);
@@ -192,6 +194,22 @@ class Inference {
       return conflict("coordinate " + std::to_string(i) + " of " + describe(g.source) +
                       " does not hold the KV heads of its query heads (" + describe(h.source) +
                       ")");
+    }
+    return true;
+  }
+
+  // An axis can cut only one factor, but for heads and the KV heads that go with them.
+  bool checkAxes() {
+    for (auto& [factor, known] : factors_) {
+      for (auto& [other, first] : factors_) {
+        if (other == factor) break;
+        if (!known.cut.isCut() || known.cut.getAxis() != first.cut.getAxis()) continue;
+        if (rule_.covering && (factor == rule_.covering || other == rule_.covering)) continue;
+        return conflict(describe(first.source) + " and " + describe(known.source) +
+                        " are cut along different dimensions over " +
+                        known.cut.getAxis().getValue().str() +
+                        "; give one of them a rule that gathers (colwise_rep) or replicate");
+      }
     }
     return true;
   }

@@ -8,49 +8,78 @@ constexpr std::string_view kSum = "all_reduce before the first non-linear use";
 constexpr Strategy kColwise = {.name = "colwise",
                                .linear = 0,
                                .embedding = 1,
-                               .bias = 0,
-                               .input = "whole",
-                               .output = "cut by features",
+                               .vector = 0,
+                               .takes = "whole",
+                               .gives = "cut by features",
                                .collective = "none"};
 constexpr Strategy kRowwise = {.name = "rowwise",
                                .linear = 1,
                                .embedding = 0,
-                               .bias = {},
-                               .input = "cut by features (an embedding: token ids)",
-                               .output = "partial sum",
+                               .vector = {},
+                               .takes = "cut by features (an embedding: token ids)",
+                               .gives = "partial sum",
                                .collective = kSum};
 constexpr Strategy kReplicate = {.name = "replicate",
                                  .linear = {},
                                  .embedding = {},
-                                 .bias = {},
-                                 .input = "whole",
-                                 .output = "whole",
+                                 .vector = {},
+                                 .takes = "as it comes",
+                                 .gives = "as it comes",
                                  .collective = "none"};
 
-// Variants of the three above.
-constexpr Strategy gathered(std::string_view name) {
-  Strategy s = kColwise;
+// ---- variants of the three above ---------------------------------------------------------------
+
+constexpr Strategy named(std::string_view name, Strategy s) {
   s.name = name;
-  s.gather_output = true;
-  s.output = "whole";
+  return s;
+}
+constexpr Strategy gathered(std::string_view name) {
+  Strategy s = named(name, kColwise);
+  s.output = Layout::kWhole;
+  s.gives = "whole";
   s.collective = "all_gather";
   return s;
 }
 constexpr Strategy sliced(std::string_view name) {
-  Strategy s = kRowwise;
+  Strategy s = named(name, kRowwise);
+  s.input = Layout::kFeatures;
+  s.takes = "whole, sliced";
+  return s;
+}
+constexpr Strategy packed(std::string_view name, Strategy s) {
   s.name = name;
-  s.split_input = true;
-  s.input = "whole, sliced";
+  s.packed = true;
+  s.embedding = {};
   return s;
 }
 constexpr Strategy ofEmbedding(std::string_view name, Strategy s) {
   s.name = name;
-  s.linear = s.bias = std::nullopt;
-  s.input = "token ids";
+  s.linear = s.vector = std::nullopt;
+  s.takes = "token ids";
+  return s;
+}
+constexpr Strategy overTokens(std::string_view name) {
+  Strategy s = named(name, kReplicate);
+  s.input = Layout::kTokens;
+  s.output = Layout::kWhole;
+  s.takes = "cut by tokens: a sum is scattered, a whole value sliced";
+  s.gives = "cut by tokens, gathered for who needs it whole";
+  s.collective = "reduce_scatter before, all_gather after";
+  return s;
+}
+constexpr Strategy ofModule(std::string_view name, Layout output, std::string_view gives,
+                            std::string_view collective) {
+  Strategy s = named(name, kReplicate);
+  s.of_module = true;
+  s.output = output;
+  s.gives = gives;
+  s.collective = collective;
   return s;
 }
 
-// What transformers 5 calls otherwise stands beside its older name.
+// What transformers 5 calls otherwise stands beside its older name. The local strategies are those
+// of transformers 4 that leave collectives to the module above; here collectives follow from the
+// placements, so that they mean the same as the others.
 constexpr Strategy kStrategies[] = {
     kColwise,
     kRowwise,
@@ -58,9 +87,19 @@ constexpr Strategy kStrategies[] = {
     gathered("colwise_gather_output"),
     sliced("rowwise_rep"),
     sliced("rowwise_split_input"),
-    kReplicate,
+    packed("packed_colwise", kColwise),
+    packed("packed_rowwise", kRowwise),
+    named("local_colwise", kColwise),
+    named("local_rowwise", kRowwise),
+    packed("local_packed_rowwise", kRowwise),
     ofEmbedding("embedding_rowwise", kRowwise),
     ofEmbedding("embedding_colwise", kColwise),
+    overTokens("sequence_parallel"),
+    kReplicate,
+    named("replicated_with_grad_allreduce", kReplicate),
+    ofModule("local", Layout::kAny, "as it comes", "none"),
+    ofModule("gather", Layout::kWhole, "whole", "all_gather of what is cut, all_reduce of a sum"),
+    ofModule("all_reduce", Layout::kWhole, "whole", "all_reduce of a sum"),
 };
 
 }  // namespace
@@ -72,6 +111,15 @@ const Strategy* findStrategy(std::string_view name) {
     if (strategy.name == name) return &strategy;
   }
   return nullptr;
+}
+
+std::string cutInWords(const Strategy& s) {
+  std::string text = !s.linear ? "whole" : *s.linear == 0 ? "rows" : "columns";
+  if (s.packed) text += " of each block";
+  if (!s.linear && s.embedding) text.clear();
+  if (!s.embedding) return text;
+  return text + (text.empty() ? "" : "; ") +
+         "embedding: " + (*s.embedding == 0 ? "vocabulary" : "features");
 }
 
 std::string strategyNames() {

@@ -1,4 +1,6 @@
-// The strategies a tp_plan may name: one table, read by `annotate` and `dcc strategies`.
+// What a tp_plan may say of a module: how its weights are cut, what it takes and what it gives. One
+// table, read by `annotate`, `dcc strategies` and docs/strategies.md; strategies of the user's own
+// are rows of the same kind.
 #pragma once
 
 #include <optional>
@@ -8,20 +10,34 @@
 
 namespace dcc {
 
-// Dimensions count from 0; a linear's weight is [out, in], an embedding's [vocabulary, hidden].
+// Where a module's input or output lies.
+enum class Layout {
+  kAny,       // as it comes: what follows from the weight's cut and the input
+  kWhole,     // on every rank
+  kFeatures,  // cut along the last dimension
+  kTokens,    // cut along the tokens of the step
+};
+
 struct Strategy {
   std::string_view name;
-  std::optional<int> linear;     // dimension of a linear's weight that is cut
-  std::optional<int> embedding;  // dimension of an embedding's weight that is cut
-  std::optional<int> bias;       // dimension of a bias (or another vector) that is cut
-  bool split_input = false;      // takes its input whole and works on its own part
-  bool gather_output = false;    // gives its output whole on every rank
-  std::string_view input, output, collective;  // for people
+  // The dimension that is cut. A linear's weight is [out, in], an embedding's [vocabulary, hidden];
+  // a vector is a bias or a norm's weight.
+  std::optional<int> linear, embedding, vector;
+  // A packed weight: that dimension is several blocks, and each is cut.
+  bool packed = false;
+  // What the module works on and gives; other than kAny it is brought there.
+  Layout input = Layout::kAny, output = Layout::kAny;
+  // It speaks of a module as a whole, whose weights have rules of their own.
+  bool of_module = false;
+  // For people.
+  std::string_view takes, gives, collective;
 };
 
 std::span<const Strategy> strategies();
 // Null when there is none of that name.
 const Strategy* findStrategy(std::string_view name);
+// "rows; embedding: features"
+std::string cutInWords(const Strategy& strategy);
 // "colwise, rowwise, ...": for messages.
 std::string strategyNames();
 

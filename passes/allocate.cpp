@@ -48,17 +48,12 @@ class Allocator {
     for (auto op : entry_.getBody().front().getOps<planir::AllocOp>()) {
       Block block{op};
       planir::BufferType type = op.getType();
-      int64_t rows = 0;
-      if (auto n = dyn_cast<IntegerAttr>(type.getRows())) {
-        rows = n.getInt();
-      } else if (auto bound = entry_.getBounds().getAs<IntegerAttr>(
-                     cast<StringAttr>(type.getRows()).getValue())) {
-        rows = bound.getInt();
-      } else {
+      std::optional<int64_t> rows = mostRows(type.getRows());
+      if (!rows) {
         return op.emitError() << "has rows " << type.getRows()
                               << ", which the entry does not bound";
       }
-      std::optional<int64_t> bytes = checkedMul(rows, type.getStride());
+      std::optional<int64_t> bytes = checkedMul(*rows, type.getStride());
       if (bytes)
         bytes = checkedMul<int64_t>(*bytes, type.getElementType().getIntOrFloatBitWidth() / 8);
       if (!bytes) return op.emitError() << "is too large";
@@ -70,6 +65,16 @@ class Allocator {
       blocks_.push_back(block);
     }
     return success();
+  }
+
+  std::optional<int64_t> mostRows(Attribute rows) {
+    if (auto n = dyn_cast<IntegerAttr>(rows)) return n.getInt();
+    auto [name, axis] = nn::wholeOf(cast<StringAttr>(rows).getValue());
+    auto bound = entry_.getBounds().getAs<IntegerAttr>(name);
+    if (!bound) return std::nullopt;
+    if (axis.empty()) return bound.getInt();
+    auto ranks = dist::meshOf(entry_).sizeOf(StringAttr::get(entry_.getContext(), axis));
+    return ranks ? std::optional(dist::tokensOf(bound.getInt(), 0, *ranks)) : std::nullopt;
   }
 
   // Results of the entry live to its end.

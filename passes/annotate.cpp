@@ -1,7 +1,7 @@
 // annotate: cut the weights as the tp_plan says.
 //
 // A rule is looked up as Hugging Face does: the parameter's path with numbers as `*`, then its
-// module's. A weight with several uses (a tied head) must get the same cut from each.
+// module's. A weight whose uses want different cuts (a tied head) becomes one weight for each cut.
 #include "passes/Passes.h"
 #include "passes/Strategy.h"
 
@@ -40,11 +40,19 @@ struct Rule {
   }
 };
 
+// How a rule wants a weight cut.
+struct Request {
+  std::optional<int> dimension;  // none: whole
+  bool packed = false;
+  bool by_heads = true;  // the first dimension's heads stay whole
+  bool operator==(const Request&) const = default;
+};
+
 // One use of a weight by a layer.
 struct Use {
   nn::FactorRuleInterface op;
-  Rule* rule;                    // null: no rule covers it
-  std::optional<int> dimension;  // of the weight, cut
+  Rule* rule;  // null: no rule covers it
+  Request request;
 };
 
 class Annotator {
@@ -62,7 +70,9 @@ class Annotator {
       unsigned position = 0;
       for (FlatSymbolRefAttr ref : op.weightRefs()) addUse(op, ref, position++);
     });
+    module_.walk([&](nn::FactorRuleInterface op) { addModules(op); });
     if (failed(checkRules()) || failed(checkSiblings())) return failure();
+    separateUses();
     for (auto& [weight, uses] : uses_) {
       if (failed(cut(weight, uses))) return failure();
     }
@@ -109,14 +119,31 @@ class Annotator {
     if (rule) {
       for (Rule& other : rules_) other.used |= other.attr.getPattern() == rule->attr.getPattern();
     }
-    Use use{op, rule, std::nullopt};
+    Use use{op, rule, {}};
     if (rule) {
+      const Strategy& strategy = *rule->strategy;
       bool embedding = isa<nn::EmbeddingOp>(op.getOperation());
-      use.dimension = weight.getType().rank() == 1 ? rule->strategy->bias
-                      : embedding                  ? rule->strategy->embedding
-                                                   : rule->strategy->linear;
+      use.request.dimension = weight.getType().rank() == 1 ? strategy.vector
+                              : embedding                  ? strategy.embedding
+                                                           : strategy.linear;
+      use.request.packed = use.request.dimension && strategy.packed;
+      // What is gathered at once may be cut anywhere.
+      use.request.by_heads = !use.request.dimension || strategy.output != Layout::kWhole;
     }
     uses_[weight].push_back(use);
+  }
+
+  // The modules that an op is in, for rules that speak of modules.
+  void addModules(nn::FactorRuleInterface op) {
+    StringRef path = nn::moduleOf(op);
+    while (true) {
+      if (Rule* rule = find(path); rule && rule->strategy->of_module) {
+        for (Rule& other : rules_) other.used |= other.attr.getPattern() == rule->attr.getPattern();
+        modules_.try_emplace(path, rule);
+      }
+      if (!path.contains('.')) return;
+      path = path.rsplit('.').first;
+    }
   }
 
   LogicalResult checkRules() {
@@ -166,12 +193,43 @@ class Annotator {
 
   // ---- cuts -------------------------------------------------------------------------------------
 
+  // A tied weight that its uses want cut differently is held once for every cut.
+  void separateUses() {
+    llvm::MapVector<nn::WeightOp, SmallVector<Use>> separate;
+    for (auto& [weight, uses] : uses_) {
+      SmallVector<nn::WeightOp> copies{weight};
+      for (Use& use : uses) {
+        auto same = llvm::find_if(copies, [&](nn::WeightOp copy) {
+          return separate[copy].empty() || separate[copy].front().request == use.request;
+        });
+        nn::WeightOp copy = same == copies.end() ? copyFor(weight, use) : *same;
+        if (same == copies.end()) copies.push_back(copy);
+        separate[copy].push_back(use);
+      }
+    }
+    uses_ = std::move(separate);
+  }
+
+  nn::WeightOp copyFor(nn::WeightOp weight, Use& use) {
+    OpBuilder builder(weight);
+    builder.setInsertionPointAfter(weight);
+    auto copy = cast<nn::WeightOp>(builder.clone(*weight));
+    copy->setLoc(use.op->getLoc());
+    copy.setSymName((nn::moduleOf(use.op) + ".weight").str());
+    symbols_.insert(copy);
+    use.op->setAttr("weight", FlatSymbolRefAttr::get(copy));
+    return copy;
+  }
+
   // The cut of a dimension over `ranks` coordinates; nothing when they don't divide it.
-  std::optional<dist::CutAttr> cutFor(nn::WeightOp weight, int dimension, int64_t ranks) {
+  std::optional<dist::CutAttr> cutFor(nn::WeightOp weight, const Use& use, int64_t ranks) {
+    int dimension = *use.request.dimension;
     int64_t size = weight.getType().constant(dimension);
-    int64_t units = dimension == 0 && weight.getHeads() ? *weight.getHeads() : size;
+    if (use.request.packed) return packedCut(blocksOf(use, size), size, ranks);
+    bool heads = dimension == 0 && weight.getHeads() && use.request.by_heads;
+    int64_t units = heads ? *weight.getHeads() : size;
     if (units % ranks == 0) return dist::CutAttr::get(module_.getContext(), axis_, {});
-    if (!weight.getShared() || ranks % units != 0) return std::nullopt;
+    if (!heads || !weight.getShared() || ranks % units != 0) return std::nullopt;
     SmallVector<dist::Ranges> ranges(ranks);
     for (int64_t i = 0; i < ranks; ++i) {
       int64_t unit = i * units / ranks;
@@ -180,17 +238,48 @@ class Annotator {
     return dist::cutOf(axis_, ranges, size);
   }
 
+  // The blocks of a packed dimension: what the model splits the result into, else two halves.
+  static SmallVector<int64_t> blocksOf(const Use& use, int64_t size) {
+    Value result = use.op->getResult(0);
+    if (result.hasOneUse() && *use.request.dimension == 0) {
+      if (auto bias = dyn_cast<nn::AddBiasOp>(*result.user_begin())) result = bias.getResult();
+    }
+    if (result.hasOneUse() && *use.request.dimension == 0) {
+      if (auto split = dyn_cast<nn::SplitOp>(*result.user_begin())) {
+        SmallVector<int64_t> blocks;
+        for (Value part : split.getParts()) {
+          blocks.push_back(cast<nn::TensorType>(part.getType()).constant(1));
+        }
+        return blocks;
+      }
+    }
+    return {size / 2, size - size / 2};
+  }
+
+  std::optional<dist::CutAttr> packedCut(ArrayRef<int64_t> blocks, int64_t size, int64_t ranks) {
+    SmallVector<dist::Ranges> ranges(ranks);
+    int64_t begin = 0;
+    for (int64_t block : blocks) {
+      if (block % ranks != 0 || block == 0) return std::nullopt;
+      for (int64_t i = 0; i < ranks; ++i) {
+        ranges[i].push_back({begin + block / ranks * i, begin + block / ranks * (i + 1)});
+      }
+      begin += block;
+    }
+    return dist::cutOf(axis_, ranges, size);
+  }
+
   std::string workingDegrees() {
     int64_t most = 1;
     for (auto& [weight, uses] : uses_) {
-      if (uses.front().dimension)
-        most = std::max(most, weight.getType().constant(*uses.front().dimension));
+      if (std::optional<int> dimension = uses.front().request.dimension)
+        most = std::max(most, weight.getType().constant(*dimension));
     }
     std::string list;
     for (int64_t ranks = 1; ranks <= std::min<int64_t>(most, 4096); ++ranks) {
       bool all = llvm::all_of(uses_, [&](auto& entry) {
-        std::optional<int> dimension = entry.second.front().dimension;
-        return !dimension || cutFor(entry.first, *dimension, ranks);
+        const Use& use = entry.second.front();
+        return !use.request.dimension || cutFor(entry.first, use, ranks);
       });
       if (all) list += (list.empty() ? "" : ", ") + std::to_string(ranks);
     }
@@ -198,34 +287,26 @@ class Annotator {
   }
 
   LogicalResult cut(nn::WeightOp weight, ArrayRef<Use> uses) {
-    const Use& first = uses.front();
-    for (const Use& use : uses.drop_front()) {
-      if (use.dimension == first.dimension) continue;
-      auto describe = [&](const Use& u) {
-        return (u.rule ? u.rule->text() : "no rule for " + nn::moduleOf(u.op).str()) +
-               (u.dimension ? " cuts dimension " + std::to_string(*u.dimension)
-                            : " keeps it whole");
-      };
-      return use.op->emitError() << "shares its weight " << weight.getSymName() << " with "
-                                 << nn::moduleOf(first.op) << ", but " << describe(first) << " and "
-                                 << describe(use) << "; give both the same cut";
+    const Use& use = uses.front();
+    if (use.rule) {
+      weight.setRule(use.rule->text());
     }
-    if (first.rule) {
-      weight.setRule(first.rule->text());
-    }
-    if (!first.dimension || ranks_ == 1) return success();
-    std::optional<dist::CutAttr> cut = cutFor(weight, *first.dimension, ranks_);
+    if (!use.request.dimension || ranks_ == 1) return success();
+    int dimension = *use.request.dimension;
+    std::optional<dist::CutAttr> cut = cutFor(weight, use, ranks_);
     if (!cut) {
-      int64_t size = weight.getType().constant(*first.dimension);
-      bool heads = *first.dimension == 0 && weight.getHeads();
-      return first.op->emitError() << (heads ? std::to_string(*weight.getHeads()) + " heads"
-                                             : "size " + std::to_string(size))
-                                   << " can't be cut over --tp " << ranks_
-                                   << "; degrees that work for this model: " << workingDegrees();
+      bool heads = dimension == 0 && weight.getHeads() && use.request.by_heads;
+      int64_t size = weight.getType().constant(dimension);
+      return use.op->emitError() << (heads ? std::to_string(*weight.getHeads()) + " heads"
+                                     : use.request.packed
+                                         ? "a packed block of size " + std::to_string(size)
+                                         : "size " + std::to_string(size))
+                                 << " can't be cut over --tp " << ranks_
+                                 << "; degrees that work for this model: " << workingDegrees();
     }
     SmallVector<dist::CutAttr> cuts(weight.getType().rank(),
                                     dist::CutAttr::get(module_.getContext(), StringAttr(), {}));
-    cuts[*first.dimension] = *cut;
+    cuts[dimension] = *cut;
     weight.setType(weight.getType().withPlacement(dist::placement(module_.getContext(), cuts)));
     return success();
   }
@@ -236,35 +317,80 @@ class Annotator {
     llvm::SmallSet<Operation*, 16> done;
     for (auto& [weight, uses] : uses_) {
       for (Use& use : uses) {
-        if (!use.rule || weight.getType().rank() == 1 || !done.insert(use.op).second) continue;
-        StringAttr because = StringAttr::get(module_.getContext(), use.rule->text());
-        if (use.rule->strategy->split_input && isa<nn::LinearOp>(use.op.getOperation())) {
-          splitInput(cast<nn::LinearOp>(use.op.getOperation()), because);
+        // A bias is its linear's matter.
+        bool bias = isa<nn::AddBiasOp>(use.op.getOperation()) ||
+                    (isa<nn::LinearOp>(use.op.getOperation()) && weight.getType().rank() == 1);
+        if (!use.rule || bias || use.rule->strategy->of_module || !done.insert(use.op).second) {
+          continue;
         }
-        if (use.rule->strategy->gather_output) gatherOutput(use.op->getResult(0), because);
+        StringAttr because = StringAttr::get(module_.getContext(), use.rule->text());
+        const Strategy& strategy = *use.rule->strategy;
+        // Token ids are no features, and every rank has them all.
+        if (!isa<nn::EmbeddingOp>(use.op.getOperation())) {
+          bringInput(use.op, strategy.input, because);
+        }
+        Value result = use.op->getResult(0);
+        if (result.hasOneUse()) {
+          if (auto next = dyn_cast<nn::AddBiasOp>(*result.user_begin())) result = next.getResult();
+        }
+        bringOutput(result, usesOf(result), strategy.output, because);
       }
     }
+    for (auto& [path, rule] : modules_) bringModule(path, *rule);
   }
 
-  void splitInput(nn::LinearOp op, StringAttr because) {
+  static SmallVector<OpOperand*> usesOf(Value value) {
+    SmallVector<OpOperand*> uses;
+    for (OpOperand& use : value.getUses()) uses.push_back(&use);
+    return uses;
+  }
+
+  dist::PlacementAttr placementOf(Layout layout, size_t rank) {
+    MLIRContext* context = module_.getContext();
+    SmallVector<dist::CutAttr> cuts(rank, dist::CutAttr::get(context, StringAttr(), {}));
+    if (layout == Layout::kTokens) cuts.front() = dist::CutAttr::get(context, axis_, {});
+    if (layout == Layout::kFeatures) cuts.back() = dist::CutAttr::get(context, axis_, {});
+    return dist::placement(context, cuts);
+  }
+
+  void bringInput(Operation* op, Layout layout, StringAttr because) {
+    if (layout == Layout::kAny) return;
     OpBuilder builder(op);
-    dist::CutAttr whole = dist::CutAttr::get(op.getContext(), StringAttr(), {});
-    dist::CutAttr cut = dist::CutAttr::get(op.getContext(), axis_, {});
-    auto to = dist::placement(op.getContext(), {whole, cut});
-    op.getXMutable().assign(
-        builder.create<dist::ReshardOp>(op.getLoc(), op.getX().getType(), op.getX(), to, because));
+    auto type = cast<nn::TensorType>(op->getOperand(0).getType());
+    op->setOperand(0, builder.create<dist::ReshardOp>(op->getLoc(), type, op->getOperand(0),
+                                                      placementOf(layout, type.rank()), because));
   }
 
-  // After the bias, if one follows.
-  void gatherOutput(Value value, StringAttr because) {
-    if (value.hasOneUse()) {
-      if (auto bias = dyn_cast<nn::AddBiasOp>(*value.user_begin())) value = bias.getResult();
-    }
+  // These uses of a value see it in the layout.
+  void bringOutput(Value value, ArrayRef<OpOperand*> uses, Layout layout, StringAttr because) {
+    if (layout == Layout::kAny) return;
     OpBuilder builder(value.getContext());
     builder.setInsertionPointAfterValue(value);
-    auto gathered = builder.create<dist::ReshardOp>(value.getLoc(), value.getType(), value,
-                                                    dist::PlacementAttr(), because);
-    value.replaceAllUsesExcept(gathered.getResult(), gathered);
+    auto type = cast<nn::TensorType>(value.getType());
+    auto brought = builder.create<dist::ReshardOp>(value.getLoc(), type, value,
+                                                   placementOf(layout, type.rank()), because);
+    for (OpOperand* use : uses) use->set(brought);
+  }
+
+  // What leaves a module: results of its ops that others use.
+  void bringModule(StringRef path, Rule& rule) {
+    StringAttr because = StringAttr::get(module_.getContext(), rule.text());
+    auto inside = [&](Operation* op) {
+      StringRef other = nn::moduleOf(op);
+      return other == path || (other.starts_with(path) && other[path.size()] == '.');
+    };
+    SmallVector<std::pair<Value, SmallVector<OpOperand*>>> leaving;
+    module_.walk([&](nn::FactorRuleInterface op) {
+      if (!inside(op)) return;
+      for (Value result : op->getResults()) {
+        SmallVector<OpOperand*> uses;
+        for (OpOperand& use : result.getUses()) {
+          if (!inside(use.getOwner())) uses.push_back(&use);
+        }
+        if (!uses.empty()) leaving.emplace_back(result, uses);
+      }
+    });
+    for (auto& [value, uses] : leaving) bringOutput(value, uses, rule.strategy->output, because);
   }
 
   ModuleOp module_;
@@ -274,6 +400,7 @@ class Annotator {
   int64_t ranks_;
   std::vector<Rule> rules_;
   llvm::MapVector<nn::WeightOp, SmallVector<Use>> uses_;
+  llvm::MapVector<StringRef, Rule*> modules_;  // that a rule of modules speaks of, by path
 };
 
 struct Annotate : impl::AnnotateBase<Annotate> {

@@ -6,6 +6,7 @@
 // | partial sum | dimension cut | reduce_scatter |
 // | dimension cut | whole | all_gather |
 // | whole | dimension cut | slice (nothing moves) |
+// | dimension cut | another dimension cut | all_gather, slice |
 #include "passes/Passes.h"
 
 using namespace mlir;
@@ -49,6 +50,12 @@ struct Collectives : impl::CollectivesBase<Collectives> {
       Place from = placeOf(cast<nn::TensorType>(value.getType()).getPlacement(), axis);
       Place to = placeOf(target, axis);
       if (from.kind == to.kind && from.dimension == to.dimension && from.cut == to.cut) continue;
+      if (from.kind == Place::kDimension && to.kind == Place::kDimension) {
+        FailureOr<Value> whole = move(op, value, axis, from, {});
+        if (failed(whole)) return failure();
+        value = *whole;
+        from = {};
+      }
       FailureOr<Value> moved = move(op, value, axis, from, to);
       if (failed(moved)) return failure();
       value = *moved;
@@ -79,8 +86,9 @@ struct Collectives : impl::CollectivesBase<Collectives> {
                                      because)
           .getResult();
     }
-    if (from.kind == Place::kNone && to.kind == Place::kDimension && to.dimension == 1) {
-      return builder.create<dist::SliceOp>(loc, result, x, axis, nullptr, because).getResult();
+    if (from.kind == Place::kNone && to.kind == Place::kDimension) {
+      return builder.create<dist::SliceOp>(loc, result, x, to.dimension, axis, nullptr, because)
+          .getResult();
     }
     return op.emitError() << "can't go from " << dist::describe(type.getPlacement()) << " to "
                           << dist::describe(op.getTo().value_or(dist::PlacementAttr())) << " over '"

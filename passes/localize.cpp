@@ -54,7 +54,9 @@ class Localizer {
   nn::TensorType localType(nn::TensorType type, int64_t rank) {
     SmallVector<Attribute> dims(type.getDims());
     for (size_t i = 0; i < type.rank(); ++i) {
-      if (type.cut(i).isCut()) dims[i] = nn::sizeAttr(type.getContext(), localSize(type, i, rank));
+      if (!type.cut(i).isCut()) continue;
+      dims[i] = type.size(i) ? nn::sizeAttr(type.getContext(), localSize(type, i, rank))
+                             : nn::partOf(cast<StringAttr>(dims[i]), type.cut(i).getAxis());
     }
     return nn::TensorType::get(type.getContext(), dims, type.getElementType());
   }
@@ -68,8 +70,8 @@ class Localizer {
         if (std::string wrong = dist::checkCut(type.cut(i), type.size(i), mesh_); !wrong.empty()) {
           return op->emitError() << wrong;
         }
-        if (!type.size(i)) return op->emitError() << "cuts the tokens, which is not built yet";
-        sizes.push_back(localSize(type, i, rank));
+        // How many tokens a rank has is known at run time only, and makes no other program.
+        if (type.size(i)) sizes.push_back(localSize(type, i, rank));
       }
       return success();
     };
@@ -136,12 +138,14 @@ class Localizer {
   // What each coordinate holds, into the ops that move parts.
   void writeParts(Operation* op) {
     if (auto gather = dyn_cast<dist::AllGatherOp>(op)) {
-      gather.setCounts(counts(gather.getX().getType(), gather.getDimension()));
+      gather.setCountsAttr(counts(gather.getX().getType(), gather.getDimension()));
     } else if (auto scatter = dyn_cast<dist::ReduceScatterOp>(op)) {
-      scatter.setCounts(counts(scatter.getResult().getType(), scatter.getDimension()));
+      scatter.setCountsAttr(counts(scatter.getResult().getType(), scatter.getDimension()));
     } else if (auto slice = dyn_cast<dist::SliceOp>(op)) {
+      nn::TensorType type = slice.getResult().getType();
+      if (!type.size(slice.getDimension())) return;
       SmallVector<Attribute> ranges;
-      for (const dist::Ranges& coordinate : rangesOf(slice.getResult().getType(), 1)) {
+      for (const dist::Ranges& coordinate : rangesOf(type, slice.getDimension())) {
         SmallVector<int64_t> flat;
         for (dist::Range r : coordinate) flat.append({r.begin, r.end});
         ranges.push_back(DenseI64ArrayAttr::get(op->getContext(), flat));
@@ -155,12 +159,14 @@ class Localizer {
     return dist::rangesOf(cut, type.constant(dimension), *mesh_.sizeOf(cut.getAxis()));
   }
 
-  SmallVector<int64_t> counts(nn::TensorType type, size_t dimension) {
+  // None of tokens.
+  DenseI64ArrayAttr counts(nn::TensorType type, size_t dimension) {
+    if (!type.size(dimension)) return {};
     SmallVector<int64_t> counts;
     for (const dist::Ranges& ranges : rangesOf(type, dimension)) {
       counts.push_back(dist::sizeOf(ranges));
     }
-    return counts;
+    return DenseI64ArrayAttr::get(type.getContext(), counts);
   }
 
   ModuleOp module_;

@@ -241,11 +241,21 @@ class Lowering {
                op.getCounts(), op.getBecauseAttr());
   }
 
+  // "i of n" for every coordinate.
+  ArrayAttr partNumbers(StringAttr axis) {
+    int64_t ranks = *mesh_.sizeOf(axis);
+    SmallVector<Attribute> parts;
+    for (int64_t i = 0; i < ranks; ++i) parts.push_back(builder_.getDenseI64ArrayAttr({i, ranks}));
+    return builder_.getArrayAttr(parts);
+  }
+
   void lower(dist::SliceOp op) {
     Value x = buffer(op.getX());
+    bool columns = op.getDimension() == 1;
+    ArrayAttr ranges = columns ? op.getRangesAttr() : partNumbers(op.getAxisAttr());
     auto slice = builder_.create<planir::KernelOp>(
-        op.getLoc(), builder_.getStringAttr("slice_columns"), x, builder_.getArrayAttr({}),
-        alloc(op.getResult()), op.getRangesAttr());
+        op.getLoc(), builder_.getStringAttr(columns ? "slice_columns" : "slice_rows"), x,
+        builder_.getArrayAttr({}), alloc(op.getResult()), ranges);
     // Which coordinate's ranges are a rank's: those on this axis.
     slice->setAttr("axis", op.getAxisAttr());
   }

@@ -40,6 +40,8 @@ struct Shard : impl::ShardBase<Shard> {
     }
   }
 
+  static LogicalResult visitSplit(nn::SplitOp op, SymbolTableCollection& symbols);
+
   LogicalResult visit(Operation* op, SymbolTableCollection& symbols) {
     if (auto reshard = dyn_cast<dist::ReshardOp>(op)) {
       reshard.getResult().setType(
@@ -48,10 +50,16 @@ struct Shard : impl::ShardBase<Shard> {
     }
     if (isa<func::ReturnOp>(op)) {
       for (Value value : llvm::to_vector(op->getOperands())) {
-        if (cast<nn::TensorType>(value.getType()).isPartial()) sumOf(value, symbols);
+        auto type = cast<nn::TensorType>(value.getType());
+        if (type.isPartial()) sumOf(value, symbols);
+        if (!type.cut(0).isCut()) continue;
+        return value.getDefiningOp()->emitError()
+               << "gives its result cut by tokens (" << ruleBehind(value, symbols)
+               << "), but the model's result is whole in them; a rule that gathers is right";
       }
       return success();
     }
+    if (auto split = dyn_cast<nn::SplitOp>(op)) return visitSplit(split, symbols);
     auto layer = dyn_cast<nn::FactorRuleInterface>(op);
     if (!layer) return op->emitOpError() << "has no factor rule, so it can't be sharded";
     while (true) {
@@ -68,6 +76,27 @@ struct Shard : impl::ShardBase<Shard> {
     }
   }
 };
+
+// Each part has of its block what a rank holds of the whole.
+LogicalResult Shard::visitSplit(nn::SplitOp op, SymbolTableCollection& symbols) {
+  if (op.getX().getType().isPartial()) sumOf(op.getX(), symbols);
+  nn::TensorType type = op.getX().getType();
+  SmallVector<int64_t> sizes;
+  for (Value part : op.getParts())
+    sizes.push_back(cast<nn::TensorType>(part.getType()).constant(1));
+  auto cuts = dist::unstack(type.cut(1), sizes, dist::meshOf(op));
+  // Parts that stack to another cut would mix up their columns.
+  if (cuts && dist::stack(*cuts, sizes, dist::meshOf(op)) != type.cut(1)) cuts = std::nullopt;
+  if (!cuts) {
+    return op.emitError() << "splits what is cut as one block (" << ruleBehind(op.getX(), symbols)
+                          << "), so that a rank would lack a part; packed_colwise cuts each block";
+  }
+  for (auto [part, cut] : llvm::zip(op.getParts(), *cuts)) {
+    part.setType(cast<nn::TensorType>(part.getType())
+                     .withPlacement(dist::placement(op.getContext(), {type.cut(0), cut})));
+  }
+  return success();
+}
 
 struct VerifySharding : impl::VerifyShardingBase<VerifySharding> {
   void runOnOperation() override {

@@ -63,6 +63,29 @@ std::optional<CutAttr> stack(ArrayRef<CutAttr> cuts, ArrayRef<int64_t> sizes, Me
   return cutOf(axis, stacked, offset);
 }
 
+std::optional<SmallVector<CutAttr>> unstack(CutAttr cut, ArrayRef<int64_t> sizes, MeshAttr mesh) {
+  SmallVector<CutAttr> cuts(sizes.size(), cut);
+  if (!cut.isCut()) return cuts;
+  int64_t ranks = *mesh.sizeOf(cut.getAxis()), total = 0, begin = 0;
+  for (int64_t size : sizes) total += size;
+  CutRanges all = rangesOf(cut, total, ranks);
+  for (auto [own, size] : llvm::zip(cuts, sizes)) {
+    CutRanges parts(ranks);
+    for (auto [part, ranges] : llvm::zip(parts, all)) {
+      for (Range r : ranges) {
+        Range inside{std::max(r.begin, begin), std::min(r.end, begin + size)};
+        if (inside.size() > 0) part.push_back({inside.begin - begin, inside.end - begin});
+      }
+      if (part.empty()) return std::nullopt;
+    }
+    own = cutOf(cut.getAxis(), parts, size);
+    begin += size;
+  }
+  return cuts;
+}
+
+int64_t tokensOf(int64_t n, int64_t i, int64_t ranks) { return n / ranks + (i < n % ranks); }
+
 std::string checkCut(CutAttr cut, std::optional<int64_t> size, MeshAttr mesh) {
   if (!cut.isCut()) return {};
   std::string axis = cut.getAxis().getValue().str();

@@ -33,6 +33,10 @@ using CutRanges = llvm::SmallVector<Ranges>;
 /// The mesh of the module that holds `op`; a mesh without axes when it has none.
 MeshAttr meshOf(mlir::Operation* op);
 
+/// How many of `n` tokens coordinate `i` of `ranks` holds where tokens are cut: the first n % ranks
+/// coordinates hold one more than the others.
+int64_t tokensOf(int64_t n, int64_t i, int64_t ranks);
+
 /// The ranges of a cut of a dimension of `size` indices over an axis of `ranks` coordinates. The
 /// cut was verified: an even one divides.
 CutRanges rangesOf(CutAttr cut, int64_t size, int64_t ranks);
@@ -44,6 +48,11 @@ int64_t sizeOf(const Ranges& ranges);
 /// can't be stacked (one whole and one cut, or over different axes).
 std::optional<CutAttr> stack(llvm::ArrayRef<CutAttr> cuts, llvm::ArrayRef<int64_t> sizes,
                              MeshAttr mesh);
+
+/// The inverse of stack: what each of the dimensions has of a cut of them all; nothing when some
+/// coordinate holds no part of one.
+std::optional<llvm::SmallVector<CutAttr>> unstack(CutAttr cut, llvm::ArrayRef<int64_t> sizes,
+                                                  MeshAttr mesh);
 
 /// Checks a cut against the mesh and the dimension's size; the message is what is wrong, empty if
 /// nothing is. `size` is nothing for a dimension known only at run time, which is cut evenly.

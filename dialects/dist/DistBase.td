@@ -46,7 +46,8 @@ def Dist_CutAttr : Dist_Attr<"Cut", "cut"> {
     `_`: not cut. `tp`: cut evenly, coordinate i holds the i-th of equal blocks. `tp{0:3, 3:8}`: one
     entry per coordinate, half-open index ranges; they may differ in length and overlap (more ranks
     than KV heads), and a coordinate may hold several, joined by `+` (packed weights):
-    `tp{0:4+8:12, 4:8+12:16}`. An even cut is always written as just the axis.
+    `tp{0:4+8:12, 4:8+12:16}`. An even cut is always written as just the axis. A size known only at run
+    time (tokens) is cut as evenly as it goes: the first coordinates hold one more.
   }];
   // One array per coordinate: begin, end, begin, end, ... Empty: an even cut. No axis: not cut.
   let parameters = (ins DefaultValuedParameter<"::mlir::StringAttr", "::mlir::StringAttr()">:$axis,

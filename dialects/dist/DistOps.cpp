@@ -39,7 +39,11 @@ LogicalResult AllGatherOp::verify() {
   if (getDimension() >= from.rank()) {
     return emitOpError() << "has no dimension " << getDimension();
   }
-  if (isLocal(*this) ? !getCounts() : from.cut(getDimension()).getAxis() != getAxisAttr()) {
+  if (isLocal(*this)) {
+    if (getCounts().has_value() == from.size(getDimension()).has_value()) return success();
+    return emitOpError() << "has counts for a constant size, and only then";
+  }
+  if (from.cut(getDimension()).getAxis() != getAxisAttr()) {
     return emitOpError() << "needs a value whose dimension " << getDimension() << " is cut over '"
                          << getAxis() << "'";
   }
@@ -52,7 +56,10 @@ LogicalResult ReduceScatterOp::verify() {
   if (getDimension() >= to.rank()) {
     return emitOpError() << "has no dimension " << getDimension();
   }
-  if (isLocal(*this)) return success(getCounts().has_value());
+  if (isLocal(*this)) {
+    if (getCounts().has_value() == to.size(getDimension()).has_value()) return success();
+    return emitOpError() << "has counts for a constant size, and only then";
+  }
   if (!from.isPartial() || to.cut(getDimension()).getAxis() != getAxisAttr()) {
     return emitOpError() << "needs a partial sum over '" << getAxis() << "' and cuts it";
   }

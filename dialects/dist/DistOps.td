@@ -39,7 +39,8 @@ def Dist_AllReduceOp : Dist_Collective<"all_reduce"> {
 def Dist_AllGatherOp : Dist_Collective<"all_gather"> {
   let summary = "The parts of a cut dimension, joined on every rank";
   let description = [{
-    After `localize`, `counts` says how much of the dimension each coordinate contributes.
+    After `localize`, `counts` says how much of the dimension each coordinate contributes; of tokens
+    as evenly as it goes.
   }];
   let arguments = (ins NN_TensorType:$x, I64Attr:$dimension, StrAttr:$axis,
                        OptionalAttr<DenseI64ArrayAttr>:$counts, StrAttr:$because);
@@ -60,17 +61,18 @@ def Dist_ReduceScatterOp : Dist_Collective<"reduce_scatter"> {
 }
 
 def Dist_SliceOp : Dist_Op<"slice", [Pure]> {
-  let summary = "A rank's own columns of a value that every rank holds whole";
+  let summary = "A rank's own part of a value that every rank holds whole";
   let description = [{
     Moves nothing between ranks. After `localize`, `ranges` holds the index ranges of every
-    coordinate.
+    coordinate; tokens have none, they are cut as evenly as it goes.
   }];
-  let arguments = (ins NN_TensorType:$x, StrAttr:$axis,
+  let arguments = (ins NN_TensorType:$x, I64Attr:$dimension, StrAttr:$axis,
                        OptionalAttr<TypedArrayAttrBase<DenseI64ArrayAttr, "ranges">>:$ranges,
                        StrAttr:$because);
   let results = (outs NN_TensorType:$result);
   let assemblyFormat = [{
-    $x `over` $axis (`ranges` $ranges^)? `because` $because attr-dict `:` type($x) `->` type($result)
+    $x `dimension` $dimension `over` $axis (`ranges` $ranges^)? `because` $because attr-dict
+    `:` type($x) `->` type($result)
   }];
 }
 

@@ -10,7 +10,7 @@ def NN_FactorRuleInterface : OpInterface<"FactorRuleInterface"> {
     A rule names the factors that the dimensions of operands and results consist of:
 
         "t k, n k -> t n ; reduce k ; linear 0"             linear
-        "t (h d), t (g d), t (g e) -> t (h e) ; whole d e ; h = g r"   attention
+        "t (h d), t (g d), t (g e) -> t (h e) ; whole t d e ; h = g r"   attention
 
     Operands are the op's values in order, then its weights. `(h d)` is a dimension that runs over h
     blocks of d. Clauses: `reduce k`: summed over, so a cut of k gives a partial sum; `whole d`: must

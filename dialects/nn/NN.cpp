@@ -35,6 +35,12 @@ Attribute sizeAttr(MLIRContext* context, int64_t size) {
   return IntegerAttr::get(IntegerType::get(context, 64), size);
 }
 
+StringAttr partOf(StringAttr size, StringAttr axis) {
+  return StringAttr::get(size.getContext(), size.getValue() + "_" + axis.getValue());
+}
+
+std::pair<StringRef, StringRef> wholeOf(StringRef size) { return size.split('_'); }
+
 void printSize(AsmPrinter& printer, Attribute size) {
   if (auto name = dyn_cast<StringAttr>(size)) {
     printer << name.getValue();

@@ -155,7 +155,7 @@ def NN_RopeOp : NN_Layer<"rope", "t (h d), t -> t (h d) ; whole d"> {
 }
 
 def NN_AttentionOp : NN_Layer<"attention",
-    "t (h d), t (g d), t (g e) -> t (h e) ; whole d e ; h = g r"> {
+    "t (h d), t (g d), t (g e) -> t (h e) ; whole t d e ; h = g r"> {
   let summary = "Causal attention over a sequence's cache, to which k and v are appended";
   let arguments = (ins NN_TensorType:$q, NN_TensorType:$k, NN_TensorType:$v,
                        FlatSymbolRefAttr:$cache, I64Attr:$k_dim, I64Attr:$v_dim, F64Attr:$scale,
@@ -203,10 +203,10 @@ def NN_LastTokenOp : NN_Layer<"last_token", "t d -> b d ; whole t"> {
 }
 
 def NN_SplitOp : NN_Op<"split", [Pure]> {
-  let summary = "Columns of a fused result, one after the other";
+  let summary = "Columns of a result, one block after the other";
   let description = [{
-    Made by `fuse-linears`: result i is the i-th block of columns; a view, nothing is moved. The
-    result's placements say which part of each block a rank holds.
+    Result i is the i-th block of columns; a view, nothing is moved. The results' placements say which
+    part of each block a rank holds. Of a packed weight, or made by `fuse-linears`.
   }];
   let arguments = (ins NN_TensorType:$x);
   let results = (outs Variadic<NN_TensorType>:$parts);

@@ -64,6 +64,7 @@ constexpr KernelInfo kKernels[] = {
     {KernelKind::slice_columns, "slice_columns", kSelect, {}},
     {KernelKind::add_bias, "add_bias", kAddBias, {}},
     {KernelKind::mul, "mul", kBinary, {}},
+    {KernelKind::slice_rows, "slice_rows", kSelect, {}},
 };
 
 constexpr bool indexedByKind() {

@@ -52,6 +52,11 @@ class Shapes {
     require(context_.sizes.equal(buffer(i).rows(), buffer(j).rows()),
             named(i) + " and " + named(j) + " must have the same rows");
   }
+  void requirePartOfRows(uint32_t i, uint32_t whole, int64_t part, int64_t parts) {
+    require(context_.sizes.isPart(buffer(i).rows(), buffer(whole).rows(), part, parts),
+            named(i) + " must have the rows of part " + std::to_string(part) + " of " +
+                std::to_string(parts) + " of " + named(whole));
+  }
   void requireSameShape(uint32_t i, uint32_t j) {
     requireSameRows(i, j);
     require(buffer(i).cols() == buffer(j).cols(),
@@ -238,6 +243,17 @@ void checkSliceColumns(Shapes& s) {
   s.require(left == 0, "out has more columns than the ranges");
 }
 
+void checkSliceRows(Shapes& s) {
+  constexpr uint32_t kX = 0, kOut = 1;
+  s.requireFloat(kX);
+  s.requireFloat(kOut);
+  s.requireCols(kOut, s.buffer(kX).cols());
+  Rows<uint64_t> ranges = s.ranges();
+  s.require(ranges.size() == 2 && ranges[0] < ranges[1] && ranges[1] <= INT32_MAX,
+            "ranges must be a part and how many there are");
+  if (s.ok()) s.requirePartOfRows(kOut, kX, ranges[0], ranges[1]);
+}
+
 void checkAddBias(Shapes& s) {
   constexpr uint32_t kX = 0, kBias = 1, kOut = 2;
   s.requireFloat(kX);
@@ -250,8 +266,9 @@ void checkAddBias(Shapes& s) {
 
 std::string kernelProblem(const EntryContext& context, const fb::Kernel& kernel) {
   Shapes s(context, kernel);
-  s.require(kernel.kind() == KernelKind::slice_columns || s.ranges().empty(),
-            "ranges mean nothing to this kernel");
+  const bool slices =
+      kernel.kind() == KernelKind::slice_columns || kernel.kind() == KernelKind::slice_rows;
+  s.require(slices || s.ranges().empty(), "ranges mean nothing to this kernel");
   switch (kernel.kind()) {
     case KernelKind::embedding:
       checkEmbedding(s);
@@ -290,6 +307,9 @@ std::string kernelProblem(const EntryContext& context, const fb::Kernel& kernel)
       break;
     case KernelKind::add_bias:
       checkAddBias(s);
+      break;
+    case KernelKind::slice_rows:
+      checkSliceRows(s);
       break;
   }
   return s.problem();

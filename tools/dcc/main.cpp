@@ -65,14 +65,15 @@ int runCompile(dcc::CompileOptions options) {
 }
 
 int runStrategies() {
-  std::printf("%-22s %-10s %-14s %-44s %-20s %s\n", "strategy", "linear", "embedding", "input",
-              "output", "collective");
+  const auto row = [](std::string_view name, std::string_view cut, std::string_view takes,
+                      std::string_view gives, std::string_view collective) {
+    std::printf("%-30.*s %-34.*s %-52.*s %-46.*s %.*s\n", int(name.size()), name.data(),
+                int(cut.size()), cut.data(), int(takes.size()), takes.data(), int(gives.size()),
+                gives.data(), int(collective.size()), collective.data());
+  };
+  row("strategy", "cut of the weight", "input", "output", "collective");
   for (const dcc::Strategy& s : dcc::strategies()) {
-    const char* linear = !s.linear ? "whole" : *s.linear == 0 ? "rows" : "columns";
-    const char* embedding = !s.embedding ? "whole" : *s.embedding == 0 ? "vocabulary" : "features";
-    std::printf("%-22.*s %-10s %-14s %-44.*s %-20.*s %.*s\n", int(s.name.size()), s.name.data(),
-                linear, embedding, int(s.input.size()), s.input.data(), int(s.output.size()),
-                s.output.data(), int(s.collective.size()), s.collective.data());
+    row(s.name, dcc::cutInWords(s), s.takes, s.gives, s.collective);
   }
   return 0;
 }

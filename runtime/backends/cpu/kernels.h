@@ -95,5 +95,7 @@ void gatedActivation(ThreadPool& pool, plan::Function function, const Matrix& ga
 void lastToken(const Matrix& x, std::span<const int32_t> starts, const Matrix& out);
 // `ranges`: begin, end, begin, end, ... columns of x.
 void sliceColumns(const Matrix& x, std::span<const int64_t> ranges, const Matrix& out);
+// Part `part` of `parts` of the rows, cut as evenly as it goes.
+void sliceRows(const Matrix& x, int64_t part, int64_t parts, const Matrix& out);
 
 }  // namespace dcc::cpu

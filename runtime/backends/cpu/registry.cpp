@@ -147,6 +147,15 @@ Op prepareSliceColumns(PrepareContext& context, const fb::Kernel& kernel) {
                       StepState& s) { sliceColumns(x.at(s), ranges, out.at(s)); });
 }
 
+Op prepareSliceRows(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  const auto part = static_cast<int64_t>(kernel.ranges()->Get(0));
+  const auto parts = static_cast<int64_t>(kernel.ranges()->Get(1));
+  return kernelOp([x = args.buffer(0), out = args.buffer(1), part, parts](StepState& s) {
+    sliceRows(x.at(s), part, parts, out.at(s));
+  });
+}
+
 Op prepareAddBias(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
   return kernelOp([x = args.buffer(0), bias = args.vector(1), out = args.buffer(2)](StepState& s) {
@@ -169,6 +178,7 @@ constexpr PrepareKernel kKernels[] = {
     prepareSliceColumns,     // slice_columns
     prepareAddBias,          // add_bias
     prepareBinary<mul>,      // mul
+    prepareSliceRows,        // slice_rows
 };
 
 }  // namespace

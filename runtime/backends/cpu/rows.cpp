@@ -1,4 +1,6 @@
-// Kernels that only move rows: last_token, slice_columns, kv_write.
+// Kernels that only move rows: last_token, slice_columns, slice_rows, kv_write.
+#include <algorithm>
+
 #include "runtime/backends/cpu/kernels.h"
 
 namespace dcc::cpu {
@@ -16,6 +18,11 @@ void sliceColumns(const Matrix& x, std::span<const int64_t> ranges, const Matrix
       to += n;
     }
   }
+}
+
+void sliceRows(const Matrix& x, int64_t part, int64_t parts, const Matrix& out) {
+  const int64_t first = part * (x.rows / parts) + std::min(part, x.rows % parts);
+  for (int64_t r = 0; r < out.rows; ++r) copyRow(x, first + r, 0, out, r, 0, x.cols);
 }
 
 void kvWrite(ThreadPool& pool, const Matrix& k, const Matrix& v, const CacheView& cache,

@@ -9,8 +9,13 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>} {
     %b = dist.reshard %p to <[_, tp]> because "b" : <T x 8 x f32, partial tp> -> <T x 8 x f32, [_, tp]>
     // CHECK: dist.all_gather %{{.*}} dimension 1 over "tp" because "c" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32>
     %d = dist.reshard %c because "c" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32>
-    // CHECK: dist.slice %{{.*}} over "tp" because "d" : <T x 8 x f32> -> <T x 8 x f32, [_, tp]>
+    // CHECK: dist.slice %{{.*}} dimension 1 over "tp" because "d" : <T x 8 x f32> -> <T x 8 x f32, [_, tp]>
     %e = dist.reshard %w to <[_, tp]> because "d" : <T x 8 x f32> -> <T x 8 x f32, [_, tp]>
+    // CHECK: dist.reduce_scatter %{{.*}} dimension 0 over "tp" because "t" : <T x 8 x f32, partial tp> -> <T x 8 x f32, [tp, _]>
+    %t = dist.reshard %p to <[tp, _]> because "t" : <T x 8 x f32, partial tp> -> <T x 8 x f32, [tp, _]>
+    // CHECK: %[[G:.*]] = dist.all_gather %{{.*}} dimension 1 over "tp" because "u" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32>
+    // CHECK: dist.slice %[[G]] dimension 0 over "tp" because "u" : <T x 8 x f32> -> <T x 8 x f32, [tp, _]>
+    %u = dist.reshard %c to <[tp, _]> because "u" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32, [tp, _]>
     // What is already there costs nothing.
     // CHECK-NOT: because "e"
     %f = dist.reshard %c to <[_, tp]> because "e" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32, [_, tp]>

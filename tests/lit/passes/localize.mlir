@@ -19,9 +19,23 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>} {
     %a = nn.attention %u, %u, %u, @cache k_dim 4 v_dim 4 scale 1.0 : <T x 16 x f32, [_, tp]>, <T x 16 x f32, [_, tp]>, <T x 16 x f32, [_, tp]> -> <T x 16 x f32, [_, tp]>
     // CHECK: dist.all_gather %{{.*}} dimension 1 over "tp" counts [8, 8] because "g" : <T x 8 x f32> -> <T x 16 x f32>
     %g = dist.all_gather %a dimension 1 over "tp" because "g" : <T x 16 x f32, [_, tp]> -> <T x 16 x f32>
-    // CHECK: dist.slice %{{.*}} over "tp" ranges [array<i64: 0, 8>, array<i64: 8, 16>] because "s" : <T x 16 x f32> -> <T x 8 x f32>
-    %s = dist.slice %g over "tp" because "s" : <T x 16 x f32> -> <T x 16 x f32, [_, tp]>
+    // CHECK: dist.slice %{{.*}} dimension 1 over "tp" ranges [array<i64: 0, 8>, array<i64: 8, 16>] because "s" : <T x 16 x f32> -> <T x 8 x f32>
+    %s = dist.slice %g dimension 1 over "tp" because "s" : <T x 16 x f32> -> <T x 16 x f32, [_, tp]>
     return %s : !nn.tensor<T x 16 x f32, [_, tp]>
+  }
+}
+
+// -----
+
+// How many tokens a rank has is known at run time: T_tp, in one program for all.
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  // CHECK: dist.program @program_0 ranks [0, 1] {
+  func.func @f(%x: !nn.tensor<T x 8 x f32>) -> !nn.tensor<T x 8 x f32> {
+    // CHECK: dist.slice %{{.*}} dimension 0 over "tp" because "s" : <T x 8 x f32> -> <T_tp x 8 x f32>
+    %s = dist.slice %x dimension 0 over "tp" because "s" : <T x 8 x f32> -> <T x 8 x f32, [tp, _]>
+    // CHECK: dist.all_gather %{{.*}} dimension 0 over "tp" because "g" : <T_tp x 8 x f32> -> <T x 8 x f32>
+    %g = dist.all_gather %s dimension 0 over "tp" because "g" : <T x 8 x f32, [tp, _]> -> <T x 8 x f32>
+    return %g : !nn.tensor<T x 8 x f32>
   }
 }
 

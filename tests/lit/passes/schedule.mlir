@@ -1,4 +1,4 @@
-// RUN: %dcc-opt %s -schedule | FileCheck %s
+// RUN: %dcc-opt %s -split-input-file -schedule | FileCheck %s
 
 module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.limits = {max_tokens = 8, max_seqs = 2, max_seq_len = 40}} {
   dist.program @program_0 ranks [0, 1] {
@@ -46,5 +46,23 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.limits = {max_tokens = 8, 
       // CHECK: plan.output "logits" %{{.*}} of 8 columns over "tp" ranges [0, 4, 4, 8] : <B x 4 x f32>
       return %l : !nn.tensor<B x 4 x f32>
     }
+  }
+}
+
+// -----
+
+// Tokens are cut as evenly as it goes: a rank's part by its number, no counts.
+module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.limits = {max_tokens = 8, max_seqs = 2, max_seq_len = 8}} {
+  dist.program @program_0 ranks [0, 1] {
+    func.func @prefill(%tokens: !nn.tensor<T x i32>, %positions: !nn.tensor<T x i32>) -> !nn.tensor<T x 4 x f32>
+        attributes {nn.bounds = {B = 2, T = 8}, nn.results = [!nn.tensor<T x 4 x f32>]} {
+      %e = nn.embedding %tokens, @embed : <T x i32> -> <T x 4 x f32>
+      // CHECK: plan.kernel "slice_rows"(%{{.*}}) [] into(%[[S:.*]]) ranges [array<i64: 0, 2>, array<i64: 1, 2>] {axis = "tp"} : (!plan.buffer<T x 4 x f32>) -> !plan.buffer<T_tp x 4 x f32>
+      %s = dist.slice %e dimension 0 over "tp" because "s" : <T x 4 x f32> -> <T_tp x 4 x f32>
+      // CHECK: plan.collective "all_gather" over "tp" %[[S]] into %{{.*}} dimension 0 because "g"
+      %g = dist.all_gather %s dimension 0 over "tp" because "g" : <T_tp x 4 x f32> -> <T x 4 x f32>
+      return %g : !nn.tensor<T x 4 x f32>
+    }
+    nn.weight @embed : !nn.tensor<16 x 4 x f32> from [#nn.source<"e" in 0 at 0 : 16 x 4 x f32>]
   }
 }
