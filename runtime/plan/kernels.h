@@ -32,8 +32,8 @@
 //   last_token       x [T,D] -> out [B,D]: the row of each sequence's last token
 //   slice_columns    x [R,C] -> out [R,c]: the columns of Kernel.ranges, one after the other
 //   add_bias         x [R,D], bias weight [1,D] -> out [R,D]
-//   slice_rows       x [R,D] -> out [r,D]: part i of n, Kernel.ranges = [i, n], of rows cut as evenly
-//                    as it goes: r = ceil_div(max(R - i, 0), n), the parts in order
+//   slice_rows       x [R,D] -> out [r,D]: part i of n, Kernel.ranges = [i, n], of rows cut evenly
+//                    (as it goes): r = ceil_div(max(R - i, 0), n), the parts in order
 //
 // Weights of embedding and of GEMMs are f32, bf16 or f16; those of norms and biases are f32.
 //
