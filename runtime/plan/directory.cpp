@@ -9,6 +9,7 @@
 #include "runtime/base/json.h"
 #include "runtime/base/printable.h"
 #include "runtime/plan/access.h"
+#include "runtime/plan/common_items.h"
 #include "runtime/plan/manifest.h"
 #include "runtime/plan/mesh.h"
 
@@ -111,41 +112,66 @@ Result<Manifest> readManifest(const std::string& dir) {
   return parseManifest(text, path);
 }
 
+namespace {
+
+Result<Plan> loadFile(const std::string& dir, const Manifest& manifest, uint32_t rank) {
+  std::string path = join(dir, manifest.ranks[rank].file);
+  DCC_ASSIGN(Plan plan, Plan::load(path));
+  if (plan->rank() == rank) return plan;
+  return userError(path + ": is the plan of rank " + std::to_string(plan->rank()) +
+                   "; files of this directory were exchanged, so compile the model again");
+}
+
+bool belongs(const fb::Plan& plan, const Manifest& manifest) {
+  bool same_mesh = rows(plan.mesh()).size() == manifest.mesh.size();
+  for (uint32_t i = 0; same_mesh && i < manifest.mesh.size(); ++i) {
+    const fb::Axis& axis = *plan.mesh()->Get(i);
+    same_mesh = manifest.mesh[i] == MeshAxis{std::string(text(axis.name())), axis.size()};
+  }
+  return same_mesh && hashOf(*plan.compilation_id()) == manifest.compilation_id &&
+         hashOf(*plan.program_hash()) == manifest.ranks[plan.rank()].program_hash;
+}
+
+Error isForeign(const std::string& dir, const Manifest& manifest, uint32_t rank,
+                const std::string& difference) {
+  return userError(join(dir, manifest.ranks[rank].file) + ": is of another compilation than " +
+                   join(dir, kManifestFile) + (difference.empty() ? "" : ": " + difference) +
+                   "; compile the model again");
+}
+
+}  // namespace
+
 Result<Plan> loadRank(const std::string& dir, const Manifest& manifest, uint32_t rank) {
   if (rank >= manifest.ranks.size()) {
     return userError(dir + ": is for " + std::to_string(manifest.ranks.size()) +
                      " ranks; there is no rank " + std::to_string(rank));
   }
-  std::string path = join(dir, manifest.ranks[rank].file);
-  DCC_ASSIGN(Plan plan, Plan::load(path));
-  if (plan->rank() != rank) {
-    return userError(path + ": is the plan of rank " + std::to_string(plan->rank()) +
-                     "; files of this directory were exchanged, so compile the model again");
-  }
-  bool same_mesh = rows(plan->mesh()).size() == manifest.mesh.size();
-  for (uint32_t i = 0; same_mesh && i < manifest.mesh.size(); ++i) {
-    const fb::Axis& axis = *plan->mesh()->Get(i);
-    same_mesh = manifest.mesh[i] == MeshAxis{std::string(text(axis.name())), axis.size()};
-  }
-  if (!same_mesh || hashOf(*plan->compilation_id()) != manifest.compilation_id ||
-      hashOf(*plan->program_hash()) != manifest.ranks[rank].program_hash) {
-    return userError(path + ": is of another compilation than " + join(dir, kManifestFile) +
-                     "; compile the model again");
-  }
+  DCC_ASSIGN(Plan plan, loadFile(dir, manifest, rank));
+  if (!belongs(*plan, manifest)) return isForeign(dir, manifest, rank, "");
   return plan;
 }
 
 Status verifyDirectory(const std::string& dir) {
   DCC_ASSIGN(Manifest manifest, readManifest(dir));
   std::vector<Plan> plans;
+  std::optional<uint32_t> own, foreign;  // the first of each
   for (uint32_t rank = 0; rank < manifest.ranks.size(); ++rank) {
-    DCC_ASSIGN(Plan plan, loadRank(dir, manifest, rank));
+    DCC_ASSIGN(Plan plan, loadFile(dir, manifest, rank));
+    std::optional<uint32_t>& first = belongs(*plan, manifest) ? own : foreign;
+    first = first.value_or(rank);
     plans.push_back(std::move(plan));
+  }
+  if (foreign) {
+    std::string difference;
+    if (own) {
+      difference = firstDifference(*plans[*foreign], "rank " + std::to_string(*own), *plans[*own]);
+    }
+    return isForeign(dir, manifest, *foreign, difference);
   }
   for (const std::string& file : manifest.files) {
     if (auto opened = openInput(join(dir, file)); !opened.ok()) return opened.error();
   }
-  return verifyRanks(plans);
+  return verifyRanks(plans, dir);
 }
 
 }  // namespace dcc::plan

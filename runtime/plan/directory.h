@@ -46,12 +46,16 @@ Result<Manifest> readManifest(const std::string& dir);
 // out when files of two compilations were mixed.
 Result<Plan> loadRank(const std::string& dir, const Manifest& manifest, uint32_t rank);
 
-// Proves that the plans of all ranks, each verified, belong and fit together: one mesh, one
-// compilation, the same collectives in every group, and the same entries, bounds, page tables and
-// outputs, which rank 0 decides for all. Errors name the first rank that differs.
-Status verifyRanks(std::span<const Plan> plans);
+// Proves of the plans of all ranks, each verified, from their programs that they fit together: one
+// mesh; the same entries, bounds, page tables and outputs, which rank 0 decides for all; in every
+// entry all ranks of each group issue the same collectives in the same order, with equal modules,
+// kinds, types, sizes and counts; every send meets its recv, and no ranks wait for each other in a
+// circle; then, that all are of one compilation. `dir` is where they lie; errors begin with the
+// file of the first rank that differs.
+Status verifyRanks(std::span<const Plan> plans, const std::string& dir);
 
-// All of the above for a directory, and that the files it lists are there.
+// All of the above for a directory, and that the files it lists are there. Where files of two
+// compilations were mixed, the error says what first differs between them.
 Status verifyDirectory(const std::string& dir);
 
 // A file to stand beside the plans.

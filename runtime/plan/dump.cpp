@@ -2,6 +2,7 @@
 
 #include "runtime/base/printable.h"
 #include "runtime/plan/access.h"
+#include "runtime/plan/describe.h"
 #include "runtime/plan/kernels.h"
 #include "runtime/plan/mesh.h"
 #include "runtime/plan/plan.h"
@@ -181,11 +182,7 @@ class Dump {
     }
     std::string text = (outputs.empty() ? "" : outputs + " = ") + std::string(info.name) +
                        (inputs.empty() ? "" : " " + inputs);
-    for (const fb::Attr* attr : rows(kernel.attrs())) {
-      // An attribute uses one of its two fields.
-      std::string value = attr->f() != 0 ? shortest(attr->f()) : std::to_string(attr->i());
-      text += ", " + std::string(attrName(attr->key())) + " " + value;
-    }
+    for (const fb::Attr* attr : rows(kernel.attrs())) text += ", " + attrText(*attr);
     for (uint32_t i = 0; i + 1 < rows(kernel.ranges()).size(); i += 2) {
       text += ", " + number(kernel.ranges()->Get(i)) + "-" + number(kernel.ranges()->Get(i + 1));
     }

@@ -4,6 +4,7 @@
 #include "runtime/base/hash.h"
 
 #include "runtime/plan/access.h"
+#include "runtime/plan/describe.h"
 #include "runtime/plan/plan.h"
 
 namespace dcc::plan {
@@ -180,17 +181,15 @@ Hash collectiveHash(const fb::Plan& plan, uint32_t axis) {
     for (int64_t bound : rows(entry->bounds())) hasher.add(bound);
     for (const fb::Instruction* instruction : rows(entry->instructions())) {
       const fb::Collective* c = instruction->body_as_Collective();
-      if (!c || c->axis() != axis) continue;
+      // Ranks send and receive each their own.
+      if (!c || c->axis() != axis || isPointToPoint(*c)) continue;
       hasher.add(static_cast<uint64_t>(c->kind()));
       hasher.add(static_cast<uint64_t>(c->reduction()));
       hasher.add(static_cast<uint64_t>(c->dimension()));
-      // The shape that all ranks see alike: of the whole, not of one rank's part.
-      uint32_t index = c->kind() == fb::CollectiveKind::reduce_scatter ? c->input() : c->output();
-      if (index < rows(entry->buffers()).size()) {
-        const fb::Buffer& whole = *entry->buffers()->Get(index);
-        hasher.add(static_cast<uint64_t>(whole.dtype()));
-        hasher.add(expressions[whole.rows()]);
-        hasher.add(whole.cols());
+      if (const fb::Buffer* shared = sharedBuffer(*entry, *c)) {
+        hasher.add(static_cast<uint64_t>(shared->dtype()));
+        hasher.add(expressions[shared->rows()]);
+        hasher.add(shared->cols());
       }
       hasher.add(rows(c->counts()).size());
       for (uint32_t count : rows(c->counts())) hasher.add(expressions[count]);

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "runtime/base/printable.h"
+#include "runtime/plan/describe.h"
 #include "runtime/plan/mesh.h"
 #include "runtime/plan/verify_internal.h"
 
@@ -85,12 +86,7 @@ Status verifyCollectiveHashes(const fb::Plan& plan, const std::string& name) {
 
 Error EntryContext::error(uint32_t instruction, const std::string& what) const {
   const fb::Instruction& i = *entry.instructions()->Get(instruction);
-  std::string op = i.body_as_Gemm() ? "gemm" : "none";
-  if (const fb::Kernel* kernel = i.body_as_Kernel()) op = fb::EnumNameKernelKind(kernel->kind());
-  if (const fb::Collective* collective = i.body_as_Collective()) {
-    op = fb::EnumNameCollectiveKind(collective->kind());
-  }
-  return error("instruction " + std::to_string(instruction) + " (" + op + ", " +
+  return error("instruction " + std::to_string(instruction) + " (" + std::string(opName(i)) + ", " +
                printable(text(i.module_())) + "): " + what);
 }
 

@@ -1,5 +1,6 @@
+#include "runtime/plan/verify_ranks.h"
+
 #include "runtime/base/printable.h"
-#include "runtime/plan/access.h"
 #include "runtime/plan/directory.h"
 #include "runtime/plan/manifest.h"
 #include "runtime/plan/mesh.h"
@@ -7,78 +8,68 @@
 namespace dcc::plan {
 namespace {
 
-// Rank 0 makes the steps of all ranks: what it reads from its own plan must hold for the others.
-Hash interfaceHash(const fb::Plan& plan) {
-  Hasher hasher;
-  for (const fb::Axis* axis : rows(plan.mesh())) {
-    hasher.add(text(axis->name()));
-    hasher.add(axis->size());
-  }
-  hasher.add(plan.max_tokens());
-  hasher.add(plan.max_seqs());
-  hasher.add(plan.max_seq_len());
-  hasher.add(plan.vocab_size());
-  hasher.add(rows(plan.page_groups()).size());
-  for (const fb::PageGroup* group : rows(plan.page_groups())) {
-    hasher.add(group->tokens_per_page());
-    hasher.add(group->pages());
-    hasher.add(group->window());
-  }
-  hasher.add(rows(plan.entries()).size());
-  for (const fb::Entry* entry : rows(plan.entries())) {
-    hasher.add(text(entry->name()));
-    for (int64_t bound : rows(entry->bounds())) hasher.add(bound);
-    hasher.add(rows(entry->outputs()).size());
-    for (const fb::Output* output : rows(entry->outputs())) {
-      hasher.add(text(output->name()));
-      hasher.add(output->axis());
-      hasher.add(output->columns());
-      for (uint64_t begin : rows(output->begins())) hasher.add(begin);
-      for (uint64_t end : rows(output->ends())) hasher.add(end);
+// What ranks that see only their own plan compare.
+Status verifyHashes(std::span<const RankProgram> ranks) {
+  std::vector<Hash> programs;
+  const Hash id = hashOf(*ranks[0].plan.compilation_id());
+  for (const RankProgram& rank : ranks) {
+    if (hashOf(*rank.plan.compilation_id()) != id) {
+      return userError(rank.name +
+                       ": is of another compilation than rank 0; compile the model "
+                       "again");
     }
+    for (uint32_t axis = 0; axis < rows(rank.plan.mesh()).size(); ++axis) {
+      uint32_t leader = groupRanks(rank.plan, axis).front();
+      if (hashOf(*rank.plan.collective_hashes()->Get(axis)) !=
+          hashOf(*ranks[leader].plan.collective_hashes()->Get(axis))) {
+        return userError(rank.name + ": its collectives over " + rank.axis(axis) +
+                         " have another hash than those of rank " + std::to_string(leader) +
+                         "; compile the model again");
+      }
+    }
+    programs.push_back(hashOf(*rank.plan.program_hash()));
   }
-  return hasher.finish();
-}
-
-Error differs(uint32_t rank, uint32_t other, const std::string& what) {
-  return userError(rankFile(rank) + ": " + what + " than " + rankFile(other) +
-                   "; compile the model again");
+  if (compilationId(programs) != id) {
+    return userError(ranks[0].name + ": its compilation id is not that of the ranks' programs");
+  }
+  return Status::success();
 }
 
 }  // namespace
 
-Status verifyRanks(std::span<const Plan> plans) {
-  if (plans.empty()) return userError("a plan directory must have at least one rank");
-  const Plan& first = plans[0];
-  std::vector<Hash> programs;
-  for (uint32_t rank = 0; rank < plans.size(); ++rank) {
-    const Plan& plan = plans[rank];
-    if (worldSize(*plan) != plans.size() || plan->rank() != rank) {
-      return userError(rankFile(rank) + ": is rank " + std::to_string(plan->rank()) + " of " +
-                       std::to_string(*worldSize(*plan)) + "; there are " +
-                       std::to_string(plans.size()) + " plans");
-    }
-    if (hashOf(*plan->compilation_id()) != hashOf(*first->compilation_id())) {
-      return differs(rank, 0, "is of another compilation");
-    }
-    if (interfaceHash(*plan) != interfaceHash(*first)) {
-      return differs(rank, 0, "has other bounds, page groups, entries or outputs");
-    }
-    for (uint32_t axis = 0; axis < rows(plan->mesh()).size(); ++axis) {
-      uint32_t leader = groupRanks(*plan, axis).front();
-      if (hashOf(*plan->collective_hashes()->Get(axis)) !=
-          hashOf(*plans[leader]->collective_hashes()->Get(axis))) {
-        return differs(
-            rank, leader,
-            "issues other collectives over " + printable(text(plan->mesh()->Get(axis)->name())));
-      }
-    }
-    programs.push_back(hashOf(*plan->program_hash()));
+std::string RankProgram::axis(uint32_t i) const {
+  return printable(text(plan.mesh()->Get(i)->name()));
+}
+
+Error RankProgram::error(uint32_t i, const std::string& what) const {
+  return userError(name + ": entry " + printable(text(entry(i).name())) + ": " + what);
+}
+
+std::string RankProgram::describe(uint32_t e, uint32_t instruction) const {
+  return plan::describe(sizes, entry(e), *entry(e).instructions()->Get(instruction));
+}
+
+Result<std::vector<RankProgram>> rankPrograms(std::span<const fb::Plan* const> plans,
+                                              const std::string& dir) {
+  std::vector<RankProgram> ranks;
+  auto atoms = std::make_shared<SizeAtoms>();
+  for (const fb::Plan* plan : plans) {
+    std::string name = dir + "/" + rankFile(static_cast<uint32_t>(ranks.size()));
+    DCC_ASSIGN(SizeAnalysis sizes, SizeAnalysis::of(*plan, name, atoms));
+    ranks.push_back({*plan, std::move(sizes), std::move(name)});
   }
-  if (compilationId(programs) != hashOf(*first->compilation_id())) {
-    return userError(rankFile(0) + ": its compilation id is not that of the ranks' programs");
-  }
-  return Status::success();
+  return ranks;
+}
+
+Status verifyRanks(std::span<const Plan> plans, const std::string& dir) {
+  if (plans.empty()) return userError(dir + ": a plan directory must have at least one rank");
+  std::vector<const fb::Plan*> roots;
+  for (const Plan& plan : plans) roots.push_back(&*plan);
+  DCC_ASSIGN(std::vector<RankProgram> ranks, rankPrograms(roots, dir));
+  DCC_RETURN_IF_ERROR(verifyInterface(ranks));
+  DCC_RETURN_IF_ERROR(verifyGroups(ranks));
+  DCC_RETURN_IF_ERROR(verifyOrder(ranks));
+  return verifyHashes(ranks);
 }
 
 }  // namespace dcc::plan

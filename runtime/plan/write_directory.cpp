@@ -37,14 +37,16 @@ Error cannotWrite(const std::string& dir, const std::error_code& error) {
 }
 
 // The plans as a reader will see them: a plan that is not valid is never written.
-Result<std::vector<Plan>> checkedPlans(std::span<const std::vector<uint8_t>> bytes) {
+Result<std::vector<Plan>> checkedPlans(std::span<const std::vector<uint8_t>> bytes,
+                                       const std::string& dir) {
   std::vector<Plan> plans;
   for (uint32_t rank = 0; rank < bytes.size(); ++rank) {
     Result<Plan> plan = Plan::fromBytes(bytes[rank], rankFile(rank));
     if (!plan.ok()) return runtimeError(plan.error().message);
     plans.push_back(std::move(plan).value());
   }
-  if (Status status = verifyRanks(plans); !status.ok()) return runtimeError(status.error().message);
+  Status status = verifyRanks(plans, dir);
+  if (!status.ok()) return runtimeError(status.error().message);
   return plans;
 }
 
@@ -153,7 +155,7 @@ std::error_code carryOver(const fs::path& old, const std::set<fs::path>& own, co
 
 Status writeDirectory(const std::string& dir, std::span<const std::vector<uint8_t>> plans,
                       std::span<const ExtraFile> files) {
-  DCC_ASSIGN(std::vector<Plan> checked, checkedPlans(plans));
+  DCC_ASSIGN(std::vector<Plan> checked, checkedPlans(plans, dir));
   std::set<std::string> names = {kManifestFile};
   for (uint32_t rank = 0; rank < plans.size(); ++rank) names.insert(rankFile(rank));
   for (const ExtraFile& file : files) {
