@@ -13,85 +13,24 @@
 #include <fstream>
 
 #include "runtime/base/file.h"
-#include "runtime/base/printable.h"
 #include "runtime/collectives/call.h"
+#include "runtime/launch/greeting.h"
 #include "runtime/launch/lobby.h"
 
 namespace dcc::launch {
 
-constexpr char kHelloMagic[8] = {'d', 'r', 'u', 'n', 'm', 'e', 'e', 't'};
-constexpr char kPeerMagic[8] = {'d', 'r', 'u', 'n', 'p', 'e', 'e', 'r'};
-constexpr uint32_t kProtocol = 1;
-constexpr uint32_t kByteOrder = 0x01020304;
-constexpr size_t kMaxReason = 2048;
-// A refusal or the table may come a little after the deadline it speaks of.
-constexpr std::chrono::seconds kAnswerTime{5};
-
-struct Hello {
-  char magic[8];
-  uint32_t protocol, byte_order;
-  uint32_t rank, size;
-  uint32_t use_tcp, port;
-  Hash host;
-  char secret[64];
-};
-struct Answer {
-  char magic[8];
-  uint32_t welcome;  // else a refusal
-  uint32_t bytes;    // that follow
-};
-struct PeerHello {
-  char magic[8];
-  Hash nonce;
-  uint32_t rank, reserved;
-};
-
 namespace {
 
 using std::chrono::steady_clock;
+
+// A refusal or the table may come a little after the deadline it speaks of.
+constexpr std::chrono::seconds kAnswerTime{5};
 
 Hash randomHash() {
   Hash hash;
   while (::getrandom(&hash, sizeof(hash), 0) != sizeof(hash)) {
   }
   return hash;
-}
-
-// Takes as long for a wrong secret as for the right one.
-bool sameSecret(const char (&a)[64], const char (&b)[64]) {
-  unsigned char differ = 0;
-  for (size_t i = 0; i < sizeof(a); ++i) differ |= static_cast<unsigned char>(a[i] ^ b[i]);
-  return differ == 0;
-}
-
-Hello helloOf(const Contact& contact, const Hash& host, uint16_t port) {
-  Hello hello{};
-  std::memcpy(hello.magic, kHelloMagic, sizeof(kHelloMagic));
-  hello.protocol = kProtocol;
-  hello.byte_order = kByteOrder;
-  hello.rank = contact.rank;
-  hello.size = contact.size;
-  hello.use_tcp = contact.use_tcp;
-  hello.port = port;
-  hello.host = host;
-  std::memcpy(hello.secret, contact.secret.data(),
-              std::min(contact.secret.size(), sizeof(hello.secret)));
-  return hello;
-}
-
-Status answer(int fd, bool welcome, std::span<const std::byte> body, TimePoint deadline) {
-  Answer head{};
-  std::memcpy(head.magic, kHelloMagic, sizeof(kHelloMagic));
-  head.welcome = welcome;
-  head.bytes = static_cast<uint32_t>(body.size());
-  DCC_RETURN_IF_ERROR(sendAll(fd, bytesOf(head), deadline));
-  return sendAll(fd, body, deadline);
-}
-
-void refuse(int fd, const std::string& why, TimePoint deadline) {
-  (void)answer(fd, false, std::as_bytes(std::span(why).first(std::min(why.size(), kMaxReason))),
-               deadline)
-      .ok();
 }
 
 bool isGone(int fd) {
@@ -161,7 +100,7 @@ Hash hostIdentity() {
 }
 
 Result<Rendezvous> Rendezvous::meet(const Contact& contact, UniqueFd listener) {
-  if (contact.secret.size() > sizeof(Hello::secret)) {
+  if (contact.secret.size() > sizeof(Hello{}.secret)) {
     return userError("DRUN_SECRET: " + std::to_string(contact.secret.size()) +
                      " bytes; at most 64 are right");
   }
@@ -177,36 +116,13 @@ Result<Rendezvous> Rendezvous::meet(const Contact& contact, UniqueFd listener) {
   return meeting;
 }
 
-// Why a visitor is not the rank it says it is; empty: it is welcome.
-std::string Rendezvous::refusalOf(const Hello& hello) const {
-  const Hello own = helloOf(contact_, {}, 0);
-  const std::string who = "rank " + std::to_string(hello.rank);
-  if (hello.protocol != kProtocol || hello.byte_order != kByteOrder) {
-    return who + " is another version of drun; all ranks must run the same";
-  }
-  if (!sameSecret(hello.secret, own.secret)) {
-    return who + " has another DRUN_SECRET than rank 0; all ranks must have the same";
-  }
-  if (hello.size != contact_.size) {
-    return who + " is one of " + std::to_string(hello.size) + " ranks, rank 0 of " +
-           std::to_string(contact_.size) + "; all must have the same WORLD_SIZE";
-  }
-  if (hello.rank == 0 || hello.rank >= hello.size) {
-    return who + " of " + std::to_string(hello.size) + ": " +
-           (hello.rank == 0 ? "there is one already" : "there is no such rank");
-  }
-  const UniqueFd& present = connections_[hello.rank];
-  if (present && !isGone(present.get())) return who + ": there is one already";
-  return "";
-}
-
 // Rank 0's part.
 Status Rendezvous::host(UniqueFd listener) {
   if (!listener) {
     DCC_ASSIGN(listener, listenOn(contact_.port));
   }
-  const Hash host = hostIdentity();
-  members_[0].host = host;
+  const Hello own = makeHello(0, contact_.size, contact_.secret);
+  members_[0].host = hostIdentity();
   members_[0].use_tcp = contact_.use_tcp;
   std::string refused;
   Lobby lobby(listener.get(), sizeof(Hello));
@@ -215,9 +131,13 @@ Status Rendezvous::host(UniqueFd listener) {
     if (!guest) break;
     Hello hello;
     std::memcpy(&hello, guest->greeting.data(), sizeof(hello));
-    if (std::memcmp(hello.magic, kHelloMagic, sizeof(kHelloMagic)) != 0) continue;  // a stranger
-    if (std::string why = refusalOf(hello); !why.empty()) {
-      refuse(guest->fd.get(), why, steady_clock::now() + kAnswerTime);
+    if (!isHello(hello)) continue;  // a stranger
+    std::string why = refusalOf(hello, own);
+    if (why.empty() && connections_[hello.rank] && !isGone(connections_[hello.rank].get())) {
+      why = "rank " + std::to_string(hello.rank) + ": there is one already";
+    }
+    if (!why.empty()) {
+      sendRefusal(guest->fd.get(), why, steady_clock::now() + kAnswerTime);
       refused = "; refused: " + why;
       continue;
     }
@@ -238,7 +158,7 @@ Status Rendezvous::host(UniqueFd listener) {
                           secondsText(contact_.deadline) + " s" + refused +
                           "; a longer --timeout waits longer";
   for (const UniqueFd& fd : connections_) {
-    if (fd) refuse(fd.get(), why, steady_clock::now() + kAnswerTime);
+    if (fd) sendRefusal(fd.get(), why, steady_clock::now() + kAnswerTime);
   }
   return runtimeError(why);
 }
@@ -258,8 +178,7 @@ Status Rendezvous::welcomeAll() {
   std::memcpy(table.data(), &nonce_, sizeof(Hash));
   std::memcpy(table.data() + sizeof(Hash), members_.data(), members_.size() * sizeof(Member));
   for (uint32_t r = 1; r < contact_.size; ++r) {
-    const Status sent =
-        answer(connections_[r].get(), true, table, steady_clock::now() + kAnswerTime);
+    const Status sent = sendTable(connections_[r].get(), table, steady_clock::now() + kAnswerTime);
     if (!sent.ok()) {
       return runtimeError("rank " + std::to_string(r) + ": left while the others were starting");
     }
@@ -272,28 +191,18 @@ Status Rendezvous::visit() {
   DCC_ASSIGN(listener_, listenOn(0));
   DCC_ASSIGN(UniqueFd fd, connectTo(contact_.host, contact_.port, deadline_));
   const std::string where = "rank 0 at " + contact_.host + ":" + std::to_string(contact_.port);
-  const auto named = [&](const Status& status) {
-    return runtimeError(where + ": " + status.error().message);
-  };
   const TimePoint limit = deadline_ + kAnswerTime;
-  const Hello hello = helloOf(contact_, hostIdentity(), ownAddress(listener_.get()).port);
-  if (Status sent = sendAll(fd.get(), bytesOf(hello), limit); !sent.ok()) return named(sent);
-  Answer head;
-  if (Status got = receiveAll(fd.get(), writableBytesOf(head), limit); !got.ok()) return named(got);
-  const size_t expected =
-      head.welcome ? sizeof(Hash) + members_.size() * sizeof(Member) : kMaxReason;
-  if (std::memcmp(head.magic, kHelloMagic, sizeof(kHelloMagic)) != 0 || head.bytes > expected ||
-      (head.welcome && head.bytes != expected)) {
-    return runtimeError(where + ": something else answers there; --store-port names another port");
+  Hello hello = makeHello(contact_.rank, contact_.size, contact_.secret);
+  hello.use_tcp = contact_.use_tcp;
+  hello.port = ownAddress(listener_.get()).port;
+  hello.host = hostIdentity();
+  if (const Status sent = sendAll(fd.get(), bytesOf(hello), limit); !sent.ok()) {
+    return runtimeError(where + ": " + sent.error().message);
   }
-  std::vector<std::byte> body(head.bytes);
-  if (Status got = receiveAll(fd.get(), body, limit); !got.ok()) return named(got);
-  if (!head.welcome) {
-    return runtimeError(
-        printable({reinterpret_cast<const char*>(body.data()), body.size()}, kMaxReason));
-  }
-  std::memcpy(&nonce_, body.data(), sizeof(Hash));
-  std::memcpy(members_.data(), body.data() + sizeof(Hash), members_.size() * sizeof(Member));
+  std::vector<std::byte> table(sizeof(Hash) + members_.size() * sizeof(Member));
+  DCC_RETURN_IF_ERROR(receiveTable(fd.get(), where, table, limit));
+  std::memcpy(&nonce_, table.data(), sizeof(Hash));
+  std::memcpy(members_.data(), table.data() + sizeof(Hash), members_.size() * sizeof(Member));
   connections_[0] = std::move(fd);
   return Status::success();
 }
@@ -352,10 +261,7 @@ Result<SharedMapping> Rendezvous::share(size_t bytes,
 Result<std::vector<UniqueFd>> Rendezvous::connectAll() {
   const uint32_t own = contact_.rank;
   const TimePoint limit = steady_clock::now() + contact_.deadline;
-  PeerHello hello{};
-  std::memcpy(hello.magic, kPeerMagic, sizeof(kPeerMagic));
-  hello.nonce = nonce_;
-  hello.rank = own;
+  PeerHello hello = makePeerHello(nonce_, own);
   for (uint32_t r = 1; r < own; ++r) {
     Address address = members_[r].address;
     // It met rank 0 on their own host: from elsewhere it is where rank 0 is.
@@ -371,9 +277,8 @@ Result<std::vector<UniqueFd>> Rendezvous::connectAll() {
     std::optional<Guest> guest = lobby.next(limit);
     if (!guest) return runtimeError("start: not all ranks could connect to each other in time");
     std::memcpy(&hello, guest->greeting.data(), sizeof(hello));
-    const bool ours = std::memcmp(hello.magic, kPeerMagic, sizeof(kPeerMagic)) == 0 &&
-                      hello.nonce == nonce_ && hello.rank > own && hello.rank < contact_.size &&
-                      !connections_[hello.rank];
+    const bool ours = isPeerHello(hello, nonce_) && hello.rank > own &&
+                      hello.rank < contact_.size && !connections_[hello.rank];
     if (!ours) continue;
     connections_[hello.rank] = std::move(guest->fd);
     --missing;

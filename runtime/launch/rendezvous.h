@@ -4,9 +4,7 @@
 // they all are. These connections stay: what ends one is noticed by its two ends. From there the
 // ranks share memory, when all are on one host, or connect to each other.
 //
-//   Hello     fixed size: magic, protocol, rank, size, host, port, secret
-//   Answer    kind, length, then a table of all ranks or the reason of a refusal
-//   PeerHello fixed size: magic, the meeting's nonce, rank
+// What they say is in launch/greeting.h.
 //
 // The secret keeps out who does not know it; it does not hide what is said. Ranks belong on a
 // network of their own, as with any of the usual collective libraries.
@@ -70,7 +68,6 @@ class Rendezvous {
   explicit Rendezvous(const Contact& contact) : contact_(contact) {}
   Status host(UniqueFd listener);
   Status visit();
-  std::string refusalOf(const struct Hello& hello) const;
   Status welcomeAll();
   std::string roomName() const;
 

@@ -1,0 +1,50 @@
+// What ranks say when they meet (launch/rendezvous.h), as bytes. Whoever says it may be anybody.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "runtime/base/hash.h"
+#include "runtime/launch/net.h"
+
+namespace dcc::launch {
+
+// A rank's first words to rank 0.
+struct Hello {
+  char magic[8];
+  uint32_t protocol, byte_order;
+  uint32_t rank, size;
+  uint32_t use_tcp;
+  uint32_t port;  // where it listens for its peers
+  Hash host;
+  char secret[64];
+};
+
+// All but `use_tcp`, `port` and `host`. `secret`: at most 64 bytes.
+Hello makeHello(uint32_t rank, uint32_t size, const std::string& secret);
+// False for what no drun would say.
+bool isHello(const Hello& hello);
+// Why `hello` is of no rank of the group of `own`, rank 0's; empty: it is of one.
+std::string refusalOf(const Hello& hello, const Hello& own);
+
+// A rank's first words to a peer, when both have met rank 0.
+struct PeerHello {
+  char magic[8];
+  Hash nonce;  // of the meeting
+  uint32_t rank, reserved;
+};
+
+PeerHello makePeerHello(const Hash& nonce, uint32_t rank);
+bool isPeerHello(const PeerHello& hello, const Hash& nonce);
+
+// Rank 0's answer: a table whose size both sides know, or the reason of a refusal.
+Status sendTable(int fd, std::span<const std::byte> table, TimePoint deadline);
+void sendRefusal(int fd, const std::string& why, TimePoint deadline);
+// Errors (runtime): the refusal's reason; else with `where` in front: the connection ended, the
+// deadline, no answer of a rank 0.
+Status receiveTable(int fd, const std::string& where, std::span<std::byte> table,
+                    TimePoint deadline);
+
+}  // namespace dcc::launch

@@ -1,0 +1,89 @@
+// Whatever strangers say to rank 0, the ranks that come after them meet; whatever says it is rank
+// 0, a rank gets its table or a reason of one line. Input: which of the two; bytes.
+#include <sys/un.h>
+
+#include <vector>
+
+#include "runtime/launch/greeting.h"
+#include "runtime/launch/rendezvous.h"
+#include "tests/fuzz/socket.h"
+
+namespace {
+
+using namespace dcc;
+using namespace dcc::launch;
+
+constexpr uint32_t kRanks = 3;
+
+// A socket that needs no port: of those a machine has too few for a fuzzer.
+class Door {
+ public:
+  Door() : listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)) {
+    address_.sun_family = AF_UNIX;
+    // The kernel finds a name.
+    if (::bind(listener_.get(), address(), sizeof(sa_family_t)) != 0 ||
+        ::listen(listener_.get(), 1024) != 0 ||
+        ::getsockname(listener_.get(), address(), &size_) != 0) {
+      std::abort();
+    }
+  }
+  UniqueFd takeListener() { return std::move(listener_); }
+  // A visitor that says `words` and no more.
+  UniqueFd visit(std::span<const uint8_t> words) {
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    if (::connect(fd.get(), address(), size_) != 0) std::abort();
+    fuzz::say(fd.get(), words);
+    return fd;
+  }
+
+ private:
+  sockaddr* address() { return reinterpret_cast<sockaddr*>(&address_); }
+
+  UniqueFd listener_;
+  sockaddr_un address_{};
+  socklen_t size_ = sizeof(address_);
+};
+
+void visitRankZero(std::span<const uint8_t> words) {
+  Door door;
+  std::vector<UniqueFd> visitors;
+  while (!words.empty()) {
+    const auto some = words.first(std::min(words.size(), sizeof(Hello)));
+    visitors.push_back(door.visit(some));
+    ::shutdown(visitors.back().get(), SHUT_WR);
+    words = words.subspan(some.size());
+  }
+  for (uint32_t rank = 1; rank < kRanks; ++rank) {
+    const Hello hello = makeHello(rank, kRanks, "");
+    visitors.push_back(door.visit({reinterpret_cast<const uint8_t*>(&hello), sizeof(hello)}));
+  }
+  Contact contact;
+  contact.size = kRanks;
+  contact.use_tcp = true;
+  contact.deadline = std::chrono::seconds(1);
+  const Result<Rendezvous> meeting = Rendezvous::meet(contact, door.takeListener());
+  if (!meeting.ok() || meeting->sharesMemory()) std::abort();
+}
+
+void hearRankZero(std::span<const uint8_t> words) {
+  auto [own, peers] = fuzz::socketPair();
+  fuzz::say(peers.get(), words);
+  peers.reset();
+  std::vector<std::byte> table(96);
+  const Status status = receiveTable(own.get(), "rank 0 at a:1", table,
+                                     std::chrono::steady_clock::now() + std::chrono::seconds(1));
+  if (!status.ok() && status.error().message.find('\n') != std::string::npos) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  const std::span<const uint8_t> words(data + 1, size - 1);
+  if (data[0] & 1) {
+    hearRankZero(words);
+  } else {
+    visitRankZero(words);
+  }
+  return 0;
+}
