@@ -33,8 +33,9 @@ class Join(harness.EndToEnd):
         cls.prompts = harness.write_jsonl(cls.scratch / "prompts.jsonl", PROMPTS)
         cls.work = harness.write_jsonl(cls.scratch / "work.jsonl", PROMPTS * 10000)
 
-    def start(self, *args, size=4, order=(2, 0, 3, 1), environment=None, each=None):
-        """The ranks as processes, by number. each: rank -> more variables."""
+    def start(self, *args, size=4, order=(2, 0, 3, 1), environment=None, each=None, plans=None):
+        """The ranks as processes, by number. each: rank -> more variables; plans: rank -> another
+        plan directory."""
         port = str(free_port())
         ranks = {}
         for rank in order:
@@ -42,8 +43,8 @@ class Join(harness.EndToEnd):
                          "MASTER_ADDR": "localhost", "MASTER_PORT": port, **(environment or {}),
                          **(each or {}).get(rank, {})}
             process = subprocess.Popen(
-                [harness.BIN / "drun", self.plan, *map(str, args)], stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                [harness.BIN / "drun", (plans or {}).get(rank, self.plan), *map(str, args)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                 env={**os.environ, **variables})
             for cleanup in [process.stdout.close, process.stderr.close, process.wait, process.kill]:
                 self.addCleanup(cleanup)
@@ -105,6 +106,24 @@ class Join(harness.EndToEnd):
         for status, _, err in done.values():
             self.assertEqual(status, 2)
             self.assertIn("--nproc 4: WORLD_SIZE is 2", err)
+
+    def test_plans_of_two_compilations(self):
+        """As on hosts with directories of their own: found before a weight is read, by what differs."""
+        rules = [f"--tp-rule=model.layers.*.self_attn.{name}_proj=replicate" for name in "qkvo"]
+        other = self.compile(harness.BUNDLED, "other", "--tp", "4", *rules)
+        op = r"entry prefill: instruction \d+ \(\w+ of model\.layers\.0\.[^)]*\)"
+        for collectives in ["shm", "tcp"]:
+            with self.subTest(collectives=collectives):
+                begin = time.monotonic()
+                done = self.finish(self.start("--prompt", "A", "--collectives", collectives,
+                                              "--checkpoint", "/nowhere",
+                                              plans={2: other, 3: other}))
+                self.assertLess(time.monotonic() - begin, 2)
+                self.assertEqual([status for status, _, _ in done.values()], [2] * 4, done)
+                self.assertRegex("".join(err for _, _, err in done.values()),
+                                 r"\Aerror: rank 2: runs a plan of another compilation than rank 0 "
+                                 rf"\([0-9a-f, ]+\): {op} stands where rank 0 has {op}; all plans "
+                                 r"must come from one `dcc compile`\n\Z")
 
     def test_half_an_environment(self):
         environment = {**os.environ, "RANK": "0", "WORLD_SIZE": "4"}

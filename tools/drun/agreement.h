@@ -6,8 +6,8 @@
 
 namespace dcc::drun {
 
-// Collective. Error (user): names the first rank whose plan is of another compilation than rank
-// 0's, or not its own.
+// Collective. Error (user), on all ranks: names the first rank whose plan is not its own, or of
+// another compilation than rank 0's, with the first instruction (or limit, or file) that differs.
 Status checkAgreement(const plan::Plan& plan, Communicator& world);
 
 }  // namespace dcc::drun
