@@ -73,7 +73,13 @@ class BadPlan(bad.BadInput):
     def test_ranks_of_two_plans(self):
         other = self.compile(self.model, "other", "--tp", "2", "--max-tokens", "8")
         shutil.copy(other / "rank_1.dplan", self.plan / "rank_1.dplan")
-        self.refuses_plan("rank_1.dplan")
+        self.refuses_plan("rank_1.dplan", "manifest.json: max_tokens 8 stands where rank 0 has")
+        rule = "model.layers.*.self_attn.o_proj=rowwise_rep"
+        cut = [f"--tp-rule=model.layers.*.self_attn.{name}_proj=replicate" for name in "qkv"]
+        other = self.compile(self.model, "other", "--tp", "2", "--tp-rule", rule, *cut)
+        shutil.copy(other / "rank_1.dplan", self.plan / "rank_1.dplan")
+        self.refuses_plan("rank_1.dplan", "manifest.json: entry prefill: instruction",
+                          "(slice_columns of model.layers.0.self_attn", "stands where rank 0 has")
 
     def test_ranks_exchanged(self):
         (self.plan / "rank_0.dplan").rename(self.plan / "x")
