@@ -4,6 +4,7 @@
 
 #include "compiler/diagnostics.h"
 #include "compiler/pipeline.h"
+#include "frontends/graph/import_graph.h"
 #include "frontends/graph/model_json.h"
 #include "frontends/huggingface/import.h"
 #include "mlir/Parser/Parser.h"
@@ -92,28 +93,36 @@ Result<DType> computeType(const CompileOptions& options, const graph::ModelJson&
   return userError("--dtype " + name + ": is no type; auto, f32, bf16 and f16 are");
 }
 
-// The seed of random weights, or none for those of the checkpoint.
-Result<std::optional<uint64_t>> dummySeed(const std::string& weights) {
-  if (weights.empty() || weights == "checkpoint") return std::optional<uint64_t>();
-  StringRef rest(weights);
-  uint64_t seed = 0;
-  if (rest.consume_front("dummy") &&
-      (rest.empty() || (rest.consume_front(":") && !rest.getAsInteger(10, seed)))) {
-    return std::optional<uint64_t>(seed);
-  }
-  return userError("--weights " + weights +
-                   ": checkpoint, dummy or dummy:SEED with a seed from 0 to " +
-                   std::to_string(UINT64_MAX) + " is expected");
+Result<std::optional<uint64_t>> dummySeed(const CompileOptions& options,
+                                          const graph::ModelJson& file) {
+  if (options.weights.empty()) return file.weights.value_or(huggingface::WeightSource{}).dummy_seed;
+  std::optional<huggingface::WeightSource> weights =
+      huggingface::parseWeightSource(options.weights);
+  if (weights) return weights->dummy_seed;
+  return userError("--weights " + options.weights + ": " +
+                   std::string(huggingface::kWeightSources) + " is expected");
 }
 
-Result<Module> loadHuggingFace(MLIRContext& context, const CompileOptions& options,
-                               const graph::ModelJson& file) {
+// Nobody but its author knows how a graph may be cut.
+Status checkGraphPlan(const CompileOptions& options, const graph::ModelJson& file,
+                      const huggingface::ImportOptions& import) {
+  int64_t tp = import.mesh.back().size;
+  if (!import.auto_plan || !import.rules.empty() || tp == 1) return Status::success();
+  std::string what = "has no plan of its own; for tp = " + std::to_string(tp) +
+                     " a strategy is expected for each module that is cut, "
+                     "{\"model.layers.*.mlp.up_proj\": \"colwise\"}";
+  if (!options.tp_plan.empty()) return userError("--tp-plan auto: a graph " + what);
+  return file.document->at(file.document->root(), "tp_plan").error("tp_plan", "a graph " + what);
+}
+
+Result<Module> loadFile(MLIRContext& context, const CompileOptions& options,
+                        const graph::ModelJson& file) {
   huggingface::ImportOptions import;
   import.directory = file.model;
   DCC_RETURN_IF_ERROR(addMesh(options, file, import));
   DCC_RETURN_IF_ERROR(addRules(options, file, import));
   DCC_ASSIGN(import.compute, computeType(options, file));
-  DCC_ASSIGN(import.dummy_seed, dummySeed(options.weights));
+  DCC_ASSIGN(import.dummy_seed, dummySeed(options, file));
   auto limit = [](const char* option, std::optional<int64_t> given, std::optional<int64_t> in_file,
                   int64_t& out) -> Status {
     out = given ? *given : in_file.value_or(0);
@@ -127,7 +136,9 @@ Result<Module> loadHuggingFace(MLIRContext& context, const CompileOptions& optio
   DCC_RETURN_IF_ERROR(limit("--max-seqs", options.max_seqs, file.max_seqs, import.max_seqs));
   DCC_RETURN_IF_ERROR(
       limit("--max-seq-len", options.max_seq_len, file.max_seq_len, import.max_seq_len));
-  DCC_ASSIGN(Module module, huggingface::importModel(context, import));
+  if (file.has_graph) DCC_RETURN_IF_ERROR(checkGraphPlan(options, file, import));
+  DCC_ASSIGN(Module module, file.has_graph ? graph::importGraph(context, file, import)
+                                           : huggingface::importModel(context, import));
   if (file.prompt) (*module)->setAttr("nn.prompt", StringAttr::get(&context, *file.prompt));
   return module;
 }
@@ -156,7 +167,7 @@ Result<Module> loadModel(MLIRContext& context, const CompileOptions& options) {
   } else {
     DCC_ASSIGN(file, graph::readModelJson(options.model));
   }
-  Result<Module> module = loadHuggingFace(context, options, file);
+  Result<Module> module = loadFile(context, options, file);
   if (module.ok()) (**module)->setAttr("nn.phase", StringAttr::get(&context, "import"));
   return module;
 }

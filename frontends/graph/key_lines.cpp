@@ -1,17 +1,19 @@
 #include "frontends/graph/key_lines.h"
 
-#include <nlohmann/json.hpp>
 #include <vector>
 
 namespace dcc::graph {
 namespace {
 
-// The text is known to be valid, so that quotes, braces and colons are all there is to look at.
+using nlohmann::json;
+
+// Walks over the text and the document side by side. The text is known to be valid, so that
+// quotes, brackets and commas are all there is to look at.
 class Scanner {
  public:
-  explicit Scanner(std::string_view text) : text_(text) {}
+  Scanner(std::string_view text, const json& document) : text_(text), next_(&document) {}
 
-  std::map<std::string, size_t> scan() {
+  KeyLines scan() {
     for (; at_ < text_.size(); ++at_) {
       switch (text_[at_]) {
         case '\n':
@@ -21,46 +23,66 @@ class Scanner {
           string();
           break;
         case '{':
-          parents_.push_back(last_key_);
+        case '[':
+          element();
+          open_.push_back({next_, 0});
           break;
         case '}':
-          parents_.pop_back();
-          break;
-        case '[':
-          ++arrays_;
-          break;
         case ']':
-          --arrays_;
+          open_.pop_back();
           break;
+        case ' ':
+        case '\t':
+        case '\r':
+        case ',':
+        case ':':
+          break;
+        default:  // a number, true, false or null
+          element();
+          at_ = text_.find_first_of(" \t\r\n,]}", at_);
+          if (at_ == text_.npos) return std::move(lines_);
+          --at_;
       }
     }
     return std::move(lines_);
   }
 
  private:
+  struct Container {
+    const json* value;
+    size_t elements;  // of an array, seen so far
+  };
+
   // From one quote to the other; a string before a colon is a key.
   void string() {
-    size_t begin = at_++;
+    const size_t begin = at_++;
     for (; text_[at_] != '"'; ++at_) at_ += text_[at_] == '\\';
-    size_t next = text_.find_first_not_of(" \t\r\n", at_ + 1);
-    if (arrays_ > 0 || next == text_.npos || text_[next] != ':') return;
-    nlohmann::json key = nlohmann::json::parse(text_.substr(begin, at_ + 1 - begin));
-    nlohmann::json::json_pointer pointer(parents_.back());
-    pointer.push_back(key.get<std::string>());
-    last_key_ = pointer.to_string();
-    lines_.emplace(last_key_, line_);
+    const size_t after = text_.find_first_not_of(" \t\r\n", at_ + 1);
+    if (after == text_.npos || text_[after] != ':') return element();
+    const json key = json::parse(text_.substr(begin, at_ + 1 - begin));
+    next_ = &*open_.back().value->find(key.get_ref<const std::string&>());
+    lines_.emplace(next_, line_);
+  }
+
+  // A value begins. A field's is next_ since its key.
+  void element() {
+    if (open_.empty() || !open_.back().value->is_array()) return;
+    Container& array = open_.back();
+    next_ = &(*array.value)[array.elements++];
+    lines_.emplace(next_, line_);
   }
 
   std::string_view text_;
   size_t at_ = 0, line_ = 1;
-  int arrays_ = 0;                    // how many we are inside of
-  std::string last_key_;              // pointer of the last key seen; "" for the document
-  std::vector<std::string> parents_;  // pointers of the objects we are inside of
-  std::map<std::string, size_t> lines_;
+  const json* next_;             // the value that begins next, or has just begun
+  std::vector<Container> open_;  // what we are inside of
+  KeyLines lines_;
 };
 
 }  // namespace
 
-std::map<std::string, size_t> keyLines(std::string_view text) { return Scanner(text).scan(); }
+KeyLines keyLines(std::string_view text, const json& document) {
+  return Scanner(text, document).scan();
+}
 
 }  // namespace dcc::graph

@@ -1,16 +1,19 @@
-// Where the keys of a JSON text stand, for diagnostics.
+// Where the values of a JSON text stand, for diagnostics.
 #pragma once
 
 #include <cstddef>
-#include <map>
-#include <string>
+#include <nlohmann/json.hpp>
 #include <string_view>
+#include <unordered_map>
 
 namespace dcc::graph {
 
-// From JSON pointer ("/mesh/tp", with RFC 6901's ~0 and ~1) to the line of the key, from 1. Keys
-// of objects inside arrays are left out. `text` must be valid JSON without duplicate keys, as
-// parseJson has found.
-std::map<std::string, size_t> keyLines(std::string_view text);
+// From a value to its line, from 1: of an object's field the line of its key, of an array's element
+// the line on which it begins.
+using KeyLines = std::unordered_map<const nlohmann::json*, size_t>;
+
+// Of every value but the document itself. `document` is what parseJson has made of `text`, so that
+// the text is valid and has no duplicate keys; the lines belong to this object, not to copies.
+KeyLines keyLines(std::string_view text, const nlohmann::json& document);
 
 }  // namespace dcc::graph

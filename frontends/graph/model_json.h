@@ -1,5 +1,5 @@
-// model.json: a model directory and how to compile it, in a file. docs/model.schema.json describes
-// the format to editors.
+// model.json: a model directory or a graph, and how to compile it, in a file. docs/model-json.md
+// describes the format, docs/model.schema.json to editors.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "frontends/graph/document.h"
+#include "frontends/huggingface/dummy_weights.h"
 #include "runtime/base/dtype.h"
 #include "runtime/base/status.h"
 
@@ -24,8 +26,13 @@ struct TpRule {
 
 // What model.json says. What it leaves out is absent here; the command line's options override it.
 struct ModelJson {
-  std::string path;   // of model.json itself
-  std::string model;  // an existing directory; a relative one is resolved against path's directory
+  std::string path;      // of model.json itself
+  DocumentPtr document;  // its text
+  // An existing directory: with a Hugging Face model or, of a graph, with its safetensors. What is
+  // relative in the file is resolved against path's directory.
+  std::string model;
+  bool has_graph = false;  // under "graph" (graph.h)
+  std::optional<huggingface::WeightSource> weights;
   std::optional<int64_t> tp, dp, cp, pp;       // mesh degrees, >= 1
   std::optional<std::vector<TpRule>> tp_plan;  // absent: "auto", the family's own
   std::optional<DType> dtype;                  // f32, bf16 or f16; absent: "auto", the checkpoint's

@@ -7,15 +7,12 @@ class DenseDecoder : public Model {
  public:
   explicit DenseDecoder(DenseSpec spec) : spec_(std::move(spec)) {}
 
-  int64_t layers() const override { return spec_.layers; }
+  std::string size() const override { return std::to_string(spec_.layers) + " layers"; }
   int64_t vocabulary() const override { return spec_.vocabulary; }
   int64_t maxSequence() const override { return spec_.positions; }
 
-  void declare(ModelBuilder& builder) const override {
-    builder.frequencies("model.rotary_emb", spec_.rope);
-  }
-
-  mlir::Value hidden(ModelBuilder& b) const override {
+  Result<mlir::Value> logits(ModelBuilder& b) const override {
+    b.frequencies("model.rotary_emb", spec_.rope);
     mlir::Value x = b.embedding("model.embed_tokens", b.tokens(), spec_.vocabulary, spec_.hidden);
     for (int64_t i = 0; i < spec_.layers; ++i) {
       std::string layer = "model.layers." + std::to_string(i);
@@ -28,14 +25,10 @@ class DenseDecoder : public Model {
           layer, x,
           b.gatedMlp(layer + ".mlp", y, spec_.intermediate, spec_.activation, spec_.mlp_bias));
     }
-    return b.rmsNorm("model.norm", x, spec_.eps);
-  }
-
-  mlir::Value head(ModelBuilder& b, mlir::Value hidden) const override {
-    ModelBuilder::LinearOptions options;
-    options.sum = true;
+    x = b.lastToken(b.rmsNorm("model.norm", x, spec_.eps));
+    ModelBuilder::LinearOptions options{.sum = true};
     if (spec_.tied) options.weight = "model.embed_tokens.weight";
-    return b.linear("lm_head", hidden, spec_.vocabulary, options);
+    return b.linear("lm_head", x, spec_.vocabulary, options);
   }
 
  private:

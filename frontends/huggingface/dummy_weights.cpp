@@ -1,6 +1,7 @@
 #include "frontends/huggingface/dummy_weights.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "runtime/base/checked.h"
 #include "runtime/base/printable.h"
@@ -18,6 +19,18 @@ constexpr uint32_t kWeights = 0, kNorms = 1;
 constexpr uint64_t kMostBytes = uint64_t{1} << 46;
 
 }  // namespace
+
+std::optional<WeightSource> parseWeightSource(std::string_view text) {
+  if (text == "checkpoint") return WeightSource{};
+  if (text == "dummy") return WeightSource{0};
+  constexpr std::string_view kSeeded = "dummy:";
+  if (!text.starts_with(kSeeded)) return std::nullopt;
+  text.remove_prefix(kSeeded.size());
+  uint64_t seed = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return WeightSource{seed};
+}
 
 DummyWeights::DummyWeights(std::string config, DType type, uint64_t seed)
     : config_(std::move(config)), type_(type), files_(2) {

@@ -17,19 +17,16 @@ struct PlanRule {
   std::string_view pattern, strategy;
 };
 
-// A decoder that was read from a config.json and can be built for any entry.
+// A decoder that can be built for any entry.
 class Model {
  public:
   virtual ~Model() = default;
-  virtual int64_t layers() const = 0;
+  virtual std::string size() const = 0;  // "6 layers", for a line to the user
   virtual int64_t vocabulary() const = 0;
   virtual int64_t maxSequence() const = 0;  // the model's own limit, tokens
-  // Declares symbols shared by the entries.
-  virtual void declare(ModelBuilder& builder) const = 0;
-  // The final hidden state of every token ...
-  virtual mlir::Value hidden(ModelBuilder& builder) const = 0;
-  // ... and its logits.
-  virtual mlir::Value head(ModelBuilder& builder, mlir::Value hidden) const = 0;
+  // The logits of every token, with builder.lastToken() where the last tokens' are enough from
+  // there on. Symbols shared by the entries are declared by the first. Errors (user) name the file.
+  virtual Result<mlir::Value> logits(ModelBuilder& builder) const = 0;
 };
 
 struct Family {

@@ -68,7 +68,7 @@ ArrayAttr filesAttr(OpBuilder& builder, const TensorSource& tensors) {
   return builder.getArrayAttr(files);
 }
 
-ArrayAttr planAttr(OpBuilder& builder, const Family& family, const ImportOptions& options) {
+ArrayAttr planAttr(OpBuilder& builder, const ModelText& text, const ImportOptions& options) {
   SmallVector<Attribute> rules;
   auto add = [&](StringRef pattern, StringRef strategy, StringRef origin) {
     rules.push_back(nn::RuleAttr::get(builder.getContext(), builder.getStringAttr(pattern),
@@ -76,24 +76,63 @@ ArrayAttr planAttr(OpBuilder& builder, const Family& family, const ImportOptions
                                       builder.getStringAttr(origin)));
   };
   if (options.auto_plan) {
-    for (const PlanRule& rule : family.plan()) add(rule.pattern, rule.strategy, "auto");
+    for (const PlanRule& rule : text.plan) add(rule.pattern, rule.strategy, "auto");
   }
   for (const UserRule& rule : options.rules) add(rule.pattern, rule.strategy, rule.origin);
   return builder.getArrayAttr(rules);
 }
 
-void buildEntries(ModelBuilder& builder, const Model& model, const Limits& limits) {
-  model.declare(builder);
-  builder.beginEntry("prefill", limits.max_tokens, limits.max_seqs);
-  builder.endEntry(model.head(builder, builder.lastToken(model.hidden(builder))));
-  // One token of each sequence.
-  builder.beginEntry("decode", limits.max_seqs, limits.max_seqs);
-  builder.endEntry(model.head(builder, model.hidden(builder)));
-  builder.beginEntry("logits", limits.max_tokens, limits.max_seqs);
-  builder.endEntry(model.head(builder, model.hidden(builder)));
+Status buildEntries(ModelBuilder& builder, const Model& model, const Limits& limits) {
+  struct Entry {
+    const char* name;
+    int64_t tokens;
+    bool last_only;
+  };
+  // A step of decode has one token of each sequence.
+  const Entry entries[] = {{kEntries[0], limits.max_tokens, true},
+                           {kEntries[1], limits.max_seqs, false},
+                           {kEntries[2], limits.max_tokens, false}};
+  for (const Entry& entry : entries) {
+    builder.beginEntry(entry.name, entry.tokens, limits.max_seqs, entry.last_only);
+    DCC_ASSIGN(Value logits, model.logits(builder));
+    builder.endEntry(logits);
+  }
+  return builder.status();
 }
 
 }  // namespace
+
+Result<OwningOpRef<ModuleOp>> buildModule(MLIRContext& context, const Model& model,
+                                          TensorSource& tensors, const ModelText& text,
+                                          const ImportOptions& options) {
+  DCC_ASSIGN(Limits limits, limitsOf(options, model));
+  OpBuilder builder(&context);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(NameLoc::get(builder.getStringAttr(text.file)));
+  ModelBuilder layers(*module, tensors, options.compute);
+  DCC_RETURN_IF_ERROR(buildEntries(layers, model, limits));
+
+  SmallVector<StringAttr> names;
+  SmallVector<int64_t> sizes;
+  for (const MeshAxis& axis : options.mesh) {
+    names.push_back(builder.getStringAttr(axis.name));
+    sizes.push_back(axis.size);
+  }
+  auto number = [&](StringRef name, int64_t value) {
+    return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
+  };
+  ModuleOp op = *module;
+  op->setAttr("dist.mesh", dist::MeshAttr::get(&context, ArrayRef(names), ArrayRef(sizes)));
+  op->setAttr("nn.model", builder.getStringAttr(text.name + ", " + model.size()));
+  op->setAttr("nn.checkpoint",
+              builder.getStringAttr(std::filesystem::absolute(options.directory).string()));
+  op->setAttr("nn.files", filesAttr(builder, tensors));
+  op->setAttr("nn.tp_plan", planAttr(builder, text, options));
+  op->setAttr("nn.vocabulary", builder.getI64IntegerAttr(model.vocabulary()));
+  op->setAttr("nn.limits", builder.getDictionaryAttr({number("max_tokens", limits.max_tokens),
+                                                      number("max_seqs", limits.max_seqs),
+                                                      number("max_seq_len", limits.max_seq_len)}));
+  return module;
+}
 
 Result<OwningOpRef<ModuleOp>> importModel(MLIRContext& context, const ImportOptions& options) {
   DCC_ASSIGN(ConfigReader config, ConfigReader::open(options.directory + "/config.json"));
@@ -110,37 +149,10 @@ Result<OwningOpRef<ModuleOp>> importModel(MLIRContext& context, const ImportOpti
   }
   DCC_ASSIGN(std::unique_ptr<Model> model, family->read(config));
   DCC_ASSIGN(std::unique_ptr<TensorSource> tensors, openTensors(options, config));
-  DCC_ASSIGN(Limits limits, limitsOf(options, *model));
-
-  OpBuilder builder(&context);
-  OwningOpRef<ModuleOp> module =
-      ModuleOp::create(NameLoc::get(builder.getStringAttr(options.directory + "/config.json")));
-  ModelBuilder layers(*module, *tensors, options.compute);
-  buildEntries(layers, *model, limits);
-  DCC_RETURN_IF_ERROR(layers.status());
-
-  SmallVector<StringAttr> names;
-  SmallVector<int64_t> sizes;
-  for (const MeshAxis& axis : options.mesh) {
-    names.push_back(builder.getStringAttr(axis.name));
-    sizes.push_back(axis.size);
-  }
-  auto number = [&](StringRef name, int64_t value) {
-    return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
-  };
-  ModuleOp op = *module;
-  op->setAttr("dist.mesh", dist::MeshAttr::get(&context, ArrayRef(names), ArrayRef(sizes)));
-  op->setAttr("nn.model", builder.getStringAttr(std::string(family->architecture) + ", " +
-                                                std::to_string(model->layers()) + " layers"));
-  op->setAttr("nn.checkpoint",
-              builder.getStringAttr(std::filesystem::absolute(options.directory).string()));
-  op->setAttr("nn.files", filesAttr(builder, *tensors));
-  op->setAttr("nn.tp_plan", planAttr(builder, *family, options));
-  op->setAttr("nn.vocabulary", builder.getI64IntegerAttr(model->vocabulary()));
-  op->setAttr("nn.limits", builder.getDictionaryAttr({number("max_tokens", limits.max_tokens),
-                                                      number("max_seqs", limits.max_seqs),
-                                                      number("max_seq_len", limits.max_seq_len)}));
-  return module;
+  ModelText text{.file = options.directory + "/config.json",
+                 .name = std::string(family->architecture),
+                 .plan = family->plan()};
+  return buildModule(context, *model, *tensors, text, options);
 }
 
 }  // namespace dcc::huggingface

@@ -1,4 +1,4 @@
-// A Hugging Face model directory as an nn module: whole shapes, nothing cut, no weight read.
+// Models as nn modules: whole shapes, nothing cut, no weight read.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "frontends/huggingface/model_builder.h"
+#include "frontends/huggingface/family.h"
 #include "mlir/IR/OwningOpRef.h"
 
 namespace dcc::huggingface {
@@ -22,7 +22,7 @@ struct UserRule {
 };
 
 struct ImportOptions {
-  std::string directory;  // holds config.json and the safetensors
+  std::string directory;  // holds config.json and the safetensors; of a graph the latter
   std::vector<MeshAxis> mesh;
   bool auto_plan = true;  // the family's own plan comes first
   std::vector<UserRule> rules;
@@ -32,7 +32,23 @@ struct ImportOptions {
   int64_t max_tokens = 0, max_seqs = 0, max_seq_len = 0;
 };
 
-// Errors (user) name config.json and key, or the tensor.
+// What stands around a model's layers in its module.
+struct ModelText {
+  std::string file;                     // that says what the model is, for errors
+  std::string name;                     // "LlamaForCausalLM"
+  std::span<const PlanRule> plan = {};  // "auto"
+};
+
+// Names of the entries, in the order in which they are built.
+inline constexpr const char* kEntries[] = {"prefill", "decode", "logits"};
+
+// The model's entries and what belongs to them. Errors (user): limits, and the model's own.
+Result<mlir::OwningOpRef<mlir::ModuleOp>> buildModule(mlir::MLIRContext& context,
+                                                      const Model& model, TensorSource& tensors,
+                                                      const ModelText& text,
+                                                      const ImportOptions& options);
+
+// A Hugging Face model directory. Errors (user) name config.json and key, or the tensor.
 Result<mlir::OwningOpRef<mlir::ModuleOp>> importModel(mlir::MLIRContext& context,
                                                       const ImportOptions& options);
 

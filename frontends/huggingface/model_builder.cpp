@@ -43,7 +43,8 @@ void AttentionSpec::setHeadDim(int64_t size) {
 
 // ---- entries -----------------------------------------------------------------------------------
 
-void ModelBuilder::beginEntry(std::string_view name, int64_t tokens, int64_t seqs) {
+void ModelBuilder::beginEntry(std::string_view name, int64_t tokens, int64_t seqs, bool last_only) {
+  last_only_ = last_only;
   MLIRContext* context = builder_.getContext();
   builder_.setInsertionPointToEnd(module_.getBody());
   Type ids =
@@ -104,99 +105,135 @@ FlatSymbolRefAttr ModelBuilder::cache(const std::string& name, const AttentionSp
 }
 
 void ModelBuilder::frequencies(std::string_view name, const Rope& rope) {
+  mlir::Operation*& symbol = symbols_[name];
+  if (symbol) return;
   DenseF64ArrayAttr dynamic;
   if (rope.dynamic) {
     dynamic = builder_.getDenseF64ArrayAttr(
         {rope.dynamic->theta, rope.dynamic->factor, double(rope.dynamic->original_positions)});
   }
-  symbolBuilder_.create<nn::FrequenciesOp>(at(std::string(name)),
-                                           builder_.getStringAttr(StringRef(name)),
-                                           builder_.getDenseF32ArrayAttr(rope.frequencies),
-                                           builder_.getF32FloatAttr(rope.scale), dynamic);
+  symbol = symbolBuilder_.create<nn::FrequenciesOp>(at(std::string(name)),
+                                                    builder_.getStringAttr(StringRef(name)),
+                                                    builder_.getDenseF32ArrayAttr(rope.frequencies),
+                                                    builder_.getF32FloatAttr(rope.scale), dynamic);
 }
 
 // ---- layers ------------------------------------------------------------------------------------
 
+// The tensor's name, unless it is given.
+static std::string named(const std::string& given, const std::string& otherwise) {
+  return given.empty() ? otherwise : given;
+}
+
 Value ModelBuilder::embedding(const std::string& module, Value tokens, int64_t vocabulary,
-                              int64_t hidden) {
+                              int64_t hidden, const std::string& tensor) {
   auto type = cast<nn::TensorType>(tokens.getType());
   auto result = nn::TensorType::get(
       type.getContext(), {type.getDims()[0], nn::sizeAttr(type.getContext(), hidden)}, f32());
-  return builder_.create<nn::EmbeddingOp>(at(module), result, tokens,
-                                          weight(module + ".weight", {vocabulary, hidden}));
+  return builder_.create<nn::EmbeddingOp>(
+      at(module), result, tokens, weight(named(tensor, module + ".weight"), {vocabulary, hidden}));
 }
 
 Value ModelBuilder::linear(const std::string& module, Value x, int64_t out, LinearOptions options) {
-  std::string tensor = options.weight.empty() ? module + ".weight" : options.weight;
-  Value y = builder_.create<nn::LinearOp>(
-      at(module), like(x, out, options.sum ? f32() : compute_), x,
-      weight(tensor, {out, columns(x)}, options.heads, options.shared), FlatSymbolRefAttr());
+  Value y =
+      builder_.create<nn::LinearOp>(at(module), like(x, out, options.sum ? f32() : compute_), x,
+                                    weight(named(options.weight, module + ".weight"),
+                                           {out, columns(x)}, options.heads, options.shared),
+                                    FlatSymbolRefAttr());
   if (!options.bias) return y;
   return builder_.create<nn::AddBiasOp>(
-      at(module), y.getType(), y, weight(module + ".bias", {out}, options.heads, options.shared));
+      at(module), y.getType(), y,
+      weight(named(options.bias_tensor, module + ".bias"), {out}, options.heads, options.shared));
 }
 
-Value ModelBuilder::rmsNorm(const std::string& module, Value x, double eps) {
+Value ModelBuilder::rmsNorm(const std::string& module, Value x, double eps,
+                            const std::string& tensor) {
   return builder_.create<nn::RmsNormOp>(at(module), like(x, columns(x), compute_), x,
-                                        weight(module + ".weight", {columns(x)}),
+                                        weight(named(tensor, module + ".weight"), {columns(x)}),
                                         builder_.getF64FloatAttr(eps));
 }
 
-Value ModelBuilder::headNorm(const std::string& module, Value x, int64_t head_dim, double eps) {
+Value ModelBuilder::headNorm(const std::string& module, Value x, int64_t head_dim, double eps,
+                             const std::string& tensor) {
   return builder_.create<nn::HeadNormOp>(
-      at(module), x.getType(), x, weight(module + ".weight", {head_dim}),
+      at(module), x.getType(), x, weight(named(tensor, module + ".weight"), {head_dim}),
       builder_.getI64IntegerAttr(head_dim), builder_.getF64FloatAttr(eps));
 }
 
-Value ModelBuilder::attention(const std::string& module, Value x, const AttentionSpec& spec,
-                              std::string_view frequencies) {
-  int64_t hidden = columns(x);
-  auto project = [&](const char* name, int64_t heads, bool shared) {
-    return linear(
-        module + name, x, heads * spec.head_dim,
-        {.bias = spec.bias, .sum = false, .heads = heads, .shared = shared, .weight = {}});
-  };
-  Value q = project(".q_proj", spec.heads, false);
-  Value k = project(".k_proj", spec.kv_heads, true);
-  Value v = project(".v_proj", spec.kv_heads, true);
-  auto rotate = [&](Value value) -> Value {
-    return builder_.create<nn::RopeOp>(
-        at(module), value.getType(), value, positions(),
-        FlatSymbolRefAttr::get(builder_.getContext(), StringRef(frequencies)),
-        builder_.getI64IntegerAttr(spec.head_dim), UnitAttr());
-  };
-  if (spec.head_norm) {
-    q = headNorm(module + ".q_norm", q, spec.head_dim, spec.eps);
-    k = headNorm(module + ".k_norm", k, spec.head_dim, spec.eps);
-  }
-  q = rotate(q);
-  k = rotate(k);
-  Value y = builder_.create<nn::AttentionOp>(
+Value ModelBuilder::rope(const std::string& module, Value x, std::string_view frequencies,
+                         int64_t head_dim, bool interleaved) {
+  return builder_.create<nn::RopeOp>(
+      at(module), x.getType(), x, positions(),
+      FlatSymbolRefAttr::get(builder_.getContext(), StringRef(frequencies)),
+      builder_.getI64IntegerAttr(head_dim), interleaved ? builder_.getUnitAttr() : UnitAttr());
+}
+
+Value ModelBuilder::attend(const std::string& module, Value q, Value k, Value v,
+                           const AttentionSpec& spec) {
+  return builder_.create<nn::AttentionOp>(
       at(module), q.getType(), q, k, v, cache(module + ".cache", spec),
       builder_.getI64IntegerAttr(spec.head_dim), builder_.getI64IntegerAttr(spec.head_dim),
       builder_.getF64FloatAttr(spec.scale),
       spec.window ? builder_.getI64IntegerAttr(spec.window) : IntegerAttr());
-  return linear(module + ".o_proj", y, hidden,
-                {.bias = spec.output_bias, .sum = true, .heads = {}, .weight = {}});
+}
+
+Value ModelBuilder::attention(const std::string& module, Value x, const AttentionSpec& spec,
+                              std::string_view frequencies) {
+  auto project = [&](const char* name, int64_t heads, bool shared) {
+    LinearOptions options{.bias = spec.bias, .heads = heads, .shared = shared};
+    return linear(module + name, x, heads * spec.head_dim, options);
+  };
+  Value q = project(".q_proj", spec.heads, false);
+  Value k = project(".k_proj", spec.kv_heads, true);
+  Value v = project(".v_proj", spec.kv_heads, true);
+  if (spec.head_norm) {
+    q = headNorm(module + ".q_norm", q, spec.head_dim, spec.eps);
+    k = headNorm(module + ".k_norm", k, spec.head_dim, spec.eps);
+  }
+  q = rope(module, q, frequencies, spec.head_dim);
+  k = rope(module, k, frequencies, spec.head_dim);
+  return linear(module + ".o_proj", attend(module, q, k, v, spec), columns(x),
+                {.bias = spec.output_bias, .sum = true});
 }
 
 Value ModelBuilder::gatedMlp(const std::string& module, Value x, int64_t intermediate,
                              std::string_view function, bool bias) {
-  LinearOptions options{.bias = bias, .sum = false, .heads = {}, .weight = {}};
-  Value gate = linear(module + ".gate_proj", x, intermediate, options);
-  Value up = linear(module + ".up_proj", x, intermediate, options);
-  Value activated = builder_.create<nn::ActivationOp>(at(module + ".act_fn"), gate.getType(), gate,
-                                                      builder_.getStringAttr(StringRef(function)));
-  Value product = builder_.create<nn::MulOp>(at(module), up.getType(), activated, up);
-  options.sum = true;
-  return linear(module + ".down_proj", product, columns(x), options);
+  Value gate = linear(module + ".gate_proj", x, intermediate, {.bias = bias});
+  Value up = linear(module + ".up_proj", x, intermediate, {.bias = bias});
+  Value product = mul(module, activation(module + ".act_fn", function, gate), up);
+  return linear(module + ".down_proj", product, columns(x), {.bias = bias, .sum = true});
+}
+
+Value ModelBuilder::activation(const std::string& module, std::string_view function, Value x) {
+  return builder_.create<nn::ActivationOp>(at(module), x.getType(), x,
+                                           builder_.getStringAttr(StringRef(function)));
+}
+
+Value ModelBuilder::gatedActivation(const std::string& module, std::string_view function,
+                                    Value gate, Value up) {
+  return builder_.create<nn::GatedActivationOp>(at(module), up.getType(), gate, up,
+                                                builder_.getStringAttr(StringRef(function)));
 }
 
 Value ModelBuilder::add(const std::string& module, Value x, Value y) {
   return builder_.create<nn::AddOp>(at(module), like(x, columns(x), compute_), x, y);
 }
 
+Value ModelBuilder::mul(const std::string& module, Value x, Value y) {
+  return builder_.create<nn::MulOp>(at(module), y.getType(), x, y);
+}
+
+std::vector<Value> ModelBuilder::split(const std::string& module, Value x,
+                                       const std::vector<int64_t>& sizes) {
+  SmallVector<Type> types;
+  Type element = cast<nn::TensorType>(x.getType()).getElementType();
+  for (int64_t size : sizes) types.push_back(like(x, size, element));
+  auto op = builder_.create<nn::SplitOp>(at(module), types, x);
+  return {op.getParts().begin(), op.getParts().end()};
+}
+
 Value ModelBuilder::lastToken(Value x) {
+  if (!last_only_) return x;
   auto type = cast<nn::TensorType>(x.getType());
   auto result = type.withDims({builder_.getStringAttr("B"), type.getDims()[1]});
   return builder_.create<nn::LastTokenOp>(at("last_token"), result, x);

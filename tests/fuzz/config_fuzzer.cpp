@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "frontends/graph/key_lines.h"
 #include "frontends/huggingface/rope.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -11,7 +10,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view text(reinterpret_cast<const char*>(data), size);
   dcc::Result<ConfigReader> config = ConfigReader::fromJson(text, "config.json");
   if (!config.ok()) return 0;
-  dcc::graph::keyLines(text);
   config->dtype();
   config->architecture();
   RopeModel model{.rotary_dim = config->integerOr("head_dim", 16, {2, 512}),
