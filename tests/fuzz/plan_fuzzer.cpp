@@ -5,20 +5,27 @@
 
 #include "plan_generated.h"
 #include "runtime/plan/access.h"
+#include "runtime/plan/common_items.h"
+#include "runtime/plan/directory.h"
+#include "runtime/plan/mesh.h"
 #include "runtime/plan/plan.h"
 
 namespace {
 
 using namespace dcc::plan;
 
+// More ranks would only take longer.
+constexpr uint32_t kMostRanks = 4;
+
+void mustBeOneLine(const dcc::Error& error) {
+  if (error.message.find('\n') != std::string::npos) std::abort();
+}
+
 void tryPlan(std::vector<uint8_t> bytes) {
   dcc::Result<Plan> loaded = Plan::fromBytes(std::move(bytes), "fuzz.dplan");
-  if (!loaded.ok()) {
-    if (loaded.error().message.find('\n') != std::string::npos) std::abort();
-    return;
-  }
+  if (!loaded.ok()) return mustBeOneLine(loaded.error());
   const Plan& plan = *loaded;
-  if (dump(*plan).empty()) std::abort();
+  if (dump(*plan).empty() || commonItems(*plan).empty()) std::abort();
   memoryOf(*plan);
   for (const fb::Entry* entry : *plan->entries()) {
     std::vector<int64_t> bounds(entry->bounds()->begin(), entry->bounds()->end());
@@ -26,6 +33,23 @@ void tryPlan(std::vector<uint8_t> bytes) {
     evaluateSizes(*plan, bounds, sizes);
     evaluateSizes(*plan, std::vector<int64_t>(bounds.size(), 1), sizes);
   }
+}
+
+// The same program as every rank of its mesh, side by side.
+void tryRanks(const fb::PlanT& plan, uint32_t ranks) {
+  std::vector<fb::PlanT> plans;
+  for (uint32_t rank = 0; rank < ranks; ++rank) {
+    plans.push_back(plan);
+    plans.back().rank = rank;
+  }
+  std::vector<Plan> loaded;
+  for (std::vector<uint8_t>& bytes : packAll(plans)) {
+    dcc::Result<Plan> one = Plan::fromBytes(std::move(bytes), "fuzz.dplan");
+    if (!one.ok()) return mustBeOneLine(one.error());
+    loaded.push_back(std::move(one).value());
+  }
+  dcc::Status status = verifyRanks(loaded, "fuzz");
+  if (!status.ok()) mustBeOneLine(status.error());
 }
 
 }  // namespace
@@ -48,5 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
   }
   tryPlan(pack(unpacked));
+  std::optional<uint32_t> ranks = worldSize(plan);
+  if (ranks && *ranks <= kMostRanks) tryRanks(unpacked, *ranks);
   return 0;
 }
