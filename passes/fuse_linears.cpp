@@ -53,10 +53,18 @@ class Fuser {
 
   void collect(func::FuncOp entry, SmallVectorImpl<Group>& groups) {
     llvm::MapVector<Value, Group> byInput;
-    for (auto op : entry.getBody().front().getOps<nn::LinearOp>()) byInput[op.getX()].push_back(op);
+    for (auto op : entry.getBody().front().getOps<nn::LinearOp>()) {
+      if (!readByCollective(op)) byInput[op.getX()].push_back(op);
+    }
     for (auto& [x, group] : byInput) {
       if (group.size() > 1 && stackable(group)) groups.push_back(group);
     }
+  }
+
+  // Collectives read rows without gaps, which columns of a wider result have.
+  static bool readByCollective(nn::LinearOp op) {
+    return llvm::any_of(op->getUsers(),
+                        [](Operation* user) { return isa<dist::DistDialect>(user->getDialect()); });
   }
 
   bool stackable(Group& group) {

@@ -1,4 +1,4 @@
-// RUN: %dcc-opt %s -fuse-linears | FileCheck %s
+// RUN: %dcc-opt %s -split-input-file -fuse-linears | FileCheck %s
 
 // q, k and v become one weight whose cut has every rank's rows of each; k and v are held twice.
 module attributes {dist.mesh = #dist.mesh<tp = 2>} {
@@ -38,6 +38,24 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>} {
     %x = nn.embedding %t, @tied.weight : <T x i32> -> <T x 8 x f32>
     %a = nn.linear %x, @tied.weight : <T x 8 x f32> -> <T x 4 x f32>
     %b = nn.linear %x, @other.weight : <T x 8 x f32> -> <T x 4 x f32>
+    return
+  }
+}
+
+// -----
+
+// What a collective reads is left alone: columns of a stacked result have gaps between their rows.
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  // CHECK: nn.weight @m.q.weight
+  nn.weight @m.q.weight : !nn.tensor<4 x 8 x f32, [tp, _]> from [#nn.source<"q" in 0 at 0 : 4 x 8 x f32>]
+  // CHECK: nn.weight @"m.k+v.weight"
+  nn.weight @m.k.weight : !nn.tensor<2 x 8 x f32, [tp, _]> from [#nn.source<"k" in 0 at 128 : 2 x 8 x f32>]
+  nn.weight @m.v.weight : !nn.tensor<2 x 8 x f32, [tp, _]> from [#nn.source<"v" in 0 at 192 : 2 x 8 x f32>]
+  func.func @gathered(%x: !nn.tensor<T x 8 x f32>) {
+    %q = nn.linear %x, @m.q.weight : <T x 8 x f32> -> <T x 4 x f32, [_, tp]>
+    %whole = dist.all_gather %q dimension 1 over "tp" because "q" : <T x 4 x f32, [_, tp]> -> <T x 4 x f32>
+    %k = nn.linear %x, @m.k.weight : <T x 8 x f32> -> <T x 2 x f32, [_, tp]>
+    %v = nn.linear %x, @m.v.weight : <T x 8 x f32> -> <T x 2 x f32, [_, tp]>
     return
   }
 }
