@@ -180,22 +180,35 @@ class Inference {
     const FactorCut& h = factors_[rule_.covering];
     const FactorCut& g = factors_[rule_.covered];
     if (!h.cut.isCut() && !g.cut.isCut()) return true;
-    if (h.cut.getAxis() != g.cut.getAxis()) {
-      return conflict(describe(h.source) + " is " + inWords(h.cut) + ", " + describe(g.source) +
-                      " is " + inWords(g.cut) + "; query and KV heads are cut together");
-    }
     int64_t heads = factorSize(rule_.covering), kv = factorSize(rule_.covered);
-    int64_t ranks = *mesh_.sizeOf(h.cut.getAxis());
-    dist::CutRanges hs = dist::rangesOf(h.cut, heads, ranks), gs = dist::rangesOf(g.cut, kv, ranks);
-    for (int64_t i = 0; i < ranks; ++i) {
-      int64_t group = heads / kv;
-      dist::Range need{hs[i].front().begin / group, (hs[i].back().end - 1) / group + 1};
-      if (gs[i].size() == 1 && gs[i].front() == need && hs[i].size() == 1) continue;
-      return conflict("coordinate " + std::to_string(i) + " of " + describe(g.source) +
-                      " does not hold the KV heads of its query heads (" + describe(h.source) +
-                      ")");
-    }
-    return true;
+    StringAttr axis = h.cut.isCut() ? h.cut.getAxis() : g.cut.getAxis();
+    int64_t ranks = *mesh_.sizeOf(axis);
+    bool one_axis = !h.cut.isCut() || !g.cut.isCut() || h.cut.getAxis() == g.cut.getAxis();
+    auto paired = [&](int64_t i) {
+      return covers(unitsOf(g.cut, kv, axis, i), unitsOf(h.cut, heads, axis, i), heads / kv);
+    };
+    if (one_axis && llvm::all_of(llvm::seq<int64_t>(0, ranks), paired)) return true;
+    return conflict(describe(h.source) + " is " + inWords(h.cut) + ", " + describe(g.source) +
+                    " is " + inWords(g.cut) +
+                    "; every rank needs its query heads' KV heads, so give both the same rule");
+  }
+
+  // The blocks that a coordinate of an axis has of `size`.
+  SmallVector<int64_t> unitsOf(CutAttr cut, int64_t size, StringAttr axis, int64_t coordinate) {
+    if (cut.getAxis() != axis) return llvm::to_vector(llvm::seq<int64_t>(0, size));
+    dist::CutRanges ranges = dist::rangesOf(cut, size, *mesh_.sizeOf(axis));
+    SmallVector<int64_t> units;
+    for (dist::Range r : ranges[coordinate]) llvm::append_range(units, llvm::seq(r.begin, r.end));
+    return units;
+  }
+
+  // Whether a rank's attention, which gives each of its KV heads equally many of its query heads in
+  // order, pairs those that belong together.
+  static bool covers(ArrayRef<int64_t> kv, ArrayRef<int64_t> heads, int64_t group) {
+    if (kv.empty() || heads.size() % kv.size() != 0) return false;
+    size_t own = heads.size() / kv.size();
+    return llvm::all_of(llvm::seq<size_t>(0, heads.size()),
+                        [&](size_t i) { return heads[i] / group == kv[i / own]; });
   }
 
   // An axis can cut only one factor, but for heads and the KV heads that go with them.

@@ -42,6 +42,14 @@ struct Shard : impl::ShardBase<Shard> {
 
   static LogicalResult visitSplit(nn::SplitOp op, SymbolTableCollection& symbols);
 
+  static bool isOneRange(nn::TensorType type, dist::MeshAttr mesh) {
+    dist::CutAttr cut = type.cut(1);
+    if (!cut.isCut()) return true;
+    int64_t ranks = *mesh.sizeOf(cut.getAxis());
+    return llvm::all_of(dist::rangesOf(cut, type.constant(1), ranks),
+                        [](const dist::Ranges& own) { return own.size() == 1; });
+  }
+
   LogicalResult visit(Operation* op, SymbolTableCollection& symbols) {
     if (auto reshard = dyn_cast<dist::ReshardOp>(op)) {
       reshard.getResult().setType(
@@ -52,10 +60,17 @@ struct Shard : impl::ShardBase<Shard> {
       for (Value value : llvm::to_vector(op->getOperands())) {
         auto type = cast<nn::TensorType>(value.getType());
         if (type.isPartial()) sumOf(value, symbols);
-        if (!type.cut(0).isCut()) continue;
-        return value.getDefiningOp()->emitError()
-               << "gives its result cut by tokens (" << ruleBehind(value, symbols)
-               << "), but the model's result is whole in them; a rule that gathers is right";
+        if (type.cut(0).isCut()) {
+          return value.getDefiningOp()->emitError()
+                 << "gives its result cut by tokens (" << ruleBehind(value, symbols)
+                 << "), but the model's result is whole in them; a rule that gathers is right";
+        }
+        if (!isOneRange(type, dist::meshOf(op))) {
+          return value.getDefiningOp()->emitError()
+                 << "gives a rank several ranges of the result's columns ("
+                 << ruleBehind(value, symbols) << "), but one range each makes the result; colwise "
+                 << "is right";
+        }
       }
       return success();
     }

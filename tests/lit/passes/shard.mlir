@@ -57,6 +57,51 @@ module attributes {dist.mesh = #dist.mesh<tp = 4>} {
 
 // -----
 
+// Heads need not be neighbours: rank 0 has query heads 0, 1, 4 and 5, and their KV heads 0 and 2.
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  nn.weight @q : !nn.tensor<16 x 8 x f32, [tp{0:4+8:12, 4:8+12:16}, _]> from [#nn.source<"q" in 0 at 0 : 16 x 8 x f32>]
+  nn.weight @k : !nn.tensor<8 x 8 x f32, [tp{0:2+4:6, 2:4+6:8}, _]> from [#nn.source<"k" in 0 at 0 : 8 x 8 x f32>]
+  nn.cache @cache : 4 heads of 2 + 2 x f32 in "full"
+  // CHECK-LABEL: func.func @blocks
+  func.func @blocks(%x: !nn.tensor<T x 8 x f32>) {
+    %q = nn.linear %x, @q : <T x 8 x f32> -> <T x 16 x f32>
+    %k = nn.linear %x, @k : <T x 8 x f32> -> <T x 8 x f32>
+    // CHECK: nn.attention {{.*}} -> <T x 16 x f32, [_, tp{0:4+8:12, 4:8+12:16}]>
+    %a = nn.attention %q, %k, %k, @cache k_dim 2 v_dim 2 scale 1.0
+        : <T x 16 x f32>, <T x 8 x f32>, <T x 8 x f32> -> <T x 16 x f32>
+    return
+  }
+}
+
+// -----
+
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  nn.weight @q : !nn.tensor<16 x 8 x f32, [tp, _]> from [#nn.source<"q" in 0 at 0 : 16 x 8 x f32>] rule "q = colwise"
+  nn.weight @k : !nn.tensor<8 x 8 x f32, [tp{0:2+4:6, 2:4+6:8}, _]> from [#nn.source<"k" in 0 at 0 : 8 x 8 x f32>] rule "k = packed_colwise"
+  nn.cache @cache : 4 heads of 2 + 2 x f32 in "full"
+  func.func @other_heads(%x: !nn.tensor<T x 8 x f32>) {
+    %q = nn.linear %x, @q : <T x 8 x f32> -> <T x 16 x f32>
+    %k = nn.linear %x, @k : <T x 8 x f32> -> <T x 8 x f32>
+    // expected-error @+1 {{(q = colwise) is cut over tp, the output of  (k = packed_colwise) is cut unevenly over tp; every rank needs its query heads' KV heads, so give both the same rule}}
+    %a = nn.attention %q, %k, %k, @cache k_dim 2 v_dim 2 scale 1.0
+        : <T x 16 x f32>, <T x 8 x f32>, <T x 8 x f32> -> <T x 16 x f32>
+    return
+  }
+}
+
+// -----
+
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  nn.weight @head : !nn.tensor<8 x 8 x f32, [tp{0:2+4:6, 2:4+6:8}, _]> from [#nn.source<"h" in 0 at 0 : 8 x 8 x f32>] rule "head = packed_colwise"
+  func.func @result(%x: !nn.tensor<T x 8 x f32>) -> !nn.tensor<T x 8 x f32> {
+    // expected-error @+1 {{gives a rank several ranges of the result's columns (head = packed_colwise), but one range each makes the result; colwise is right}}
+    %y = nn.linear %x, @head : <T x 8 x f32> -> <T x 8 x f32>
+    return %y : !nn.tensor<T x 8 x f32>
+  }
+}
+
+// -----
+
 module attributes {dist.mesh = #dist.mesh<tp = 2>} {
   nn.weight @up : !nn.tensor<16 x 8 x f32, [tp, _]> from [#nn.source<"up" in 0 at 0 : 16 x 8 x f32>] rule "up = colwise"
   nn.weight @down : !nn.tensor<8 x 16 x f32> from [#nn.source<"down" in 0 at 0 : 8 x 16 x f32>]
