@@ -204,6 +204,7 @@ class Annotator {
         });
         nn::WeightOp copy = same == copies.end() ? copyFor(weight, use) : *same;
         if (same == copies.end()) copies.push_back(copy);
+        if (copy != weight) use.op->setAttr("weight", FlatSymbolRefAttr::get(copy));
         separate[copy].push_back(use);
       }
     }
@@ -217,7 +218,6 @@ class Annotator {
     copy->setLoc(use.op->getLoc());
     copy.setSymName((nn::moduleOf(use.op) + ".weight").str());
     symbols_.insert(copy);
-    use.op->setAttr("weight", FlatSymbolRefAttr::get(copy));
     return copy;
   }
 

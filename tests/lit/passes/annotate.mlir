@@ -56,11 +56,19 @@ module attributes {dist.mesh = #dist.mesh<tp = 1>, nn.tp_plan = [#nn.rule<"q_pro
 // A tied head whose uses want other cuts is held twice.
 // CHECK: @embed.weight : !nn.tensor<8 x 4 x f32, [tp, _]>
 // CHECK: @head.weight : !nn.tensor<8 x 4 x f32> from [#nn.source<"w"
+// CHECK: func.func @f
+// CHECK: nn.linear %{{.*}}, @head.weight
+// CHECK: func.func @g
 // CHECK: nn.linear %{{.*}}, @head.weight
 module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.tp_plan = [
     #nn.rule<"embed" = "embedding_rowwise" from "auto">, #nn.rule<"head" = "replicate" from "auto">]} {
   nn.weight @embed.weight : !nn.tensor<8 x 4 x f32> from [#nn.source<"w" in 0 at 0 : 8 x 4 x f32>]
   func.func @f(%t: !nn.tensor<T x i32>) {
+    %x = nn.embedding %t, @embed.weight : <T x i32> -> <T x 4 x f32> loc("embed")
+    %y = nn.linear %x, @embed.weight : <T x 4 x f32> -> <T x 8 x f32> loc("head")
+    return
+  }
+  func.func @g(%t: !nn.tensor<T x i32>) {
     %x = nn.embedding %t, @embed.weight : <T x i32> -> <T x 4 x f32> loc("embed")
     %y = nn.linear %x, @embed.weight : <T x 4 x f32> -> <T x 8 x f32> loc("head")
     return
