@@ -44,7 +44,7 @@ struct Rule {
 struct Request {
   std::optional<int> dimension;  // none: whole
   bool packed = false;
-  bool by_heads = true;  // the first dimension's heads stay whole
+  bool by_heads = false;  // the first dimension's heads stay whole
   bool operator==(const Request&) const = default;
 };
 
@@ -128,7 +128,8 @@ class Annotator {
                                                            : strategy.linear;
       use.request.packed = use.request.dimension && strategy.packed;
       // What is gathered at once may be cut anywhere.
-      use.request.by_heads = !use.request.dimension || strategy.output != Layout::kWhole;
+      use.request.by_heads =
+          weight.getHeads() && use.request.dimension == 0 && strategy.output != Layout::kWhole;
     }
     uses_[weight].push_back(use);
   }
@@ -226,7 +227,7 @@ class Annotator {
     int dimension = *use.request.dimension;
     int64_t size = weight.getType().constant(dimension);
     if (use.request.packed) return packedCut(blocksOf(use, size), size, ranks);
-    bool heads = dimension == 0 && weight.getHeads() && use.request.by_heads;
+    bool heads = use.request.by_heads;
     int64_t units = heads ? *weight.getHeads() : size;
     if (units % ranks == 0) return dist::CutAttr::get(module_.getContext(), axis_, {});
     if (!heads || !weight.getShared() || ranks % units != 0) return std::nullopt;
@@ -295,7 +296,7 @@ class Annotator {
     int dimension = *use.request.dimension;
     std::optional<dist::CutAttr> cut = cutFor(weight, use, ranks_);
     if (!cut) {
-      bool heads = dimension == 0 && weight.getHeads() && use.request.by_heads;
+      bool heads = use.request.by_heads;
       int64_t size = weight.getType().constant(dimension);
       return use.op->emitError() << (heads ? std::to_string(*weight.getHeads()) + " heads"
                                      : use.request.packed

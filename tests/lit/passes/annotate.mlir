@@ -77,6 +77,22 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.tp_plan = [
 
 // -----
 
+// A tied head that is gathered: the same cut, so it is held once.
+// CHECK: @embed.weight : !nn.tensor<8 x 4 x f32, [tp, _]>
+// CHECK: nn.linear %{{.*}}, @embed.weight
+module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.tp_plan = [
+    #nn.rule<"embed" = "embedding_rowwise" from "auto">,
+    #nn.rule<"head" = "colwise_gather_output" from "auto">]} {
+  nn.weight @embed.weight : !nn.tensor<8 x 4 x f32> from [#nn.source<"w" in 0 at 0 : 8 x 4 x f32>]
+  func.func @f(%t: !nn.tensor<T x i32>) {
+    %x = nn.embedding %t, @embed.weight : <T x i32> -> <T x 4 x f32> loc("embed")
+    %y = nn.linear %x, @embed.weight : <T x 4 x f32> -> <T x 8 x f32> loc("head")
+    return
+  }
+}
+
+// -----
+
 // A tied head: both uses want the vocabulary cut.
 // CHECK: @embed.weight : !nn.tensor<8 x 4 x f32, [tp, _]>
 module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.tp_plan = [
