@@ -5,8 +5,10 @@
 #include "compiler/emit.h"
 #include "compiler/inspect.h"
 #include "compiler/ir_text.h"
+#include "compiler/load_strategies.h"
 #include "compiler/model_source.h"
 #include "compiler/pipeline.h"
+#include "compiler/rewrites.h"
 #include "dialects/dist/Dist.h"
 #include "runtime/base/file.h"
 #include "runtime/plan/directory.h"
@@ -60,7 +62,11 @@ Result<CompileSummary> compile(const CompileOptions& options) {
   registerDialects(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
   context.loadAllAvailableDialects();
+  for (const std::string& library : options.load_strategies) {
+    DCC_RETURN_IF_ERROR(loadStrategies(library));
+  }
   DCC_ASSIGN(OwningOpRef<ModuleOp> module, loadModel(context, options));
+  DCC_RETURN_IF_ERROR(chooseRewrites(*module, options.rewrites));
 
   std::vector<plan::ExtraFile> files;
   std::string text;

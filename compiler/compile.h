@@ -16,10 +16,12 @@ struct CompileOptions {
   std::string output;  // the plan directory; with stop_after a file, "" or "-" for stdout
   // Absent or empty: what model.json says, else the default.
   std::optional<int64_t> tp, dp, cp, pp;
-  std::string tp_plan;                // "auto" or a plan file
-  std::vector<std::string> tp_rules;  // PATTERN=STRATEGY
-  std::string dtype;                  // "auto", "f32", "bf16", "f16"
-  std::string weights;                // "checkpoint", "dummy", "dummy:SEED"
+  std::string tp_plan;                       // "auto" or a plan file
+  std::vector<std::string> tp_rules;         // PATTERN=STRATEGY
+  std::vector<std::string> rewrites;         // NAME=on, NAME=off
+  std::vector<std::string> load_strategies;  // libraries that have some
+  std::string dtype;                         // "auto", "f32", "bf16", "f16"
+  std::string weights;                       // "checkpoint", "dummy", "dummy:SEED"
   std::optional<int64_t> max_tokens, max_seqs, max_seq_len;
   std::string stop_after;                            // a phase
   std::function<void(const std::string&)> progress;  // told of what begins, if given

@@ -1,6 +1,7 @@
 #include "compiler/pipeline.h"
 
 #include "compiler/diagnostics.h"
+#include "compiler/rewrites.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Passes.h"
 
@@ -9,22 +10,24 @@ using namespace mlir;
 namespace dcc {
 
 static constexpr Phase kPhases[] = {
-    {"import", "the model as it was read, whole shapes", [](OpPassManager&) {}},
+    {"import", "the model as it was read, whole shapes", [](OpPassManager&, ModuleOp) {}},
     {"annotate", "weights cut as the tp_plan says",
-     [](OpPassManager& pm) { pm.addPass(createAnnotate()); }},
+     [](OpPassManager& pm, ModuleOp) { pm.addPass(createAnnotate()); }},
     {"shard", "every value has its placement",
-     [](OpPassManager& pm) {
+     [](OpPassManager& pm, ModuleOp) {
        pm.addPass(createShard());
        pm.addPass(createVerifySharding());
      }},
     {"collectives", "every exchange between ranks is an op",
-     [](OpPassManager& pm) {
+     [](OpPassManager& pm, ModuleOp) {
        pm.addPass(createVerifySharding());
        pm.addPass(createCollectives());
        pm.addPass(createVerifySharding());
      }},
-    {"optimize", "fused layers",
-     [](OpPassManager& pm) {
+    {"optimize", "fewer exchanges, fused layers",
+     [](OpPassManager& pm, ModuleOp module) {
+       pm.addPass(createVerifySharding());
+       addRewrites(pm, module);
        pm.addPass(createVerifySharding());
        pm.addPass(createFuseBias());
        pm.addPass(createFuseGatedActivation());
@@ -33,15 +36,16 @@ static constexpr Phase kPhases[] = {
        pm.addPass(createVerifySharding());
      }},
     {"localize", "local shapes, one program per class of ranks",
-     [](OpPassManager& pm) {
+     [](OpPassManager& pm, ModuleOp) {
        pm.addPass(createVerifySharding());
        pm.addPass(createLocalize());
      }},
-    {"schedule", "kernels on buffers", [](OpPassManager& pm) { pm.addPass(createSchedule()); }},
+    {"schedule", "kernels on buffers",
+     [](OpPassManager& pm, ModuleOp) { pm.addPass(createSchedule()); }},
     {"allocate", "buffers placed in the arena",
-     [](OpPassManager& pm) { pm.addPass(createAllocate()); }},
+     [](OpPassManager& pm, ModuleOp) { pm.addPass(createAllocate()); }},
     {"specialize", "what each rank holds of every weight",
-     [](OpPassManager& pm) { pm.addPass(createSpecialize()); }},
+     [](OpPassManager& pm, ModuleOp) { pm.addPass(createSpecialize()); }},
 };
 
 std::span<const Phase> phases() { return kPhases; }
@@ -72,7 +76,7 @@ Status runPhases(ModuleOp module, std::string_view last,
   for (;; ++phase) {
     if (phase != findPhase(std::string_view(at.getValue()))) {
       PassManager pm(module.getContext());
-      phase->addPasses(pm);
+      phase->addPasses(pm, module);
       if (failed(pm.run(module))) return diagnostics.error();
       module->setAttr("nn.phase", StringAttr::get(module.getContext(), StringRef(phase->name)));
       at = module->getAttrOfType<StringAttr>("nn.phase");

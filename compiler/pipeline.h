@@ -15,7 +15,7 @@ namespace dcc {
 struct Phase {
   std::string_view name;
   std::string_view summary;
-  void (*addPasses)(mlir::OpPassManager&);  // that make this phase's IR from the one before
+  void (*addPasses)(mlir::OpPassManager&, mlir::ModuleOp);  // that make this phase's IR
 };
 
 // import, annotate, ..., specialize. The first has no passes: a frontend makes its IR.

@@ -38,6 +38,31 @@ def Collectives : Pass<"collectives", "::mlir::ModuleOp"> {
   let dependentDialects = ["::dcc::dist::DistDialect"];
 }
 
+def MergeDuplicates : Pass<"merge-duplicates", "::mlir::ModuleOp"> {
+  let summary = "The same collective of the same value is done once";
+}
+
+def CancelGathers : Pass<"cancel-gathers", "::mlir::ModuleOp"> {
+  let summary = "What is gathered and cut again, or summed whole and then cut, takes the short way";
+  let dependentDialects = ["::dcc::dist::DistDialect"];
+}
+
+def MergeAllReduces : Pass<"merge-all-reduces", "::mlir::ModuleOp"> {
+  let summary = "The sum of two sums over ranks is one sum over ranks";
+  let dependentDialects = ["::dcc::dist::DistDialect"];
+}
+
+def ResidualByTokens : Pass<"residual-by-tokens", "::mlir::ModuleOp"> {
+  let summary = "A residual stream of which parts by tokens are wanted is kept in parts";
+  let description = [{
+    Every all_reduce that enters it becomes a reduce_scatter, and who needs it whole gets it gathered,
+    unless that costs as much as it saves.
+  }];
+  let options = [Option<"norms", "norms", "bool", "false",
+                        "Also where no rule asks: around every norm of a stream">];
+  let dependentDialects = ["::dcc::dist::DistDialect"];
+}
+
 def FuseBias : Pass<"fuse-bias", "::mlir::ModuleOp"> {
   let summary = "linear, add_bias -> linear with bias, where no sum over ranks stands between";
 }

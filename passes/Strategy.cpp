@@ -1,5 +1,7 @@
 #include "passes/Strategy.h"
 
+#include <list>
+
 namespace dcc {
 namespace {
 
@@ -42,6 +44,7 @@ constexpr Strategy gathered(std::string_view name) {
 }
 constexpr Strategy sliced(std::string_view name) {
   Strategy s = named(name, kRowwise);
+  s.arrives = Layout::kWhole;
   s.input = Layout::kFeatures;
   s.takes = "whole, sliced";
   return s;
@@ -102,13 +105,53 @@ constexpr Strategy kStrategies[] = {
     ofModule("all_reduce", Layout::kWhole, "whole", "all_reduce of a sum"),
 };
 
+// Strategies of libraries. They and their names live as long as the process.
+struct Loaded {
+  std::string name;
+  std::unique_ptr<plugin::Strategy> library;
+  Strategy strategy;
+};
+std::list<Loaded>& loaded() {
+  static std::list<Loaded> all;
+  return all;
+}
+
+// The plugin's header stands alone, so that it has the layouts again.
+Layout layoutOf(plugin::Layout layout) {
+  switch (layout) {
+    case plugin::Layout::kWhole:
+      return Layout::kWhole;
+    case plugin::Layout::kFeatures:
+      return Layout::kFeatures;
+    case plugin::Layout::kTokens:
+      return Layout::kTokens;
+    case plugin::Layout::kAny:
+      break;
+  }
+  return Layout::kAny;
+}
+
 }  // namespace
 
 std::span<const Strategy> strategies() { return kStrategies; }
 
+bool registerStrategy(const std::string& name, std::unique_ptr<plugin::Strategy> strategy) {
+  if (findStrategy(name)) return false;
+  Loaded& own = loaded().emplace_back(Loaded{name, std::move(strategy), {}});
+  own.strategy.name = own.name;
+  own.strategy.arrives = layoutOf(own.library->inputLayout());
+  own.strategy.input = layoutOf(own.library->desiredInputLayout());
+  own.strategy.output = layoutOf(own.library->outputLayout());
+  own.strategy.library = own.library.get();
+  return true;
+}
+
 const Strategy* findStrategy(std::string_view name) {
   for (const Strategy& strategy : kStrategies) {
     if (strategy.name == name) return &strategy;
+  }
+  for (const Loaded& own : loaded()) {
+    if (own.name == name) return &own.strategy;
   }
   return nullptr;
 }

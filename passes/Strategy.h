@@ -3,10 +3,13 @@
 // are rows of the same kind.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "include/dcc/strategy.h"
 
 namespace dcc {
 
@@ -25,17 +28,22 @@ struct Strategy {
   std::optional<int> linear, embedding, vector;
   // A packed weight: that dimension is several blocks, and each is cut.
   bool packed = false;
-  // What the module works on and gives; other than kAny it is brought there.
-  Layout input = Layout::kAny, output = Layout::kAny;
+  // What must arrive, what the module works on and what it gives; other than kAny it is brought
+  // there.
+  Layout arrives = Layout::kAny, input = Layout::kAny, output = Layout::kAny;
   // It speaks of a module as a whole, whose weights have rules of their own.
   bool of_module = false;
   // For people.
-  std::string_view takes, gives, collective;
+  std::string_view takes = {}, gives = {}, collective = {};
+  // Of a library: it decides the cuts, and the dimensions above say nothing.
+  const plugin::Strategy* library = nullptr;
 };
 
 std::span<const Strategy> strategies();
-// Null when there is none of that name.
+// Of the table or of a library that was loaded; null when there is none of that name.
 const Strategy* findStrategy(std::string_view name);
+// Makes a strategy of a library known; false when the name is taken.
+bool registerStrategy(const std::string& name, std::unique_ptr<plugin::Strategy> strategy);
 // "rows; embedding: features"
 std::string cutInWords(const Strategy& strategy);
 // "colwise, rowwise, ...": for messages.

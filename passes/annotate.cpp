@@ -8,6 +8,7 @@
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SmallSet.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "mlir/IR/SymbolTable.h"
 
 using namespace mlir;
@@ -42,7 +43,8 @@ struct Rule {
 
 // How a rule wants a weight cut.
 struct Request {
-  std::optional<int> dimension;  // none: whole
+  const plugin::Strategy* library = nullptr;  // which decides it
+  std::optional<int> dimension;               // none: whole
   bool packed = false;
   bool by_heads = false;  // the first dimension's heads stay whole
   bool operator==(const Request&) const = default;
@@ -65,7 +67,7 @@ class Annotator {
         ranks_(mesh_.sizeOf(axis_).value_or(1)) {}
 
   LogicalResult run() {
-    if (failed(readRules())) return failure();
+    if (failed(readStrategies()) || failed(readRules())) return failure();
     module_.walk([&](nn::FactorRuleInterface op) {
       unsigned position = 0;
       for (FlatSymbolRefAttr ref : op.weightRefs()) addUse(op, ref, position++);
@@ -81,11 +83,56 @@ class Annotator {
   }
 
  private:
+  // Strategies that the plan declares itself.
+  LogicalResult readStrategies() {
+    auto own = module_->getAttrOfType<ArrayAttr>("nn.strategies");
+    if (!own) return success();
+    for (auto attr : own.getAsRange<nn::StrategyAttr>()) {
+      std::optional<Layout> layouts[] = {layoutNamed(attr.getArrives()),
+                                         layoutNamed(attr.getInput()),
+                                         layoutNamed(attr.getOutput())};
+      if (!llvm::all_of(layouts, [](auto layout) { return layout.has_value(); }) ||
+          attr.getWeight() < -1 || attr.getWeight() > 1 || attr.getBias() < -1 ||
+          attr.getBias() > 0) {
+        return module_.emitError()
+               << "declares the strategy '" << attr.getName().getValue()
+               << "' with a dimension or layout that does not exist; "
+                  "dimensions are -1 to 1, layouts any, whole, features, tokens";
+      }
+      Strategy strategy;
+      strategy.name = std::string_view(attr.getName().getValue());
+      if (attr.getWeight() >= 0) strategy.linear = strategy.embedding = int(attr.getWeight());
+      if (attr.getBias() >= 0) strategy.vector = int(attr.getBias());
+      strategy.packed = attr.getPacked();
+      strategy.arrives = *layouts[0];
+      strategy.input = *layouts[1];
+      strategy.output = *layouts[2];
+      own_.push_back(strategy);
+    }
+    return success();
+  }
+
+  static std::optional<Layout> layoutNamed(StringAttr name) {
+    return llvm::StringSwitch<std::optional<Layout>>(name.getValue())
+        .Case("any", Layout::kAny)
+        .Case("whole", Layout::kWhole)
+        .Case("features", Layout::kFeatures)
+        .Case("tokens", Layout::kTokens)
+        .Default(std::nullopt);
+  }
+
+  const Strategy* strategyNamed(StringRef name) {
+    for (const Strategy& strategy : own_) {
+      if (strategy.name == std::string_view(name)) return &strategy;
+    }
+    return findStrategy(std::string_view(name));
+  }
+
   LogicalResult readRules() {
     auto plan = module_->getAttrOfType<ArrayAttr>("nn.tp_plan");
     if (!plan) return success();
     for (auto attr : plan.getAsRange<nn::RuleAttr>()) {
-      const Strategy* strategy = findStrategy(attr.getStrategy().getValue());
+      const Strategy* strategy = strategyNamed(attr.getStrategy().getValue());
       if (!strategy) {
         return emitError(NameLoc::get(attr.getOrigin()))
                << "tp_plan names the strategy '" << attr.getStrategy().getValue() << "' for '"
@@ -127,6 +174,7 @@ class Annotator {
                               : embedding                  ? strategy.embedding
                                                            : strategy.linear;
       use.request.packed = use.request.dimension && strategy.packed;
+      use.request.library = strategy.library;
       // What is gathered at once may be cut anywhere.
       use.request.by_heads =
           weight.getHeads() && use.request.dimension == 0 && strategy.output != Layout::kWhole;
@@ -292,6 +340,7 @@ class Annotator {
     if (use.rule) {
       weight.setRule(use.rule->text());
     }
+    if (ranks_ > 1 && use.request.library) return cutByLibrary(weight, use);
     if (!use.request.dimension || ranks_ == 1) return success();
     int dimension = *use.request.dimension;
     std::optional<dist::CutAttr> cut = cutFor(weight, use, ranks_);
@@ -305,10 +354,56 @@ class Annotator {
                                  << " can't be cut over --tp " << ranks_
                                  << "; degrees that work for this model: " << workingDegrees();
     }
+    place(weight, dimension, *cut);
+    return success();
+  }
+
+  void place(nn::WeightOp weight, int dimension, dist::CutAttr cut) {
     SmallVector<dist::CutAttr> cuts(weight.getType().rank(),
                                     dist::CutAttr::get(module_.getContext(), StringAttr(), {}));
-    cuts[dimension] = *cut;
+    cuts[dimension] = cut;
     weight.setType(weight.getType().withPlacement(dist::placement(module_.getContext(), cuts)));
+  }
+
+  // The library's answer is checked before it is an attribute, which relies on it.
+  LogicalResult cutByLibrary(nn::WeightOp weight, Use use) {
+    plugin::Tensor tensor;
+    tensor.module = std::string_view(nn::moduleOf(use.op));
+    bool bias = isa<nn::AddBiasOp>(use.op.getOperation());
+    tensor.parameter = bias ? "bias" : "weight";
+    for (size_t i = 0; i < weight.getType().rank(); ++i) {
+      tensor.shape.push_back(weight.getType().constant(i));
+    }
+    tensor.ranks = static_cast<int>(ranks_);
+    std::optional<plugin::Partition> partition = use.request.library->partitionTensor(tensor);
+    if (!partition) return success();
+    auto refuse = [&](const Twine& what) {
+      return use.op->emitError() << "the strategy '" << use.rule->attr.getStrategy().getValue()
+                                 << "' cuts the " << std::string(tensor.parameter)
+                                 << " wrongly: " << what;
+    };
+    if (partition->dimension < 0 || partition->dimension >= int(tensor.shape.size())) {
+      return refuse("it has no dimension " + Twine(partition->dimension));
+    }
+    if (int64_t(partition->ranks.size()) != ranks_) {
+      return refuse("there are parts for " + Twine(partition->ranks.size()) + " ranks, not " +
+                    Twine(ranks_));
+    }
+    int64_t size = tensor.shape[partition->dimension];
+    SmallVector<dist::Ranges> ranges(ranks_);
+    for (auto [i, own] : llvm::enumerate(partition->ranks)) {
+      for (plugin::Range range : own) {
+        if (range.begin < 0 || range.begin >= range.end || range.end > size) {
+          return refuse("rank " + Twine(i) + " has [" + Twine(range.begin) + ", " +
+                        Twine(range.end) + ") of " + Twine(size) + " indices");
+        }
+        ranges[i].push_back({range.begin, range.end});
+      }
+      if (own.empty()) return refuse("rank " + Twine(i) + " has nothing");
+    }
+    dist::CutAttr cut = dist::cutOf(axis_, ranges, size);
+    if (std::string wrong = dist::checkCut(cut, size, mesh_); !wrong.empty()) return refuse(wrong);
+    place(weight, partition->dimension, cut);
     return success();
   }
 
@@ -328,7 +423,7 @@ class Annotator {
         const Strategy& strategy = *use.rule->strategy;
         // Token ids are no features, and every rank has them all.
         if (!isa<nn::EmbeddingOp>(use.op.getOperation())) {
-          bringInput(use.op, strategy.input, because);
+          bringInput(use.op, strategy, because);
         }
         Value result = use.op->getResult(0);
         if (result.hasOneUse()) {
@@ -346,19 +441,28 @@ class Annotator {
     return uses;
   }
 
+  // Of a value with so many dimensions; null: whole.
   dist::PlacementAttr placementOf(Layout layout, size_t rank) {
+    dist::PlacementAttr placement = explicitPlacement(layout, rank);
+    return dist::placement(placement.getContext(), placement.getCuts());
+  }
+
+  dist::PlacementAttr explicitPlacement(Layout layout, size_t rank) {
     MLIRContext* context = module_.getContext();
     SmallVector<dist::CutAttr> cuts(rank, dist::CutAttr::get(context, StringAttr(), {}));
     if (layout == Layout::kTokens) cuts.front() = dist::CutAttr::get(context, axis_, {});
     if (layout == Layout::kFeatures) cuts.back() = dist::CutAttr::get(context, axis_, {});
-    return dist::placement(context, cuts);
+    return dist::PlacementAttr::get(context, cuts, {});
   }
 
-  void bringInput(Operation* op, Layout layout, StringAttr because) {
-    if (layout == Layout::kAny) return;
+  void bringInput(Operation* op, const Strategy& strategy, StringAttr because) {
+    if (strategy.arrives == Layout::kAny && strategy.input == Layout::kAny) return;
     OpBuilder builder(op);
     auto type = cast<nn::TensorType>(op->getOperand(0).getType());
-    op->setOperand(0, builder.create<dist::ReshardOp>(op->getLoc(), type, op->getOperand(0),
+    dist::PlacementAttr from;
+    if (strategy.arrives != Layout::kAny) from = explicitPlacement(strategy.arrives, type.rank());
+    Layout layout = strategy.input == Layout::kAny ? strategy.arrives : strategy.input;
+    op->setOperand(0, builder.create<dist::ReshardOp>(op->getLoc(), type, op->getOperand(0), from,
                                                       placementOf(layout, type.rank()), because));
   }
 
@@ -368,8 +472,9 @@ class Annotator {
     OpBuilder builder(value.getContext());
     builder.setInsertionPointAfterValue(value);
     auto type = cast<nn::TensorType>(value.getType());
-    auto brought = builder.create<dist::ReshardOp>(value.getLoc(), type, value,
-                                                   placementOf(layout, type.rank()), because);
+    auto brought =
+        builder.create<dist::ReshardOp>(value.getLoc(), type, value, dist::PlacementAttr(),
+                                        placementOf(layout, type.rank()), because);
     for (OpOperand* use : uses) use->set(brought);
   }
 
@@ -399,6 +504,7 @@ class Annotator {
   dist::MeshAttr mesh_;
   StringAttr axis_;
   int64_t ranks_;
+  std::vector<Strategy> own_;  // the plan's, before any rule points to one
   std::vector<Rule> rules_;
   llvm::MapVector<nn::WeightOp, SmallVector<Use>> uses_;
   llvm::MapVector<StringRef, Rule*> modules_;  // that a rule of modules speaks of, by path

@@ -44,7 +44,7 @@ struct Collectives : impl::CollectivesBase<Collectives> {
 
   // One axis after the other, in the mesh's order.
   LogicalResult lower(dist::ReshardOp op) {
-    dist::PlacementAttr target = op.getTo().value_or(dist::PlacementAttr());
+    dist::PlacementAttr target = op.getResult().getType().getPlacement();
     Value value = op.getX();
     for (StringAttr axis : dist::meshOf(op).getNames()) {
       Place from = placeOf(cast<nn::TensorType>(value.getType()).getPlacement(), axis);
@@ -91,7 +91,7 @@ struct Collectives : impl::CollectivesBase<Collectives> {
           .getResult();
     }
     return op.emitError() << "can't go from " << dist::describe(type.getPlacement()) << " to "
-                          << dist::describe(op.getTo().value_or(dist::PlacementAttr())) << " over '"
+                          << dist::describe(op.getResult().getType().getPlacement()) << " over '"
                           << axis.getValue() << "' in one collective";
   }
 

@@ -21,7 +21,7 @@ Value sumOf(Value value, SymbolTableCollection& symbols) {
   builder.setInsertionPointAfterValue(value);
   std::string because = ruleBehind(value, symbols);
   auto sum = builder.create<dist::ReshardOp>(
-      value.getLoc(), type.withPlacement(to), value, to,
+      value.getLoc(), type.withPlacement(to), value, dist::PlacementAttr(), to,
       builder.getStringAttr(because.empty() ? "a partial sum" : because));
   value.replaceAllUsesExcept(sum.getResult(), sum);
   return sum;
@@ -40,6 +40,7 @@ struct Shard : impl::ShardBase<Shard> {
     }
   }
 
+  static LogicalResult visitReshard(dist::ReshardOp op, SymbolTableCollection& symbols);
   static LogicalResult visitSplit(nn::SplitOp op, SymbolTableCollection& symbols);
 
   static bool isOneRange(nn::TensorType type, dist::MeshAttr mesh) {
@@ -51,11 +52,7 @@ struct Shard : impl::ShardBase<Shard> {
   }
 
   LogicalResult visit(Operation* op, SymbolTableCollection& symbols) {
-    if (auto reshard = dyn_cast<dist::ReshardOp>(op)) {
-      reshard.getResult().setType(
-          reshard.getX().getType().withPlacement(reshard.getTo().value_or(dist::PlacementAttr())));
-      return success();
-    }
+    if (auto reshard = dyn_cast<dist::ReshardOp>(op)) return visitReshard(reshard, symbols);
     if (isa<func::ReturnOp>(op)) {
       for (Value value : llvm::to_vector(op->getOperands())) {
         auto type = cast<nn::TensorType>(value.getType());
@@ -91,6 +88,28 @@ struct Shard : impl::ShardBase<Shard> {
     }
   }
 };
+
+// A strategy may say what must arrive. A partial sum is as good as the whole value.
+LogicalResult Shard::visitReshard(dist::ReshardOp op, SymbolTableCollection& symbols) {
+  auto normal = [](dist::PlacementAttr placement) {
+    if (!placement) return placement;
+    return dist::placement(placement.getContext(), placement.getCuts(), placement.getPartial());
+  };
+  // Who else reads a sum of which a part is wanted gets it summed too, and in parts where that pays
+  // (residual-by-tokens).
+  dist::PlacementAttr to = normal(op.getTo().value_or(dist::PlacementAttr()));
+  if (to && op.getX().getType().isPartial() && !op.getX().hasOneUse()) sumOf(op.getX(), symbols);
+  dist::PlacementAttr from = op.getX().getType().getPlacement();
+  bool sum = from && from.isPartial() && !from.isCut();
+  if (op.getFrom() && from != normal(*op.getFrom()) && !(sum && !normal(*op.getFrom()))) {
+    return op.emitError() << "takes its input " << dist::describe(normal(*op.getFrom())) << " ("
+                          << op.getBecause() << "), but it arrives " << dist::describe(from) << " ("
+                          << ruleBehind(op.getX(), symbols)
+                          << "); give one of the two another rule";
+  }
+  op.getResult().setType(op.getX().getType().withPlacement(to));
+  return success();
+}
 
 // Each part has of its block what a rank holds of the whole.
 LogicalResult Shard::visitSplit(nn::SplitOp op, SymbolTableCollection& symbols) {

@@ -12,13 +12,15 @@ def Dist_ReshardOp : Dist_Op<"reshard", [Pure]> {
   let summary = "The same value in another placement";
   let description = [{
     `dist.reshard %y to [_, _] because "..."`: asked for by a strategy or by the first op that can't
-    work on a partial sum. The pass `collectives` turns it into the collective that does it.
+    work on a partial sum. The pass `collectives` turns it into the collective that does it. `from`:
+    where `shard` must find the operand; `<[_, _]>` is whole on every rank.
   }];
   // Without a placement: whole on every rank.
-  let arguments = (ins NN_TensorType:$x, OptionalAttr<Dist_PlacementAttr>:$to, StrAttr:$because);
+  let arguments = (ins NN_TensorType:$x, OptionalAttr<Dist_PlacementAttr>:$from,
+                       OptionalAttr<Dist_PlacementAttr>:$to, StrAttr:$because);
   let results = (outs NN_TensorType:$result);
   let assemblyFormat = [{
-    $x (`to` $to^)? `because` $because attr-dict `:` type($x) `->` type($result)
+    $x (`from` $from^)? (`to` $to^)? `because` $because attr-dict `:` type($x) `->` type($result)
   }];
 }
 

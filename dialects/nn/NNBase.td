@@ -87,6 +87,22 @@ def NN_RandomAttr : AttrDef<NN_Dialect, "Random"> {
   }];
 }
 
+def NN_StrategyAttr : AttrDef<NN_Dialect, "Strategy"> {
+  let mnemonic = "strategy";
+  let summary = "A strategy that the tp_plan declares itself";
+  let description = [{
+    `#nn.strategy<"mine" weight 0 bias 0 packed 0 arrives "whole" input "whole" output "features">` in `nn.strategies`: the dimension that is cut of matrices and of vectors (-1:
+    none), and where the module's input and output lie: any, whole, features, tokens.
+  }];
+  let parameters = (ins "::mlir::StringAttr":$name, "int64_t":$weight, "int64_t":$bias,
+                        "int64_t":$packed, "::mlir::StringAttr":$arrives, "::mlir::StringAttr":$input,
+                        "::mlir::StringAttr":$output);
+  let assemblyFormat = [{
+    `<` $name `weight` $weight `bias` $bias `packed` $packed `arrives` $arrives `input` $input
+    `output` $output `>`
+  }];
+}
+
 def NN_RuleAttr : AttrDef<NN_Dialect, "Rule"> {
   let mnemonic = "rule";
   let summary = "A rule of the tp_plan in force";

@@ -103,6 +103,15 @@ int main(int argc, char** argv) {
   compile->add_option("--tp-plan", options.tp_plan, "auto, or a JSON file of pattern: strategy");
   compile->add_option("--tp-rule", options.tp_rules, "PATTERN=STRATEGY, on top of the plan")
       ->allow_extra_args(false);
+  compile
+      ->add_option("--rewrite", options.rewrites,
+                   "NAME=on or NAME=off: merge-duplicates, cancel-gathers, merge-all-reduces, "
+                   "residual-by-tokens (on), norms-by-tokens (off)")
+      ->allow_extra_args(false);
+  compile
+      ->add_option("--load-strategies", options.load_strategies,
+                   "a library of strategies (include/dcc/strategy.h)")
+      ->allow_extra_args(false);
   compile->add_option("--dtype", options.dtype, "auto, f32, bf16, f16");
   compile->add_option("--target", target, "cpu, cuda")->check(CLI::IsMember({"cpu", "cuda"}));
   compile->add_option("--numerics", numerics, "fast, invariant")
@@ -116,7 +125,7 @@ int main(int argc, char** argv) {
   compile->add_option("--stop-after", options.stop_after, "write the IR of this phase and stop");
   not_built.flag(compile, "--expert-parallel");
   not_built.flag(compile, "--allow-implicit-gather");
-  for (const char* name : {"--load-strategies", "--memory", "--max-collectives-per-layer"}) {
+  for (const char* name : {"--memory", "--max-collectives-per-layer"}) {
     not_built.option(compile, name);
   }
 
