@@ -143,17 +143,29 @@ class Annotator {
     return success();
   }
 
-  // The last rule of that pattern wins, so that --tp-rule amends. A pattern may leave out the base
-  // model's prefix, as the plans of configuration classes do.
-  Rule* find(StringRef path) {
+  // A pattern may leave out the base model's prefix, as the plans of configuration classes do.
+  SmallVector<Rule*> fitting(StringRef path) {
     std::string general = generalize(path);
-    for (Rule& rule : llvm::reverse(rules_)) {
+    SmallVector<Rule*> found;
+    for (Rule& rule : rules_) {
       StringRef pattern = rule.attr.getPattern().getValue();
-      if (pattern == general || pattern == path || "model." + pattern.str() == general) {
-        return &rule;
-      }
+      auto is = [&](StringRef text) {
+        return text == pattern || (text.consume_front("model.") && text == pattern);
+      };
+      if (is(general) || is(path)) found.push_back(&rule);
     }
-    return nullptr;
+    return found;
+  }
+
+  // The last rule that fits wins, so that --tp-rule amends.
+  Rule* find(StringRef path) {
+    SmallVector<Rule*> found = fitting(path);
+    return found.empty() ? nullptr : found.back();
+  }
+
+  // What another rule amends is no slip.
+  void markUsed(StringRef path) {
+    for (Rule* rule : fitting(path)) rule->used = true;
   }
 
   void addUse(nn::FactorRuleInterface op, FlatSymbolRefAttr ref, unsigned position) {
@@ -161,11 +173,11 @@ class Annotator {
     if (!weight) return;  // verified elsewhere
     StringRef module = nn::moduleOf(op);
     bool bias = isa<nn::AddBiasOp>(op.getOperation()) || position == 1;
-    Rule* rule = find((module + (bias ? ".bias" : ".weight")).str());
+    std::string parameter = (module + (bias ? ".bias" : ".weight")).str();
+    Rule* rule = find(parameter);
     if (!rule) rule = find(module);
-    if (rule) {
-      for (Rule& other : rules_) other.used |= other.attr.getPattern() == rule->attr.getPattern();
-    }
+    markUsed(parameter);
+    markUsed(module);
     Use use{op, rule, {}};
     if (rule) {
       const Strategy& strategy = *rule->strategy;
@@ -187,7 +199,7 @@ class Annotator {
     StringRef path = nn::moduleOf(op);
     while (true) {
       if (Rule* rule = find(path); rule && rule->strategy->of_module) {
-        for (Rule& other : rules_) other.used |= other.attr.getPattern() == rule->attr.getPattern();
+        markUsed(path);
         modules_.try_emplace(path, rule);
       }
       if (!path.contains('.')) return;

@@ -104,3 +104,21 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.tp_plan = [
     return
   }
 }
+
+// -----
+
+// The last rule that fits counts, however it is spelled; those before it are no slips.
+// CHECK: @model.layers.0.up.weight : !nn.tensor<8 x 4 x f32> {{.*}} rule "layers.0.up = replicate (--tp-rule)"
+// CHECK: @model.layers.1.up.weight : !nn.tensor<8 x 4 x f32, [tp, _]> {{.*}} rule "model.layers.*.up = colwise (plan.json:2)"
+module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.tp_plan = [
+    #nn.rule<"layers.*.up" = "colwise" from "plan.json:1">,
+    #nn.rule<"model.layers.*.up" = "colwise" from "plan.json:2">,
+    #nn.rule<"layers.0.up" = "replicate" from "--tp-rule">]} {
+  nn.weight @model.layers.0.up.weight : !nn.tensor<8 x 4 x f32> from [#nn.source<"a" in 0 at 0 : 8 x 4 x f32>]
+  nn.weight @model.layers.1.up.weight : !nn.tensor<8 x 4 x f32> from [#nn.source<"b" in 0 at 128 : 8 x 4 x f32>]
+  func.func @f(%x: !nn.tensor<T x 4 x f32>) {
+    %y = nn.linear %x, @model.layers.0.up.weight : <T x 4 x f32> -> <T x 8 x f32> loc("model.layers.0.up")
+    %z = nn.linear %x, @model.layers.1.up.weight : <T x 4 x f32> -> <T x 8 x f32> loc("model.layers.1.up")
+    return
+  }
+}
