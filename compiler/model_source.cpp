@@ -47,11 +47,12 @@ Status addRules(const CompileOptions& options, const graph::ModelJson& file,
     if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
       return userError("--tp-rule " + text + ": is no rule; write PATTERN=STRATEGY");
     }
-    rules.push_back({text.substr(0, equals), text.substr(equals + 1), "--tp-rule " + text});
+    rules.push_back(
+        {text.substr(0, equals), text.substr(equals + 1), "--tp-rule " + text, std::nullopt});
   }
   for (graph::TpRule& rule : rules) {
-    import.rules.push_back(
-        {std::move(rule.pattern), std::move(rule.strategy), std::move(rule.where)});
+    import.rules.push_back({std::move(rule.pattern), std::move(rule.strategy),
+                            std::move(rule.where), std::move(rule.definition)});
   }
   return Status::success();
 }

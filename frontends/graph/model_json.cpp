@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "frontends/graph/strategy_json.h"
 #include "runtime/base/printable.h"
 
 namespace dcc::graph {
@@ -21,12 +22,19 @@ Result<std::vector<TpRule>> readRules(const Document& document, const nlohmann::
   std::vector<TpRule> rules;
   for (const auto& item : plan.items()) {
     std::string where = document.where(item.value());
-    if (!item.value().is_string()) {
+    TpRule rule{item.key(), "", where, std::nullopt};
+    if (item.value().is_object()) {
+      DCC_ASSIGN(rule.definition, readStrategy(document, item.value()));
+      rule.strategy = rule.definition->name;
+    } else if (item.value().is_string()) {
+      rule.strategy = item.value().get<std::string>();
+    } else {
       return userError(where + ": " + nlohmann::json(item.key()).dump() + ": is " +
                        std::string(jsonTypeName(item.value())) +
-                       "; the name of a strategy is expected (`dcc strategies` lists them)");
+                       "; the name of a strategy (`dcc strategies` lists them) or an object that "
+                       "declares one is expected");
     }
-    rules.push_back({item.key(), item.value().get<std::string>(), std::move(where)});
+    rules.push_back(std::move(rule));
   }
   return rules;
 }

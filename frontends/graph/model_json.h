@@ -11,6 +11,7 @@
 
 #include "frontends/graph/document.h"
 #include "frontends/huggingface/dummy_weights.h"
+#include "frontends/strategy_spec.h"
 #include "runtime/base/dtype.h"
 #include "runtime/base/status.h"
 
@@ -19,9 +20,10 @@ namespace dcc::graph {
 // One line of a plan: modules that match `pattern` are cut by `strategy`. Neither is checked here:
 // that takes the model and the table of strategies.
 struct TpRule {
-  std::string pattern;   // "model.layers.*.self_attn.q_proj"
-  std::string strategy;  // "colwise"
-  std::string where;     // "plan.json:3", for diagnostics
+  std::string pattern;                     // "model.layers.*.self_attn.q_proj"
+  std::string strategy;                    // "colwise"
+  std::string where;                       // "plan.json:3", for diagnostics
+  std::optional<StrategySpec> definition;  // where the plan declares the strategy here
 };
 
 // What model.json says. What it leaves out is absent here; the command line's options override it.

@@ -82,6 +82,20 @@ ArrayAttr planAttr(OpBuilder& builder, const ModelText& text, const ImportOption
   return builder.getArrayAttr(rules);
 }
 
+// The strategies that rules declare; null when none does.
+ArrayAttr strategiesAttr(OpBuilder& builder, const ImportOptions& options) {
+  SmallVector<Attribute> own;
+  for (const UserRule& rule : options.rules) {
+    if (!rule.definition) continue;
+    const StrategySpec& spec = *rule.definition;
+    own.push_back(nn::StrategyAttr::get(
+        builder.getContext(), builder.getStringAttr(spec.name), spec.weight.value_or(-1),
+        spec.bias.value_or(-1), spec.packed, builder.getStringAttr(spec.arrives),
+        builder.getStringAttr(spec.input), builder.getStringAttr(spec.output)));
+  }
+  return own.empty() ? ArrayAttr() : builder.getArrayAttr(own);
+}
+
 Status buildEntries(ModelBuilder& builder, const Model& model, const Limits& limits) {
   struct Entry {
     const char* name;
@@ -127,6 +141,7 @@ Result<OwningOpRef<ModuleOp>> buildModule(MLIRContext& context, const Model& mod
               builder.getStringAttr(std::filesystem::absolute(options.directory).string()));
   op->setAttr("nn.files", filesAttr(builder, tensors));
   op->setAttr("nn.tp_plan", planAttr(builder, text, options));
+  if (ArrayAttr own = strategiesAttr(builder, options)) op->setAttr("nn.strategies", own);
   op->setAttr("nn.vocabulary", builder.getI64IntegerAttr(model.vocabulary()));
   op->setAttr("nn.limits", builder.getDictionaryAttr({number("max_tokens", limits.max_tokens),
                                                       number("max_seqs", limits.max_seqs),

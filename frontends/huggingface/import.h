@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "frontends/huggingface/family.h"
+#include "frontends/strategy_spec.h"
 #include "mlir/IR/OwningOpRef.h"
 
 namespace dcc::huggingface {
@@ -18,7 +19,8 @@ struct MeshAxis {
 
 // A rule that the user gave, on top of the family's plan.
 struct UserRule {
-  std::string pattern, strategy, origin;  // origin: "plan.json:3", "--tp-rule"
+  std::string pattern, strategy, origin;   // origin: "plan.json:3", "--tp-rule"
+  std::optional<StrategySpec> definition;  // of the strategy, where the rule declares it
 };
 
 struct ImportOptions {
