@@ -1,9 +1,9 @@
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <optional>
 
 #include "frontends/graph/graph.h"
-#include "runtime/base/printable.h"
 
 namespace dcc::graph {
 namespace {
@@ -42,6 +42,19 @@ std::optional<int64_t> evaluate(std::string_view text, const Indices& indices) {
   return text.empty() ? std::optional(factor * index->second + offset) : std::nullopt;
 }
 
+bool isName(std::string_view text, std::string_view more) {
+  return !text.empty() && text.size() <= kLongestName &&
+         std::ranges::all_of(text, [&](unsigned char c) {
+           return std::isalnum(c) || std::string_view("_.-/").find(char(c)) != text.npos ||
+                  more.find(char(c)) != text.npos;
+         });
+}
+
+Error noName(std::string_view text) {
+  return userError(inQuotes(text) + " is no name; up to " + std::to_string(kLongestName) +
+                   " letters, digits and _ . - / are expected");
+}
+
 std::string namesOf(const Indices& indices) {
   std::string names;
   for (const auto& [name, value] : indices) names += (names.empty() ? "{" : ", {") + name + "}";
@@ -50,19 +63,20 @@ std::string namesOf(const Indices& indices) {
 
 }  // namespace
 
-Result<std::string> expand(std::string_view text, const Indices& indices) {
+Result<std::string> expandName(std::string_view text, const Indices& indices) {
+  if (!isName(text.substr(0, kLongestName + 1), "{}+*")) return noName(text);
   std::string out;
   for (size_t at = 0;;) {
     const size_t brace = text.find_first_of("{}", at);
     out += text.substr(at, brace - at);
-    if (brace == text.npos) return out;
+    if (brace == text.npos) break;
     const size_t end = text.find('}', brace);
     std::optional<int64_t> number;
     if (end != text.npos && text[brace] == '{') {
       number = evaluate(text.substr(brace + 1, end - brace - 1), indices);
     }
     if (!number) {
-      return userError("\"" + printable(text) + "\" has braces that hold no index; " +
+      return userError(inQuotes(text) + " has braces that hold no index; " +
                        (indices.empty()
                             ? "only inside a \"repeat\" is there one"
                             : namesOf(indices) + " is expected, or the like of {i+1}, {2*i+1}"));
@@ -70,6 +84,8 @@ Result<std::string> expand(std::string_view text, const Indices& indices) {
     out += std::to_string(*number);
     at = end + 1;
   }
+  if (!isName(out, "")) return noName(out);
+  return out;
 }
 
 }  // namespace dcc::graph

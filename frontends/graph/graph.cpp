@@ -14,23 +14,13 @@ using nlohmann::json;
 // Far above any model's; what a hostile file can make us hold stays small.
 constexpr size_t kMostSteps = 20'000;
 constexpr int64_t kMostRepeats = 10'000;
-constexpr size_t kLongestName = 256;
 constexpr size_t kMostNames = 64;  // that one op gives
-// So that sums of the sizes of all results stay far from 64 bits.
-constexpr int64_t kMostColumns = 1 << 24;
 
 constexpr std::string_view kGraphKeys[] = {"vocab_size", "max_position_embeddings", "unused",
                                            "ops"};
 constexpr std::string_view kGroupKeys[] = {"module", "repeat", "ops"};
 constexpr std::string_view kOneOutput[] = {"op", "module", "inputs", "output", "shape"};
 constexpr std::string_view kOutputs[] = {"op", "module", "inputs", "outputs"};
-
-bool isName(std::string_view text) {
-  auto fits = [](unsigned char c) {
-    return std::isalnum(c) || c == '_' || c == '.' || c == '-' || c == '/';
-  };
-  return !text.empty() && text.size() <= kLongestName && std::ranges::all_of(text, fits);
-}
 
 // Writes the list of ops and groups out, op by op, names unread.
 class Writer {
@@ -136,8 +126,7 @@ class Writer {
     if (!document_.at(object, "module").has("module")) return prefix;
     DCC_ASSIGN(std::string own, nameAt(object, "module", "", indices));
     std::string path = prefix.empty() ? own : prefix + "." + own;
-    if (!isName(path)) return badName(object, "module", path);
-    return path;
+    return checked(document_.at(object, "module"), "module", path, indices);
   }
 
   Result<std::string> nameAt(const json& object, std::string_view key, std::string otherwise,
@@ -171,18 +160,9 @@ class Writer {
 
   Result<std::string> checked(const JsonFields& fields, std::string_view key,
                               const std::string& text, const Indices& indices) {
-    if (text.size() > kLongestName) return badName(fields, key, text);
-    Result<std::string> name = expand(text, indices);
+    Result<std::string> name = expandName(text, indices);
     if (!name.ok()) return fields.error(key, name.error().message);
-    if (!isName(*name)) return badName(fields, key, *name);
     return name;
-  }
-  Error badName(const JsonFields& fields, std::string_view key, std::string_view name) {
-    return fields.error(key, inQuotes(name) + " is no name; up to " + std::to_string(kLongestName) +
-                                 " letters, digits and _ . - / are expected");
-  }
-  Error badName(const json& object, std::string_view key, std::string_view name) {
-    return badName(document_.at(object, key), key, name);
   }
 
   const Document& document_;

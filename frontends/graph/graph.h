@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,9 @@
 #include "runtime/base/status.h"
 
 namespace dcc::graph {
+
+// Of a result: so that sums of the sizes of all results stay far from 64 bits.
+constexpr int64_t kMostColumns = 1 << 24;
 
 class OpCall;
 
@@ -30,9 +34,12 @@ struct OpKind {
 // What the indices of the repeats around an op are: {"i", 3}.
 using Indices = std::map<std::string, int64_t, std::less<>>;
 
-// `text` with "{i}", "{i+1}", "{2*i}" or "{2*i+1}" replaced by numbers. Error: what is wrong and
-// what would be right, without a place.
-Result<std::string> expand(std::string_view text, const Indices& indices);
+// A name is letters, digits and _ . - /, at most so many.
+constexpr size_t kLongestName = 256;
+
+// The name that is `text` with "{i}", "{i+1}", "{2*i}" or "{2*i+1}" replaced by numbers. Error:
+// what is wrong and what would be right, without a place.
+Result<std::string> expandName(std::string_view text, const Indices& indices);
 
 // One op of the graph written out.
 struct Step {

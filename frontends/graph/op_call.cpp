@@ -14,8 +14,6 @@ using huggingface::ModelBuilder;
 using mlir::Value;
 using nlohmann::json;
 
-constexpr int64_t kMostColumns = 1 << 24;  // as graph.cpp's
-
 nn::TensorType typeOf(Value value) { return mlir::cast<nn::TensorType>(value.getType()); }
 
 // As in a model.json: named sizes are strings there.
@@ -145,7 +143,7 @@ Result<OpCall::Weight> OpCall::weight(std::string_view key,
   Weight out{step_.module + "." + std::string(key), {}};
   if (const json* given = at(key).find(key); given && !given->is_boolean()) {
     DCC_ASSIGN(std::string text, at(key).string(key));
-    Result<std::string> name = expand(text, *step_.indices);
+    Result<std::string> name = expandName(text, *step_.indices);
     if (!name.ok()) return at(key).error(key, name.error().message);
     out.tensor = *name;
   }
@@ -174,8 +172,7 @@ Result<OpCall::Weight> OpCall::weight(std::string_view key,
     bool fits = stored->shape.size() == shape.size();
     for (size_t i = 0; fits && i < shape.size(); ++i) {
       const uint64_t size = stored->shape[i];
-      fits = shape[i] ? uint64_t(*shape[i]) == size : size >= 1 && size <= uint64_t(kMostColumns);
-      shape[i] = size;
+      fits = shape[i] ? size == uint64_t(*shape[i]) : size >= 1 && size <= uint64_t(kMostColumns);
     }
     if (!fits) {
       if (columns) key = "shape";
@@ -183,12 +180,13 @@ Result<OpCall::Weight> OpCall::weight(std::string_view key,
                                     huggingface::shapeText(stored->shape) + "; " +
                                     wantedText(shape) + " is expected");
     }
+    shape.assign(stored->shape.begin(), stored->shape.end());
   }
   for (std::optional<int64_t> size : shape) {
     if (!size) {
-      return at("size").error("size",
-                              "is missing; without a checkpoint to look it up in, a number "
-                              "of columns is expected");
+      return at("shape").error("shape",
+                               "is missing; without a checkpoint to look the columns up "
+                               "in, the result's shape is expected, [\"T\", 256]");
     }
     out.shape.push_back(*size);
   }

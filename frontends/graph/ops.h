@@ -54,7 +54,8 @@ class OpCall {
   huggingface::ModelBuilder& builder;
   const std::string& module() const { return step_.module; }
 
-  // ---- what it reads --------------------------------------------------------------------------
+  // ---- what it reads
+
   // Input i, [rows, columns].
   Result<mlir::Value> tensor(size_t i) const;
   // The same, of all tokens of the step; not behind a last_token.
@@ -68,7 +69,8 @@ class OpCall {
   // The columns of input i are heads of head_dim.
   Status checkHeads(size_t i, mlir::Value x, int64_t head_dim) const;
 
-  // ---- keys: integers and numbers from 1 and above 0 -------------------------------------------
+  // ---- keys: integers from 1, numbers above 0
+
   bool has(std::string_view key) const { return at(key).has(key); }
   Result<int64_t> integer(std::string_view key) const;
   Result<double> positive(std::string_view key) const;
@@ -76,11 +78,10 @@ class OpCall {
   Result<std::string> activation(std::string_view key) const;
   Result<std::vector<int64_t>> sizes(std::string_view key) const;
   JsonFields at(std::string_view key) const { return document_.at(*step_.object, key); }
-  const nlohmann::json& object() const { return *step_.object; }
   const Document& document() const { return document_; }
 
   // ---- weights
-  // ------------------------------------------------------------------------------------
+
   struct Weight {
     std::string tensor;
     std::vector<int64_t> shape;
@@ -93,14 +94,15 @@ class OpCall {
   Status claim(const std::string& symbol) const;
 
   // ---- around it
-  // ---------------------------------------------------------------------------------- The result
-  // is added to another or is the logits, so that it is summed in f32.
+
+  // The result is added to another or is the logits, so that it is summed in f32.
   bool summed() const;
+  // How the columns of a linear run over heads, where attention reads them.
   std::optional<Heads> heads() const;
   const Graph& graph() const { return building_.graph; }
 
-  // ---- results: as many as the op gives, of the shape it may state
-  // ----------------------------------
+  // ---- results: as many as the op gives, of the shape that it may state
+
   Status gives(mlir::Value result) const;
   Status gives(const std::vector<mlir::Value>& results) const;
   Status gives(Frequencies result) const;

@@ -27,13 +27,10 @@ class Wiring {
       return userError(document_.where(*last.object) + ": outputs: the last op gives the logits; " +
                        "one result is expected of it");
     }
-    for (const GraphValue& value : out_.values) {
+    // Without an embedding that reads the tokens the ops say so themselves.
+    for (const GraphValue& value : std::span(out_.values).subspan(Graph::kTokens + 1)) {
       if (!value.readers.empty() || value.name == kNobody || &value == &out_.values[out_.result()])
         continue;
-      if (&value == &out_.values.front()) {
-        return document_.at(*out_.object, "ops")
-            .error("ops", "nobody reads \"tokens\", the ids of the step; an embedding is expected");
-      }
       return unread(value, "");
     }
     return Status::success();
@@ -79,9 +76,7 @@ class Wiring {
   Error unread(const GraphValue& value, const std::string& when) {
     return document_.at(*out_.steps[value.step].object, outputKey(value.step))
         .error(outputKey(value.step), "nobody reads " + inQuotes(value.name) + when +
-                                          (when.empty() && value.step + 1 == out_.steps.size()
-                                               ? "; the logits are the last op's one result"
-                                               : "; read it, or leave the op out"));
+                                          "; read it, leave the op out, or call it \"_\"");
   }
 
   std::string_view outputKey(size_t step) {

@@ -90,10 +90,11 @@ TEST_F(ModelJsonTest, PlanInAFileBesideIt) {
   ASSERT_EQ(model->tp_plan->size(), 1u);
   EXPECT_EQ(model->tp_plan->front().where, (dir_ / "plan.json").string() + ":3");
 
-  write("plan.json", "{\"q\":\n {\"weight\": 1}}");
-  EXPECT_EQ(errorOf(R"({"model": "m", "tp_plan": "plan.json"})"),
-            "plan.json:1: \"q\": is an object; the name of a strategy is expected (`dcc "
-            "strategies` lists them)");
+  write("plan.json", "{\"q\":\n [\"colwise\"]}");
+  EXPECT_EQ(
+      errorOf(R"({"model": "m", "tp_plan": "plan.json"})"),
+      "plan.json:1: \"q\": is an array; the name of a strategy (`dcc strategies` lists them) or "
+      "an object that declares one is expected");
   EXPECT_NE(errorOf(R"({"model": "m", "tp_plan": "absent.json"})"), "");
 }
 
