@@ -27,7 +27,7 @@ PROMPTS = [[1, 17, 5], [1, 200, 30, 7, 99, 3, 250, 41, 8, 120]]
 
 # What refusals say, most particular first.
 KINDS = ["cut through a head", "query heads' KV heads", "needed whole", "different dimensions",
-         "the same cut", "in one collective", "several ranges", "takes a cut input",
+         "the same cut", "but it arrives", "in one collective", "several ranges", "takes a cut input",
          "takes a whole input"]
 
 
