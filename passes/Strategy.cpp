@@ -63,6 +63,7 @@ constexpr Strategy ofEmbedding(std::string_view name, Strategy s) {
 }
 constexpr Strategy overTokens(std::string_view name) {
   Strategy s = named(name, kReplicate);
+  s.arrives = Layout::kWhole;
   s.input = Layout::kTokens;
   s.output = Layout::kWhole;
   s.takes = "cut by tokens: a sum is scattered, a whole value sliced";
@@ -70,10 +71,12 @@ constexpr Strategy overTokens(std::string_view name) {
   s.collective = "reduce_scatter before, all_gather after";
   return s;
 }
-constexpr Strategy ofModule(std::string_view name, Layout output, std::string_view gives,
-                            std::string_view collective) {
+// `arrives`: what the ops inside must give.
+constexpr Strategy ofModule(std::string_view name, Layout arrives, Layout output,
+                            std::string_view gives, std::string_view collective) {
   Strategy s = named(name, kReplicate);
   s.of_module = true;
+  s.arrives = arrives;
   s.output = output;
   s.gives = gives;
   s.collective = collective;
@@ -100,9 +103,10 @@ constexpr Strategy kStrategies[] = {
     overTokens("sequence_parallel"),
     kReplicate,
     named("replicated_with_grad_allreduce", kReplicate),
-    ofModule("local", Layout::kAny, "as it comes", "none"),
-    ofModule("gather", Layout::kWhole, "whole", "all_gather of what is cut, all_reduce of a sum"),
-    ofModule("all_reduce", Layout::kWhole, "whole", "all_reduce of a sum"),
+    ofModule("local", Layout::kAny, Layout::kAny, "as it comes", "none"),
+    ofModule("gather", Layout::kAny, Layout::kWhole, "whole",
+             "all_gather of what is cut, all_reduce of a sum"),
+    ofModule("all_reduce", Layout::kWhole, Layout::kWhole, "whole", "all_reduce of a sum"),
 };
 
 // Strategies of libraries. They and their names live as long as the process.

@@ -441,7 +441,7 @@ class Annotator {
         if (result.hasOneUse()) {
           if (auto next = dyn_cast<nn::AddBiasOp>(*result.user_begin())) result = next.getResult();
         }
-        bringOutput(result, usesOf(result), strategy.output, because);
+        bringOutput(result, usesOf(result), Layout::kAny, strategy.output, because);
       }
     }
     for (auto& [path, rule] : modules_) bringModule(path, *rule);
@@ -479,14 +479,16 @@ class Annotator {
   }
 
   // These uses of a value see it in the layout.
-  void bringOutput(Value value, ArrayRef<OpOperand*> uses, Layout layout, StringAttr because) {
+  void bringOutput(Value value, ArrayRef<OpOperand*> uses, Layout arrives, Layout layout,
+                   StringAttr because) {
     if (layout == Layout::kAny) return;
     OpBuilder builder(value.getContext());
     builder.setInsertionPointAfterValue(value);
     auto type = cast<nn::TensorType>(value.getType());
-    auto brought =
-        builder.create<dist::ReshardOp>(value.getLoc(), type, value, dist::PlacementAttr(),
-                                        placementOf(layout, type.rank()), because);
+    dist::PlacementAttr from;
+    if (arrives != Layout::kAny) from = explicitPlacement(arrives, type.rank());
+    auto brought = builder.create<dist::ReshardOp>(value.getLoc(), type, value, from,
+                                                   placementOf(layout, type.rank()), because);
     for (OpOperand* use : uses) use->set(brought);
   }
 
@@ -508,7 +510,9 @@ class Annotator {
         if (!uses.empty()) leaving.emplace_back(result, uses);
       }
     });
-    for (auto& [value, uses] : leaving) bringOutput(value, uses, rule.strategy->output, because);
+    for (auto& [value, uses] : leaving) {
+      bringOutput(value, uses, rule.strategy->arrives, rule.strategy->output, because);
+    }
   }
 
   ModuleOp module_;
