@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <filesystem>
+
+#include "compiler/budget.h"
 #include "compiler/emit.h"
 #include "compiler/inspect.h"
 #include "compiler/ir_text.h"
@@ -44,16 +47,90 @@ Status writeText(const std::string& path, const std::string& text) {
   return writeFile(path, text);
 }
 
+// The model and all phases up to `last`.
+Result<OwningOpRef<ModuleOp>> lower(MLIRContext& context, const CompileOptions& options,
+                                    std::string_view last,
+                                    const std::function<void(ModuleOp, const Phase&)>& reached) {
+  context.loadAllAvailableDialects();
+  DCC_ASSIGN(OwningOpRef<ModuleOp> module, loadModel(context, options));
+  DCC_RETURN_IF_ERROR(chooseRewrites(*module, options.rewrites));
+  DCC_RETURN_IF_ERROR(
+      runPhases(*module, last, [&](const Phase& phase) { reached(*module, phase); }));
+  return module;
+}
+
+// Every rank's plan. What was just made must pass what every reader checks.
+Result<std::vector<plan::Plan>> plansOf(ModuleOp module,
+                                        const std::function<void(const std::string&)>& say) {
+  DCC_ASSIGN(std::vector<plan::fb::PlanT> tables, emitPlans(module));
+  std::vector<std::vector<uint8_t>> packed = plan::packAll(tables);
+  std::vector<plan::Plan> plans;
+  for (std::vector<uint8_t>& bytes : packed) {
+    const std::string rank = std::to_string(plans.size());
+    say("checking rank " + rank + " of " + std::to_string(packed.size()));
+    DCC_ASSIGN(plan::Plan plan, plan::Plan::fromBytes(std::move(bytes), "rank " + rank));
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
+// What the largest rank would need with other limits.
+Result<uint64_t> memoryWith(const PlanLimits& limits, CompileOptions options) {
+  options.max_tokens = limits.max_tokens;
+  options.max_seqs = limits.max_seqs;
+  options.max_seq_len = limits.max_seq_len;
+  DialectRegistry registry;
+  registerDialects(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  DCC_ASSIGN(OwningOpRef<ModuleOp> module,
+             lower(context, options, phases().back().name, [](ModuleOp, const Phase&) {}));
+  DCC_ASSIGN(std::vector<plan::Plan> plans, plansOf(*module, [](const std::string&) {}));
+  return memoryNeeded(plans);
+}
+
+Status checkBudgets(std::span<const plan::Plan> plans, const CompileOptions& options,
+                    const std::function<void(const std::string&)>& say) {
+  if (options.max_collectives_per_layer) {
+    DCC_RETURN_IF_ERROR(checkCollectivesPerLayer(plans, *options.max_collectives_per_layer));
+  }
+  if (options.memory.empty()) return Status::success();
+  DCC_ASSIGN(const uint64_t bytes, parseBytes(options.memory));
+  std::function<Result<uint64_t>(const PlanLimits&)> needed;
+  if (std::filesystem::path(options.model).extension() != ".mlir") {  // which has its limits in it
+    needed = [&](const PlanLimits& limits) {
+      say("looking for limits that fit " + options.memory);
+      return memoryWith(limits, options);
+    };
+  }
+  return checkMemory(plans, bytes, options.memory, needed);
+}
+
+Status checkOptions(const CompileOptions& options) {
+  if (!options.stop_after.empty()) {
+    if (!findPhase(options.stop_after)) {
+      return userError("--stop-after " + options.stop_after + ": there are " + phaseNames());
+    }
+    if (!options.memory.empty() || options.max_collectives_per_layer) {
+      return userError(
+          "--stop-after: makes no plan, of which --memory and "
+          "--max-collectives-per-layer speak; leave them out");
+    }
+  } else if (options.output.empty()) {
+    return userError("-o: says where the plan goes; name a directory");
+  }
+  if (!options.memory.empty()) {
+    const Result<uint64_t> bytes = parseBytes(options.memory);
+    if (!bytes.ok()) return bytes.error();
+  }
+  return Status::success();
+}
+
 }  // namespace
 
 Result<CompileSummary> compile(const CompileOptions& options) {
-  std::string last =
+  DCC_RETURN_IF_ERROR(checkOptions(options));
+  const std::string last =
       options.stop_after.empty() ? std::string(phases().back().name) : options.stop_after;
-  if (!findPhase(last)) return userError("--stop-after " + last + ": there are " + phaseNames());
-  if (options.output.empty() && options.stop_after.empty()) {
-    return userError("-o: says where the plan goes; name a directory");
-  }
-
   const auto say = [&](const std::string& what) {
     if (options.progress) options.progress("compiling: " + what);
   };
@@ -61,23 +138,20 @@ Result<CompileSummary> compile(const CompileOptions& options) {
   DialectRegistry registry;
   registerDialects(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
-  context.loadAllAvailableDialects();
   for (const std::string& library : options.load_strategies) {
     DCC_RETURN_IF_ERROR(loadStrategies(library));
   }
-  DCC_ASSIGN(OwningOpRef<ModuleOp> module, loadModel(context, options));
-  DCC_RETURN_IF_ERROR(chooseRewrites(*module, options.rewrites));
-
   std::vector<plan::ExtraFile> files;
   std::string text;
-  DCC_RETURN_IF_ERROR(runPhases(*module, last, [&](const Phase& phase) {
-    text = printIr(*module);
+  const auto reached = [&](ModuleOp module, const Phase& phase) {
+    text = printIr(module);
     files.push_back({irFileName(phase.name), text});
     const size_t next = static_cast<size_t>(&phase - phases().data()) + 1;
     if (phase.name == last || next == phases().size()) return;
     say(std::string(phases()[next].name) + ", phase " + std::to_string(next + 1) + " of " +
         std::to_string(phases().size()));
-  }));
+  };
+  DCC_ASSIGN(OwningOpRef<ModuleOp> module, lower(context, options, last, reached));
   auto model = (*module)->getAttrOfType<StringAttr>("nn.model");
   CompileSummary summary{model ? model.str() : "", dist::meshOf(*module).worldSize()};
   if (!options.stop_after.empty()) {
@@ -85,17 +159,12 @@ Result<CompileSummary> compile(const CompileOptions& options) {
     return summary;
   }
 
-  const std::string ranks = std::to_string(summary.ranks);
-  say("plans of " + ranks + " ranks");
-  DCC_ASSIGN(std::vector<plan::fb::PlanT> plans, emitPlans(*module));
-  std::vector<std::vector<uint8_t>> packed = plan::packAll(plans);
-  // What was just made must pass what every reader checks.
-  for (size_t rank = 0; rank < packed.size(); ++rank) {
-    say("checking rank " + std::to_string(rank) + " of " + ranks);
-    Result<plan::Plan> checked =
-        plan::Plan::fromBytes(packed[rank], "rank " + std::to_string(rank));
-    if (!checked.ok()) return checked.error();
-  }
+  say("plans of " + std::to_string(summary.ranks) + " ranks");
+  DCC_ASSIGN(std::vector<plan::Plan> plans, plansOf(*module, say));
+  DCC_RETURN_IF_ERROR(checkBudgets(plans, options, say));
+  std::vector<std::vector<uint8_t>> packed;
+  for (const plan::Plan& plan : plans)
+    packed.emplace_back(plan.bytes().begin(), plan.bytes().end());
   DCC_RETURN_IF_ERROR(addSideFiles(*module, files));
   say("writing " + options.output);
   DCC_RETURN_IF_ERROR(plan::writeDirectory(options.output, packed, files));

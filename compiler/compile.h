@@ -23,6 +23,9 @@ struct CompileOptions {
   std::string dtype;                         // "auto", "f32", "bf16", "f16"
   std::string weights;                       // "checkpoint", "dummy", "dummy:SEED"
   std::optional<int64_t> max_tokens, max_seqs, max_seq_len;
+  // Budgets: a rank may need so much memory ("80GiB"), a layer have so many collectives in a step.
+  std::string memory;
+  std::optional<uint32_t> max_collectives_per_layer;
   std::string stop_after;                            // a phase
   std::function<void(const std::string&)> progress;  // told of what begins, if given
 };

@@ -1,14 +1,9 @@
 #include "compiler/explain.h"
 
-#include <cstdarg>
-#include <cstdio>
-#include <map>
-#include <vector>
-
-#include "runtime/base/dtype.h"
+#include "compiler/explanation.h"
+#include "runtime/launch/cores.h"
 #include "runtime/plan/access.h"
-#include "runtime/plan/directory.h"
-#include "runtime/plan/plan.h"
+#include "runtime/plan/mesh.h"
 
 namespace dcc {
 namespace {
@@ -17,88 +12,103 @@ namespace fb = plan::fb;
 using plan::rows;
 using plan::text;
 
-std::string format(const char* pattern, ...) __attribute__((format(printf, 1, 2)));
-std::string format(const char* pattern, ...) {
-  char line[512];
-  va_list args;
-  va_start(args, pattern);
-  std::vsnprintf(line, sizeof line, pattern, args);
-  va_end(args);
-  return line;
+// What was asked for, or as much as there may be of it.
+Result<int64_t> stepSize(const char* option, std::optional<uint32_t> asked, int64_t most) {
+  if (!asked) return most;
+  if (*asked >= 1 && *asked <= most) return int64_t{*asked};
+  return userError(std::string(option) + " " + std::to_string(*asked) +
+                   ": a step of this plan takes 1 to " + std::to_string(most));
 }
 
-std::string bytesText(uint64_t bytes) {
-  if (bytes < 10'000) return format("%llu B", static_cast<unsigned long long>(bytes));
-  if (bytes < 10'000'000) return format("%.1f KiB", double(bytes) / 1024);
-  if (bytes < 10'000'000'000) return format("%.1f MiB", double(bytes) / (1 << 20));
-  return format("%.1f GiB", double(bytes) / (1 << 30));
-}
-
-// Collectives of one kind and reason in an entry.
-struct Line {
-  uint32_t count = 0;
-  uint64_t bytes = 0;  // a rank's input, per row
-};
-
-std::string collectives(const fb::Plan& plan, const fb::Entry& entry) {
-  std::map<std::pair<std::string, std::string>, Line> lines;
-  uint32_t count = 0;
-  uint64_t bytes = 0;
-  for (const fb::Instruction* instruction : rows(entry.instructions())) {
-    const fb::Collective* collective = instruction->body_as_Collective();
-    if (!collective) continue;
-    const fb::Buffer* input = entry.buffers()->Get(collective->input());
-    uint64_t per_row = input->cols() * byteSize(static_cast<DType>(input->dtype()));
-    std::string kind = std::string(fb::EnumNameCollectiveKind(collective->kind())) + " over " +
-                       std::string(text(plan.mesh()->Get(collective->axis())->name()));
-    Line& line = lines[{kind, std::string(text(instruction->because()))}];
-    ++line.count;
-    line.bytes += per_row;
-    ++count;
-    bytes += per_row;
+// Each by itself where one layer is asked for.
+std::vector<FoldedCollectives> rowsOf(std::vector<CollectiveReport> reports,
+                                      std::optional<uint32_t> layer) {
+  if (!layer) return fold(std::move(reports));
+  std::vector<FoldedCollectives> found;
+  for (CollectiveReport& report : reports) {
+    const std::optional<LayerPath> path = layerOf(report.module);
+    if (path && path->layer == *layer) found.push_back({std::move(report), {*layer}});
   }
-  std::string out = format("entry %.*s: %u instructions, %u collectives, %s per token and rank\n",
-                           int(text(entry.name()).size()), text(entry.name()).data(),
-                           rows(entry.instructions()).size(), count, bytesText(bytes).c_str());
-  for (const auto& [key, line] : lines) {
-    out += format("  %4u x %-22s %10s per token  because %s\n", line.count, key.first.c_str(),
-                  bytesText(line.bytes / line.count).c_str(), key.second.c_str());
+  return found;
+}
+
+Result<EntryExplanation> explainEntry(const std::vector<plan::Plan>& plans, uint32_t index,
+                                      const ExplainOptions& options) {
+  const fb::Plan& first = *plans.front();
+  const fb::Entry& entry = *first.entries()->Get(index);
+  EntryExplanation out;
+  out.name = text(entry.name());
+  out.instructions = rows(entry.instructions()).size();
+  out.arena = entry.arena_bytes();
+  DCC_ASSIGN(const int64_t tokens, stepSize("--tokens", options.tokens, first.max_tokens()));
+  DCC_ASSIGN(const int64_t seqs, stepSize("--seqs", options.seqs, first.max_seqs()));
+  out.seqs = std::min<int64_t>(seqs, entry.bounds()->Get(plan::kB));
+  // A step that continues sequences has one token of each.
+  const bool continues = out.name == "decode";
+  out.tokens = continues ? out.seqs : std::min<int64_t>(tokens, entry.bounds()->Get(plan::kT));
+  out.seqs = std::min(out.seqs, out.tokens);
+  for (const plan::Plan& plan : plans) {
+    const std::vector<int64_t> sizes = footprint::sizesAt(*plan, out.tokens, out.seqs);
+    std::vector<CollectiveReport> reports =
+        reportCollectives(*plan, *plan->entries()->Get(index), sizes, options.transport);
+    footprint::Moved sum;
+    for (const CollectiveReport& report : reports) {
+      sum.payload += report.moved.payload;
+      sum.traffic += report.moved.traffic;
+    }
+    out.ranks.push_back(sum);
+    if (out.ranks.size() > 1) continue;
+    out.collectives = static_cast<uint32_t>(reports.size());
+    out.rows = rowsOf(std::move(reports), options.layer);
   }
   return out;
+}
+
+// Whether any module of the plan is in that layer.
+bool hasLayer(const fb::Plan& plan, uint32_t layer) {
+  for (const fb::Entry* entry : rows(plan.entries())) {
+    for (const fb::Instruction* instruction : rows(entry->instructions())) {
+      const std::optional<LayerPath> path = layerOf(text(instruction->module_()));
+      if (path && path->layer == layer) return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
 
-Result<std::string> explain(const std::string& directory) {
-  DCC_RETURN_IF_ERROR(plan::verifyDirectory(directory));
-  DCC_ASSIGN(plan::Manifest manifest, plan::readManifest(directory));
-  std::string out = manifest.model + " over " + std::to_string(manifest.ranks.size()) + " rank" +
-                    (manifest.ranks.size() == 1 ? "" : "s") + ":";
-  for (const plan::MeshAxis& axis : manifest.mesh) {
-    out += " " + axis.name + " = " + std::to_string(axis.size);
-  }
-  out += "\ncompilation " + manifest.compilation_id.hex() + "\n\n";
-
-  out += format("%-6s %12s %12s %12s %12s\n", "rank", "weights", "KV cache", "arena", "together");
+Result<std::string> explain(const ExplainOptions& options) {
+  DCC_RETURN_IF_ERROR(plan::verifyDirectory(options.directory));
+  Explanation out;
+  DCC_ASSIGN(out.manifest, plan::readManifest(options.directory));
+  const auto ranks = static_cast<uint32_t>(out.manifest.ranks.size());
   std::vector<plan::Plan> plans;
-  for (uint32_t rank = 0; rank < manifest.ranks.size(); ++rank) {
-    DCC_ASSIGN(plan::Plan plan, plan::loadRank(directory, manifest, rank));
-    plan::Memory memory = plan::memoryOf(*plan);
-    out += format("%-6u %12s %12s %12s %12s\n", rank, bytesText(memory.weights).c_str(),
-                  bytesText(memory.cache).c_str(), bytesText(memory.arena).c_str(),
-                  bytesText(memory.weights + memory.cache + memory.arena).c_str());
+  for (uint32_t rank = 0; rank < ranks; ++rank) {
+    DCC_ASSIGN(plan::Plan plan, plan::loadRank(options.directory, out.manifest, rank));
     plans.push_back(std::move(plan));
   }
   const fb::Plan& first = *plans.front();
-  for (const fb::File* file : rows(first.files())) {
-    if (!file->random()) continue;
-    out += "\ndummy weights: random by seed " + std::to_string(file->random()->seed()) + "\n";
-    break;
+  if (options.layer && !hasLayer(first, *options.layer)) {
+    return userError("--layer " + std::to_string(*options.layer) + ": " + out.manifest.model +
+                     " has no such layer");
   }
-  out += format("\nfor up to %u sequences of %llu tokens, %u tokens a step\n\n", first.max_seqs(),
-                static_cast<unsigned long long>(first.max_seq_len()), first.max_tokens());
-  for (const fb::Entry* entry : rows(first.entries())) out += collectives(first, *entry);
-  return out;
+  out.max_tokens = first.max_tokens();
+  out.max_seqs = first.max_seqs();
+  out.max_seq_len = first.max_seq_len();
+  for (const fb::File* file : rows(first.files())) {
+    if (file->random()) out.seed = file->random()->seed();
+  }
+  out.running.transport = options.transport;
+  out.running.threads =
+      options.threads.value_or(launch::threadsPerRank(launch::usableCores(), ranks));
+  for (const plan::Plan& plan : plans) {
+    out.memory.push_back(footprint::memoryOf(plan, out.running));
+  }
+  for (uint32_t i = 0; i < rows(first.entries()).size(); ++i) {
+    DCC_ASSIGN(EntryExplanation entry, explainEntry(plans, i, options));
+    out.entries.push_back(std::move(entry));
+  }
+  return options.json ? asJson(out) : asText(out);
 }
 
 }  // namespace dcc

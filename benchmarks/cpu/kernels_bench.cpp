@@ -19,6 +19,7 @@
 #include "runtime/backends/cpu/gemm.h"
 #include "runtime/backends/cpu/kernels.h"
 #include "runtime/backends/cpu/memory.h"
+#include "runtime/plan/workspace.h"
 
 namespace dcc::cpu {
 namespace {
@@ -73,7 +74,8 @@ struct Bench {
     const int64_t copies = rows > 64 ? 1 : std::max<int64_t>(1, (192 << 20) / bytes);
     const Buffer weights(n * copies, k, type), a(rows, k, DType::kF32), out(rows, n, DType::kF32);
     const Memory scratch =
-        Memory::map(gemmScratchBytes(rows, k, DType::kF32, DType::kF32, pool.threads()), true)
+        Memory::map(plan::gemmWorkspace(rows, k, DType::kF32, DType::kF32, pool.threads()).bytes(),
+                    true)
             .value();
     const double seconds = best([&] {
                              for (int64_t i = 0; i < copies; ++i) {
@@ -112,7 +114,9 @@ struct Bench {
     const std::vector<int32_t> starts = {0, static_cast<int32_t>(tokens)};
     const Buffer q(tokens, heads * dim, DType::kF32), out(tokens, heads * dim, DType::kF32);
     const Memory scratch =
-        Memory::map(attentionScratchBytes(cache, heads, pool.threads()), true).value();
+        Memory::map(plan::attentionWorkspaceBytes({dim, dim, heads / kv_heads}, pool.threads()),
+                    true)
+            .value();
     const double seconds = best([&] {
       cpu::attention(pool, q.view, cache, {starts, positions, table.data(), pages},
                      {dim, 0.125f, 0}, out.view, scratch.data());

@@ -31,11 +31,21 @@ struct PlanMemory {
   std::byte* arena = nullptr;               // the largest entry's
 };
 
+// Told of every instruction that has run, where somebody wants to look at values.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  // `arena`: the entry's, in host memory; `sizes` are the step's. An error ends the step.
+  virtual Status ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
+                     const std::byte* arena) = 0;
+};
+
 // What a program needs to know of a step.
 struct StepContext {
   const Step& step;
   std::span<const int64_t> sizes;   // values of Plan.sizes
   std::atomic<uint32_t>& position;  // the program stores the index of each instruction it starts
+  Observer* observer = nullptr;     // usually none
 };
 
 // A prepared entry. It reads and writes the PlanMemory it was prepared with.

@@ -30,6 +30,22 @@ struct GroupError {
   }
 };
 
+// Bytes of payloads that a rank has moved between itself and its peers: sent (over shared memory:
+// written for them to read, once for all) and received. Headers and beats don't count.
+struct Traffic {
+  uint64_t sent = 0, received = 0;
+
+  bool operator==(const Traffic&) const = default;
+  Traffic& operator+=(const Traffic& other) {
+    sent += other.sent;
+    received += other.received;
+    return *this;
+  }
+  Traffic operator-(const Traffic& earlier) const {
+    return {sent - earlier.sent, received - earlier.received};
+  }
+};
+
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -49,6 +65,9 @@ class Communicator {
   // `data` of `root` goes to all.
   virtual Status broadcast(void* data, size_t bytes, uint32_t root) = 0;
   virtual Status barrier() = 0;
+
+  // Of all calls so far.
+  virtual Traffic traffic() const = 0;
 
   // A sign of life for ranks that wait for this one while it is busy or idle for long between
   // collectives (reading weights, waiting for a user's input), so that they don't give it up. Not

@@ -7,17 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "runtime/base/checked.h"
 #include "runtime/collectives/call.h"
+#include "runtime/collectives/shares.h"
 #include "runtime/collectives/sum.h"
 
 namespace dcc {
 namespace {
-
-// From here on each rank sums only its share of a payload and the sums are gathered: one barrier
-// more, but each rank reads the payload twice and not once per rank.
-constexpr size_t kShareBytes = size_t{32} << 10;
-constexpr size_t kShareUnit = Region::kAlignment / sizeof(float);
 
 class SharedMemory final : public Communicator {
  public:
@@ -39,12 +34,19 @@ class SharedMemory final : public Communicator {
   void abort(const Error& why) override { region_.abort(static_cast<int32_t>(rank_), why); }
   std::optional<GroupError> firstError() const override { return region_.firstError(); }
   void noteProgress() override { barrier_.beat(); }
+  Traffic traffic() const override { return traffic_; }
 
  private:
-  // Our slot for the coming exchange.
-  std::byte* mine() { return region_.slot(rank_, barrier_.count() & 1); }
-  // Rank r's slot of the last exchange; valid until our next one.
-  const std::byte* of(uint32_t r) const { return region_.slot(r, (barrier_.count() - 1) & 1); }
+  // Our slot for the coming exchange, into which `bytes` are written.
+  std::byte* mine(size_t bytes) {
+    traffic_.sent += bytes;
+    return region_.slot(rank_, barrier_.count() & 1);
+  }
+  // Rank r's slot of the last exchange, of which `bytes` are read; valid until our next one.
+  const std::byte* of(uint32_t r, size_t bytes) {
+    if (r != rank_) traffic_.received += bytes;
+    return region_.slot(r, (barrier_.count() - 1) & 1);
+  }
   // `total`: bytes of the whole call, the same on all ranks.
   Status exchange(Call call, uint64_t total, uint32_t root = 0) {
     return barrier_.wait({static_cast<uint32_t>(call), root, total});
@@ -52,7 +54,7 @@ class SharedMemory final : public Communicator {
   // out = sum of elements [begin, begin + count) of the last exchange's slots.
   void sumSlots(size_t begin, size_t count, float* out) {
     for (uint32_t r = 0; r < size(); ++r) {
-      parts_[r] = reinterpret_cast<const float*>(of(r)) + begin;
+      parts_[r] = reinterpret_cast<const float*>(of(r, count * sizeof(float))) + begin;
     }
     sumInRankOrder(parts_, out, count);
   }
@@ -63,14 +65,15 @@ class SharedMemory final : public Communicator {
   Barrier barrier_;
   size_t slot_floats_;
   std::vector<const float*> parts_;
+  Traffic traffic_;
 };
 
 Status SharedMemory::allReduceSum(const float* in, float* out, size_t count) {
   const uint64_t total = count * sizeof(float);
-  const bool by_shares = size() > 2 && total >= kShareBytes;
+  const bool by_shares = sumsByShares(size(), total);
   for (size_t done = 0; done < count;) {
     const size_t n = std::min(slot_floats_, count - done);
-    std::memcpy(mine(), in + done, n * sizeof(float));
+    std::memcpy(mine(n * sizeof(float)), in + done, n * sizeof(float));
     DCC_RETURN_IF_ERROR(exchange(Call::kAllReduce, total));
     if (by_shares) {
       DCC_RETURN_IF_ERROR(reduceChunkByShares(out + done, n, total));
@@ -85,13 +88,14 @@ Status SharedMemory::allReduceSum(const float* in, float* out, size_t count) {
 // After the exchange of a chunk of `count` elements: sums our share into our next slot and collects
 // all shares in `out`.
 Status SharedMemory::reduceChunkByShares(float* out, size_t count, uint64_t total) {
-  const size_t share = alignUp(ceilDiv<size_t>(count, size()), kShareUnit);
-  const auto begin = [&](uint32_t r) { return std::min(count, r * share); };
-  const size_t own = begin(rank_ + 1) - begin(rank_);
-  if (own > 0) sumSlots(begin(rank_), own, reinterpret_cast<float*>(mine()));
+  const Shares shares(count, size());
+  if (const size_t own = shares.size(rank_)) {
+    sumSlots(shares.begin(rank_), own, reinterpret_cast<float*>(mine(own * sizeof(float))));
+  }
   DCC_RETURN_IF_ERROR(exchange(Call::kAllReduce, total));
   for (uint32_t r = 0; r < size(); ++r) {
-    std::memcpy(out + begin(r), of(r), (begin(r + 1) - begin(r)) * sizeof(float));
+    const size_t bytes = shares.size(r) * sizeof(float);
+    std::memcpy(out + shares.begin(r), of(r, bytes), bytes);
   }
   return Status::success();
 }
@@ -104,12 +108,12 @@ Status SharedMemory::allGather(const void* in, void* out, std::span<const size_t
   };
   for (size_t done = 0; done < longest; done += region_.slotBytes()) {
     if (const size_t n = chunk(rank_, done)) {
-      std::memcpy(mine(), static_cast<const std::byte*>(in) + done, n);
+      std::memcpy(mine(n), static_cast<const std::byte*>(in) + done, n);
     }
     DCC_RETURN_IF_ERROR(exchange(Call::kAllGather, total));
     std::byte* to = static_cast<std::byte*>(out) + done;
     for (uint32_t r = 0; r < size(); to += bytes[r++]) {
-      if (const size_t n = chunk(r, done)) std::memcpy(to, of(r), n);
+      if (const size_t n = chunk(r, done)) std::memcpy(to, of(r, n), n);
     }
   }
   return longest == 0 ? exchange(Call::kAllGather, 0) : Status::success();
@@ -125,9 +129,9 @@ Status SharedMemory::reduceScatterSum(const float* in, float* out, std::span<con
   };
   for (size_t done = 0; done < longest; done += piece) {
     const float* from = in + done;
-    float* slot = reinterpret_cast<float*>(mine());
     for (uint32_t r = 0; r < size(); from += counts[r++]) {
-      if (const size_t n = chunk(r, done)) std::memcpy(slot + r * piece, from, n * sizeof(float));
+      const size_t bytes = chunk(r, done) * sizeof(float);
+      if (bytes > 0) std::memcpy(mine(bytes) + r * piece * sizeof(float), from, bytes);
     }
     DCC_RETURN_IF_ERROR(exchange(Call::kReduceScatter, total));
     if (const size_t n = chunk(rank_, done)) sumSlots(rank_ * piece, n, out + done);
@@ -139,9 +143,9 @@ Status SharedMemory::broadcast(void* data, size_t bytes, uint32_t root) {
   for (size_t done = 0; done < bytes; done += region_.slotBytes()) {
     const size_t n = std::min(region_.slotBytes(), bytes - done);
     std::byte* at = static_cast<std::byte*>(data) + done;
-    if (rank_ == root) std::memcpy(mine(), at, n);
+    if (rank_ == root) std::memcpy(mine(n), at, n);
     DCC_RETURN_IF_ERROR(exchange(Call::kBroadcast, bytes, root));
-    if (rank_ != root) std::memcpy(at, of(root), n);
+    if (rank_ != root) std::memcpy(at, of(root, n), n);
   }
   return bytes == 0 ? exchange(Call::kBroadcast, 0, root) : Status::success();
 }

@@ -10,7 +10,7 @@
 #include <mutex>
 #include <numeric>
 
-#include "runtime/base/checked.h"
+#include "runtime/collectives/shares.h"
 #include "runtime/collectives/sum.h"
 #include "runtime/collectives/tcp_link.h"
 
@@ -21,12 +21,6 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
-// From here on sums are made by shares: two exchanges, but fewer bytes where ranks are more than 2.
-constexpr size_t kShareBytes = size_t{32} << 10;
-// Larger sums go in chunks of so many bytes per peer: what a socket and a core's second-level cache
-// hold.
-constexpr size_t kChunkBytes = size_t{256} << 10;
-constexpr size_t kShareUnit = 16;  // elements
 // Looks at the sockets before sleeping in poll(): about 50 us, several times a ping on one host.
 constexpr int kSpins = 100;
 constexpr milliseconds kSlice{50};
@@ -50,6 +44,7 @@ class Tcp final : public Communicator {
   void noteProgress() override;
   void abort(const Error& why) override;
   std::optional<GroupError> firstError() const override;
+  Traffic traffic() const override;
 
  private:
   static CallTag tagOf(Call call, uint64_t total, uint32_t root = 0) {
@@ -213,6 +208,12 @@ std::optional<GroupError> Tcp::firstError() const {
   return failure_;
 }
 
+Traffic Tcp::traffic() const {
+  Traffic all;
+  for (const TcpLink& link : links_) all += link.traffic();
+  return all;
+}
+
 void Tcp::noteProgress() {
   const auto now = steady_clock::now();
   if (now - last_beat_ < kBeatEvery) return;
@@ -237,10 +238,10 @@ void Tcp::sum(const float* own, float* out, size_t count) {
 }
 
 Status Tcp::allReduceSum(const float* in, float* out, size_t count) {
-  const bool by_shares = size() > 2 && count * sizeof(float) >= kShareBytes;
+  const bool by_shares = sumsByShares(size(), count * sizeof(float));
   const CallTag tag = tagOf(Call::kAllReduce, count * sizeof(float));
   if (count == 0) return exchangeNothing(tag);
-  const size_t most = (by_shares ? size() : 1) * kChunkBytes / sizeof(float);
+  const size_t most = (by_shares ? size() : 1) * kTcpChunkBytes / sizeof(float);
   for (size_t done = 0; done < count;) {
     const size_t n = std::min(most, count - done);
     DCC_RETURN_IF_ERROR(by_shares ? reduceByShares(tag, in + done, out + done, n)
@@ -261,19 +262,18 @@ Status Tcp::reduceWhole(const CallTag& tag, const float* in, float* out, size_t 
 }
 
 Status Tcp::reduceByShares(const CallTag& tag, const float* in, float* out, size_t count) {
-  const size_t share = alignUp(ceilDiv<size_t>(count, size()), kShareUnit);
-  const auto begin = [&](uint32_t r) { return std::min(count, r * share); };
-  const auto bytes = [&](uint32_t r) { return (begin(r + 1) - begin(r)) * sizeof(float); };
-  const size_t own = begin(rank_ + 1) - begin(rank_);
+  const Shares shares(count, size());
+  const auto bytes = [&](uint32_t r) { return shares.size(r) * sizeof(float); };
+  const size_t own = shares.size(rank_);
   for (TcpLink& link : links_) {
-    link.send(tag, in + begin(link.peer()), bytes(link.peer()));
+    link.send(tag, in + shares.begin(link.peer()), bytes(link.peer()));
     link.receive(tag, scratch(link.peer(), own), own * sizeof(float));
   }
   DCC_RETURN_IF_ERROR(exchange(tag));
-  sum(in + begin(rank_), out + begin(rank_), own);
+  sum(in + shares.begin(rank_), out + shares.begin(rank_), own);
   for (TcpLink& link : links_) {
-    link.send(tag, out + begin(rank_), own * sizeof(float));
-    link.receive(tag, out + begin(link.peer()), bytes(link.peer()));
+    link.send(tag, out + shares.begin(rank_), own * sizeof(float));
+    link.receive(tag, out + shares.begin(link.peer()), bytes(link.peer()));
   }
   return exchange(tag);
 }

@@ -88,6 +88,7 @@ bool TcpLink::advanceSend() {
     const size_t carried = std::min(carry_.size(), static_cast<size_t>(n));
     carry_.erase(0, carried);
     sent_ += static_cast<size_t>(n) - carried;
+    traffic_.sent += std::max(sent_, sizeof(Header)) - payload;
     sending_ = sent_ < out_bytes_;
   }
   return moved;
@@ -113,6 +114,7 @@ bool TcpLink::advanceReceive() {
       taken_ += n;
       in_ += n;
       in_rest_ -= n;
+      traffic_.received += n;
     } else if (in_rest_ >= buffer_.size()) {  // straight to its place
       const ssize_t n = ::recv(fd_.get(), in_, in_rest_, MSG_DONTWAIT);
       if (n <= 0) {
@@ -121,6 +123,7 @@ bool TcpLink::advanceReceive() {
       }
       in_ += n;
       in_rest_ -= static_cast<size_t>(n);
+      traffic_.received += static_cast<size_t>(n);
     } else if (in_rest_ > 0 && !fill()) {
       return moved;
     }

@@ -45,6 +45,9 @@ class TcpLink {
   // The connection ended without a word.
   bool lost() const { return lost_; }
 
+  // Payloads of data frames, as the socket has taken and given them.
+  const Traffic& traffic() const { return traffic_; }
+
   // A sign of life, unless the socket is full; not while busy().
   void beat();
   // The last frame, best effort.
@@ -71,6 +74,7 @@ class TcpLink {
   uint32_t self_, peer_;
   std::optional<GroupError> failure_;
   bool lost_ = false;
+  Traffic traffic_;
 
   bool sending_ = false;
   Header out_header_{};

@@ -41,8 +41,9 @@ size_t weightBytes(const fb::Weight& weight) {
 
 }  // namespace
 
-Executor::Executor(plan::Plan plan, std::unique_ptr<Backend> backend)
-    : plan_(std::move(plan)), backend_(std::move(backend)) {
+Executor::Executor(plan::Plan plan, std::unique_ptr<Backend> backend,
+                   std::span<Communicator* const> axes)
+    : plan_(std::move(plan)), backend_(std::move(backend)), axes_(axes.begin(), axes.end()) {
   variables_.resize(plan::kVariables);
   sizes_.resize(plan::rows(plan_->sizes()).size());
 }
@@ -55,7 +56,7 @@ Result<std::unique_ptr<Executor>> Executor::create(plan::Plan plan,
                                                    const LoadWeights& load) {
   DCC_RETURN_IF_ERROR(checkAxes(*plan, axes));
   DCC_RETURN_IF_ERROR(backend->check(*plan));
-  std::unique_ptr<Executor> executor(new Executor(std::move(plan), std::move(backend)));
+  std::unique_ptr<Executor> executor(new Executor(std::move(plan), std::move(backend), axes));
   DCC_RETURN_IF_ERROR(executor->allocate());
   DCC_RETURN_IF_ERROR(executor->backend_->upload(executor->memory_.weights, load));
   for (uint32_t i = 0; i < plan::rows(executor->plan_->entries()).size(); ++i) {
@@ -191,12 +192,22 @@ Status Executor::run(const Step& step) {
   entry_.store(step.entry, std::memory_order_relaxed);
   position_.store(0, std::memory_order_relaxed);
   plan::evaluateSizes(*plan_, variables_, sizes_);
-  Status status = programs_[step.entry]->run({step, sizes_, position_});
+  const Traffic before = movedSoFar();
+  Status status = programs_[step.entry]->run({step, sizes_, position_, observer_});
+  traffic_ += movedSoFar() - before;
   if (!status.ok()) {
     return Error{describe(step.entry, position_.load()) + ": " + status.error().message,
                  status.error().fault};
   }
   return status;
+}
+
+Traffic Executor::movedSoFar() const {
+  Traffic moved;
+  for (const Communicator* axis : axes_) {
+    if (axis != nullptr) moved += axis->traffic();
+  }
+  return moved;
 }
 
 size_t Executor::outputCount() const {

@@ -52,6 +52,12 @@ class Executor {
 
   const plan::Plan& plan() const { return plan_; }
 
+  // From now on `observer`, which outlives the executor, is told of every instruction; null: none.
+  void watch(Observer* observer) { observer_ = observer; }
+
+  // What this rank has moved in the collectives of all steps so far.
+  const Traffic& traffic() const { return traffic_; }
+
   // The instruction being run, an index into the entry's; from any thread.
   const std::atomic<uint32_t>& position() const { return position_; }
   // The entry being run or last run; from any thread.
@@ -60,14 +66,18 @@ class Executor {
   std::string describe(uint32_t entry, uint32_t instruction) const;
 
  private:
-  Executor(plan::Plan plan, std::unique_ptr<Backend> backend);
+  Executor(plan::Plan plan, std::unique_ptr<Backend> backend, std::span<Communicator* const> axes);
+  Traffic movedSoFar() const;  // by our communicators, whoever used them
   Status allocate();
   Status checkStep(const Step& step) const;
   Status checkPages(const Step& step) const;
 
   plan::Plan plan_;
   std::unique_ptr<Backend> backend_;
+  std::vector<Communicator*> axes_;
   PlanMemory memory_;
+  Traffic traffic_;
+  Observer* observer_ = nullptr;
   std::vector<std::unique_ptr<Program>> programs_;  // per entry
   std::vector<int64_t> variables_;                  // Plan.variables of the step
   std::vector<int64_t> sizes_;                      // Plan.sizes of the step

@@ -16,6 +16,7 @@ class PlanRunner final : public StepRunner {
   // Errors (runtime): the executor's; an entry without an output "logits".
   Status run(const Step& step) override;
   LogitsPart logits() const override { return logits_; }
+  Traffic traffic() const override { return executor_.traffic(); }
 
  private:
   Executor& executor_;

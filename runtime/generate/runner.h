@@ -5,6 +5,7 @@
 #include <span>
 
 #include "runtime/base/status.h"
+#include "runtime/collectives/communicator.h"
 #include "runtime/executor/step.h"
 
 namespace dcc::generate {
@@ -26,6 +27,8 @@ class StepRunner {
   virtual Status run(const Step& step) = 0;
   // Of the last step; valid until the next.
   virtual LogitsPart logits() const = 0;
+  // What this rank has moved in the collectives of all steps so far.
+  virtual Traffic traffic() const { return {}; }
 };
 
 }  // namespace dcc::generate

@@ -2,13 +2,9 @@
 
 #include <algorithm>
 
+#include "runtime/generate/gather.h"
+
 namespace dcc::generate {
-namespace {
-
-constexpr size_t kGatherBytes = size_t{4} << 20;
-
-}  // namespace
-
 StepLoop::StepLoop(const Limits& limits, Communicator& world, StepRunner& runner, Sampler& sampler)
     : limits_(limits),
       world_(world),
@@ -57,10 +53,9 @@ Status StepLoop::gatherLogits(const Scheduler* scheduler, Listener* listener) {
   const auto own = static_cast<size_t>(part.columns);
   size_t sum = 0;
   for (uint32_t r = 0; r < ranks; ++r) sum += columns(r);
-  const size_t block =
-      std::max<size_t>(1, kGatherBytes / (sizeof(float) * std::max<size_t>(1, sum)));
+  const size_t block = gatherRows(sum);
 
-  // Blocks of rows of one sequence, so that memory stays bounded for any chunk and vocabulary.
+  // Blocks of rows of one sequence.
   for (size_t b = 0; b + 1 < step_.starts.size(); ++b) {
     const auto first = static_cast<size_t>(step_.starts[b]);
     const auto last = static_cast<size_t>(step_.starts[b + 1]);

@@ -22,6 +22,9 @@ class StepLoop {
   // Other ranks: take part in what rank 0 leads, until dismissed.
   Status follow();
 
+  // What this rank has moved in the plan's collectives so far.
+  Traffic traffic() const { return runner_.traffic(); }
+
  private:
   Status run();
   // Brings the logits of the whole vocabulary to rank 0, which gives them to the listener; on the

@@ -67,14 +67,6 @@ Hash collectiveHash(const fb::Plan& plan, uint32_t axis);
 // Over the ranks' program hashes, in rank order.
 Hash compilationId(std::span<const Hash> programs);
 
-// Bytes a rank needs in memory for a verified plan, beside its program.
-struct Memory {
-  uint64_t weights = 0;
-  uint64_t cache = 0;  // all page groups
-  uint64_t arena = 0;  // of the largest entry; entries take turns
-};
-Memory memoryOf(const fb::Plan& plan);
-
 // A verified plan as text, one line per table row; stable, for tests and people.
 std::string dump(const fb::Plan& plan);
 

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "runtime/base/printable.h"
+#include "runtime/plan/dataflow.h"
 #include "runtime/plan/kernels.h"
 #include "runtime/plan/verify_internal.h"
 
@@ -30,39 +31,6 @@ class Columns {
  private:
   std::map<uint64_t, uint64_t> ranges_;
 };
-
-// An output and the inputs it may share memory with, as bits over `reads` of Accesses.
-struct Write {
-  uint32_t buffer;
-  uint32_t in_place_of;
-};
-
-struct Accesses {
-  std::vector<uint32_t> reads;  // buffers
-  std::vector<Write> writes;
-};
-
-Accesses accessesOf(const fb::Instruction& instruction) {
-  if (const fb::Gemm* gemm = instruction.body_as_Gemm()) {
-    return {{gemm->a()}, {{gemm->out(), 0}}};
-  }
-  if (const fb::Collective* c = instruction.body_as_Collective()) {
-    bool in_place = c->kind() == fb::CollectiveKind::all_reduce;
-    return {{c->input()}, {{c->output(), in_place ? 1u : 0u}}};
-  }
-  Accesses accesses;
-  const fb::Kernel& kernel = *instruction.body_as_Kernel();
-  const KernelInfo& info = *kernelInfo(kernel.kind());
-  // Input buffers are a kernel's first operands, so their positions are those of `reads`.
-  for (uint32_t i = 0; i < info.operands.size(); ++i) {
-    uint32_t index = kernel.operands()->Get(i)->index();
-    if (info.operands[i].role == Role::kInput) accesses.reads.push_back(index);
-    if (info.operands[i].role == Role::kOutput) {
-      accesses.writes.push_back({index, info.operands[i].in_place_of});
-    }
-  }
-  return accesses;
-}
 
 bool overlap(const Region& a, const Region& b) {
   return a.root == b.root && a.begin < b.end && b.begin < a.end;

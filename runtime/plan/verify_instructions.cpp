@@ -138,7 +138,9 @@ Status verifyInstructions(const EntryContext& context) {
     } else if (const fb::Kernel* kernel = instruction->body_as_Kernel()) {
       problem = kernelWhole(context, *kernel);
     } else if (const fb::Collective* collective = instruction->body_as_Collective()) {
-      problem = collectiveProblem(context, *collective);
+      problem = text(instruction->because()).empty()
+                    ? "has no reason; `because` must name the rule or need that asked for it"
+                    : collectiveProblem(context, *collective);
     } else {
       problem = "has no body";
     }

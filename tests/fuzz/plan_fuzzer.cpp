@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "plan_generated.h"
+#include "runtime/footprint/memory.h"
 #include "runtime/plan/access.h"
 #include "runtime/plan/common_items.h"
 #include "runtime/plan/directory.h"
@@ -26,7 +27,8 @@ void tryPlan(std::vector<uint8_t> bytes) {
   if (!loaded.ok()) return mustBeOneLine(loaded.error());
   const Plan& plan = *loaded;
   if (dump(*plan).empty() || commonItems(*plan).empty()) std::abort();
-  memoryOf(*plan);
+  dcc::footprint::memoryOf(plan, {});
+  dcc::footprint::memoryOf(plan, {64, dcc::TransportKind::kTcp});
   for (const fb::Entry* entry : *plan->entries()) {
     std::vector<int64_t> bounds(entry->bounds()->begin(), entry->bounds()->end());
     std::vector<int64_t> sizes(plan->sizes() ? plan->sizes()->size() : 0);

@@ -122,12 +122,12 @@ int main(int argc, char** argv) {
                       "tokens of a step; longer prompts are cut");
   compile->add_option("--max-seqs", options.max_seqs, "sequences of a step");
   compile->add_option("--max-seq-len", options.max_seq_len, "tokens of a sequence");
+  compile->add_option("--memory", options.memory, "what a rank may need, as 80GiB or 512MiB");
+  compile->add_option("--max-collectives-per-layer", options.max_collectives_per_layer,
+                      "what a layer may have in a step");
   compile->add_option("--stop-after", options.stop_after, "write the IR of this phase and stop");
   not_built.flag(compile, "--expert-parallel");
   not_built.flag(compile, "--allow-implicit-gather");
-  for (const char* name : {"--memory", "--max-collectives-per-layer"}) {
-    not_built.option(compile, name);
-  }
 
   dcc::InspectOptions view;
   CLI::App* inspect = app.add_subcommand("inspect", "print the IR at any phase");
@@ -142,7 +142,17 @@ int main(int argc, char** argv) {
   CLI::App* verify = app.add_subcommand("verify", "check the plans of a directory");
   verify->add_option("DIR", directory, "plan directory")->required();
   CLI::App* explain = app.add_subcommand("explain", "memory, collectives and their reasons");
-  explain->add_option("DIR", directory, "plan directory")->required();
+  dcc::ExplainOptions why;
+  std::string collectives = "shm";
+  explain->add_option("DIR", why.directory, "plan directory")->required();
+  explain->add_flag("--json", why.json, "one JSON object");
+  explain->add_option("--layer", why.layer, "only this layer's collectives");
+  explain->add_option("--tokens", why.tokens, "of the step whose bytes are told");
+  explain->add_option("--seqs", why.seqs, "of that step");
+  explain->add_option("--threads", why.threads, "of each rank (default: drun's on this machine)")
+      ->check(CLI::Range(1u, 1024u));
+  explain->add_option("--collectives", collectives, "how ranks talk: shm, tcp")
+      ->check(CLI::IsMember({"shm", "tcp"}));
   CLI::App* strategies = app.add_subcommand("strategies", "what a tp_plan may say");
 
   try {
@@ -158,8 +168,8 @@ int main(int argc, char** argv) {
     return runCompile(options);
   }
   if (inspect->parsed() || explain->parsed()) {
-    dcc::Result<std::string> text =
-        inspect->parsed() ? dcc::inspect(view) : dcc::explain(directory);
+    if (collectives == "tcp") why.transport = dcc::TransportKind::kTcp;
+    dcc::Result<std::string> text = inspect->parsed() ? dcc::inspect(view) : dcc::explain(why);
     if (!text.ok()) return fail(text.error());
     std::fwrite(text->data(), 1, text->size(), stdout);
     return 0;

@@ -70,11 +70,17 @@ Status checkBatch(const BenchShape& shape, const Limits& limits, const Scheduler
 class Timer final : public generate::Listener {
  public:
   // `tokens`: of prompts and new, of all sequences.
-  Timer(uint32_t sequences, const std::string& name, uint64_t tokens)
-      : times(sequences), tokens_(tokens), progress_(name, "tokens") {}
+  Timer(const generate::StepLoop& loop, uint32_t sequences, const std::string& name,
+        uint64_t tokens)
+      : times(sequences),
+        loop_(loop),
+        before_(loop.traffic()),
+        tokens_(tokens),
+        progress_(name, "tokens") {}
 
   void onStep(const generate::PromptTokens& prompts) override {
-    times.step(prompts, std::chrono::duration<double>(Clock::now() - start_).count());
+    times.step(prompts, std::chrono::duration<double>(Clock::now() - start_).count(),
+               loop_.traffic() - before_);
     progress_.update(prompts.done + new_tokens_, tokens_);
   }
   bool onToken(uint32_t sequence, int32_t) override {
@@ -88,6 +94,8 @@ class Timer final : public generate::Listener {
   BenchTimes times;
 
  private:
+  const generate::StepLoop& loop_;
+  Traffic before_;
   uint64_t tokens_, new_tokens_ = 0;
   Progress progress_;
   Clock::time_point start_ = Clock::now();
@@ -137,7 +145,7 @@ Result<BenchTimes> BenchCommand::pass(generate::StepLoop& loop, const std::strin
     DCC_RETURN_IF_ERROR(scheduler.add(std::move(request), "bench"));
   }
   const uint64_t each = uint64_t{shape_.prompt_tokens} + new_tokens;
-  Timer timer(shape_.batch, name, shape_.batch * each);
+  Timer timer(loop, shape_.batch, name, shape_.batch * each);
   DCC_RETURN_IF_ERROR(loop.lead(scheduler, timer));
   return std::move(timer.times);
 }

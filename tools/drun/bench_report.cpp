@@ -103,6 +103,10 @@ std::string benchReport(const BenchFacts& facts, const BenchShape& shape, const 
       {"weight_bytes_per_token", std::llround(f.token_bytes)},
       {"memory_bandwidth_bytes_per_s", facts.memory_bandwidth},
       {"decode_bandwidth_fraction", f.fraction},
+      {"prefill_bytes_sent", times.prefillTraffic().sent},
+      {"prefill_bytes_received", times.prefillTraffic().received},
+      {"decode_bytes_sent", times.decodeTraffic().sent},
+      {"decode_bytes_received", times.decodeTraffic().received},
       {"kernels", facts.kernels},
       {"cpu", facts.cpu},
   };

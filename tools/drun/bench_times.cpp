@@ -15,14 +15,16 @@ double percentile(std::vector<double> values, double share) {
   return *at;
 }
 
-void BenchTimes::step(const generate::PromptTokens& prompts, double now) {
+void BenchTimes::step(const generate::PromptTokens& prompts, double now, const Traffic& moved) {
   decoding_ = prompts.done == prompts_.done;
   if (decoding_) {
     decode_.push_back(now - now_);
   } else {
     prefill_ = now;
   }
+  (decoding_ ? decode_traffic_ : prefill_traffic_) += moved - moved_;
   prompts_ = prompts;
+  moved_ = moved;
   now_ = now;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "runtime/collectives/communicator.h"
 #include "runtime/generate/scheduler.h"
 
 namespace dcc::drun {
@@ -16,7 +17,8 @@ class BenchTimes {
  public:
   explicit BenchTimes(uint32_t sequences) : first_(sequences, -1) {}
 
-  void step(const generate::PromptTokens& prompts, double now);
+  // `moved`: what this rank has moved in the steps' collectives so far.
+  void step(const generate::PromptTokens& prompts, double now, const Traffic& moved = {});
   void token(uint32_t sequence);
 
   double promptTokens() const { return static_cast<double>(prompts_.all); }
@@ -29,6 +31,9 @@ class BenchTimes {
   const std::vector<double>& decodeSteps() const { return decode_; }
   double decodeSeconds() const;
   uint64_t decodeTokens() const { return decode_tokens_; }
+  // What this rank moved in steps that read prompts, and in those that didn't.
+  const Traffic& prefillTraffic() const { return prefill_traffic_; }
+  const Traffic& decodeTraffic() const { return decode_traffic_; }
 
  private:
   generate::PromptTokens prompts_;
@@ -37,6 +42,7 @@ class BenchTimes {
   std::vector<double> first_;
   std::vector<double> decode_;
   uint64_t decode_tokens_ = 0;
+  Traffic moved_, prefill_traffic_, decode_traffic_;
 };
 
 }  // namespace dcc::drun

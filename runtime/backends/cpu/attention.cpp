@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "runtime/backends/cpu/kernels.h"
+#include "runtime/plan/workspace.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/backends/cpu/attention.cpp"
@@ -21,9 +22,7 @@
 #define DCC_CPU_ATTENTION_TASK_
 namespace dcc::cpu {
 
-constexpr int64_t kKeyBlock = 128;
-constexpr int64_t kQueryRows = 32;  // (token, head) pairs per task, unless one token has more heads
-constexpr int64_t kFloatsPerLine = 16;
+constexpr int64_t kKeyBlock = plan::AttentionBlocks::kKeys;
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 struct AttentionTask {
@@ -233,29 +232,13 @@ namespace {
 
 HWY_EXPORT(attend);
 
-int64_t alignLine(int64_t floats) {
-  return (floats + kFloatsPerLine - 1) / kFloatsPerLine * kFloatsPerLine;
-}
-
-// Floats of one thread's scratch for tasks of up to `rows` rows.
-int64_t taskFloats(const CacheView& cache, int64_t rows) {
-  const int64_t k = alignLine(cache.k_dim), v = alignLine(cache.v_dim);
-  return rows * (k + kKeyBlock + v) + kKeyBlock * std::max(k, v) + 2 * alignLine(rows);
-}
-
 }  // namespace
-
-size_t attentionScratchBytes(const CacheView& cache, int64_t heads, uint32_t threads) {
-  const int64_t rows = std::max(kQueryRows, heads / cache.heads);
-  return threads * taskFloats(cache, rows) * sizeof(float);
-}
 
 void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const SequenceView& seqs,
                const AttentionShape& shape, const Matrix& out, std::byte* scratch) {
   const int64_t heads = q.cols / shape.head_dim / cache.heads;  // per KV head
-  const int64_t tokens_per_task = std::max<int64_t>(1, kQueryRows / heads);
-  const int64_t max_rows = std::max(kQueryRows, heads);
-  const int64_t floats = taskFloats(cache, max_rows);
+  const int64_t tokens_per_task = std::max<int64_t>(1, plan::AttentionBlocks::kRows / heads);
+  const plan::AttentionBlocks room(cache.k_dim, cache.v_dim, heads);
   const auto blocks = [&](int64_t b) {
     return (seqs.starts[b + 1] - seqs.starts[b] + tokens_per_task - 1) / tokens_per_task;
   };
@@ -275,17 +258,17 @@ void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const 
     t.heads = heads;
     t.scale = shape.scale;
     t.window = shape.window;
-    float* place = reinterpret_cast<float*>(scratch) + thread * floats;
+    float* place = reinterpret_cast<float*>(scratch) + thread * room.floats();
     const auto take = [&](int64_t n) { return std::exchange(place, place + n); };
-    t.q_stride = alignLine(cache.k_dim);
-    t.out_stride = alignLine(cache.v_dim);
-    t.q = take(max_rows * t.q_stride);
-    t.scores = take(max_rows * kKeyBlock);
-    t.out = take(max_rows * t.out_stride);
+    t.q_stride = room.k_stride;
+    t.out_stride = room.v_stride;
+    t.q = take(room.rows * t.q_stride);
+    t.scores = take(room.rows * kKeyBlock);
+    t.out = take(room.rows * t.out_stride);
     t.wide_stride = std::max(t.q_stride, t.out_stride);
     t.wide = take(kKeyBlock * t.wide_stride);
-    t.max = take(alignLine(max_rows));
-    t.sum = take(alignLine(max_rows));
+    t.max = take(room.max_stride);
+    t.sum = take(room.max_stride);
 
     const int64_t rows = t.tokens * heads;
     for (int64_t i = 0; i < rows; ++i) {

@@ -3,17 +3,13 @@
 #include <cstring>
 
 #include "runtime/backends/cpu/registry.h"
-#include "runtime/base/checked.h"
 #include "runtime/plan/access.h"
+#include "runtime/plan/workspace.h"
 
 namespace dcc::cpu {
 namespace {
 
 bool isDense(const Matrix& m) { return m.stride == m.cols || m.rows <= 1; }
-
-size_t maxBytes(const BufferRef& b) {
-  return alignUp<size_t>(b.max_rows * b.matrix.cols * byteSize(b.matrix.dtype), 64);
-}
 
 // Columns [first, first + cols) of m, dense, from / to `memory`.
 void pack(const Matrix& m, int64_t first, int64_t cols, std::byte* memory) {
@@ -40,22 +36,19 @@ void copy(const Matrix& in, const Matrix& out) {
 // A collective's operands and where its scratch lies.
 struct Ends {
   BufferRef in, out;
-  size_t in_bytes, out_bytes;  // of scratch, when dense copies are needed
+  plan::CollectiveWorkspace scratch;
 };
 
 Ends endsOf(PrepareContext& context, const fb::Collective& c) {
-  Ends ends{context.buffer(c.input()), context.buffer(c.output()), 0, 0};
-  ends.in_bytes = maxBytes(ends.in);
-  ends.out_bytes = maxBytes(ends.out);
-  context.needScratch(ends.in_bytes + ends.out_bytes);
-  return ends;
+  return {context.buffer(c.input()), context.buffer(c.output()),
+          plan::collectiveWorkspace(context.entry(), c, context.maxSizes())};
 }
 
 Op prepareAllReduce(const Ends& ends, Communicator* group) {
   return [ends, group](StepState& s) -> Status {
     const Matrix in = ends.in.at(s), out = ends.out.at(s);
     const std::byte* from = dense(in, s.scratch);
-    std::byte* to = isDense(out) ? out.data : s.scratch + ends.in_bytes;
+    std::byte* to = isDense(out) ? out.data : s.scratch + ends.scratch.in;
     DCC_RETURN_IF_ERROR(group->allReduceSum(reinterpret_cast<const float*>(from),
                                             reinterpret_cast<float*>(to), in.rows * in.cols));
     if (to != out.data) unpack(to, out, 0, out.cols);
@@ -72,7 +65,7 @@ Op prepareAllGather(const Ends& ends, Communicator* group, bool columns,
     const size_t unit = (columns ? out.rows : out.cols) * byteSize(out.dtype);
     for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = s.sizes[counts[i]] * unit;
     const bool direct = isDense(out) && (!columns || out.rows <= 1);
-    std::byte* to = direct ? out.data : s.scratch + ends.in_bytes;
+    std::byte* to = direct ? out.data : s.scratch + ends.scratch.in;
     DCC_RETURN_IF_ERROR(group->allGather(dense(in, s.scratch), to, bytes));
     if (direct) return Status::success();
     if (!columns) {
@@ -109,7 +102,7 @@ Op prepareReduceScatter(const Ends& ends, Communicator* group, bool columns,
     } else {
       from = dense(in, s.scratch);
     }
-    std::byte* to = isDense(out) ? out.data : s.scratch + ends.in_bytes;
+    std::byte* to = isDense(out) ? out.data : s.scratch + ends.scratch.in;
     DCC_RETURN_IF_ERROR(group->reduceScatterSum(reinterpret_cast<const float*>(from),
                                                 reinterpret_cast<float*>(to), elements));
     if (to != out.data) unpack(to, out, 0, out.cols);

@@ -9,6 +9,7 @@
 #include "runtime/base/dtype.h"
 #include "runtime/plan/access.h"
 #include "runtime/plan/kernels.h"
+#include "runtime/plan/workspace.h"
 
 namespace dcc {
 namespace cpu {
@@ -25,11 +26,12 @@ struct Shared {
 class CpuProgram final : public Program {
  public:
   CpuProgram(Shared& shared, std::vector<Op> ops, std::vector<std::unique_ptr<RotaryTable>> rotary,
-             std::vector<const float*> outputs)
+             std::vector<const float*> outputs, const std::byte* arena)
       : shared_(shared),
         ops_(std::move(ops)),
         rotary_(std::move(rotary)),
-        outputs_(std::move(outputs)) {}
+        outputs_(std::move(outputs)),
+        arena_(arena) {}
 
   Status run(const StepContext& context) override {
     StepState& s = shared_.state;
@@ -44,6 +46,8 @@ class CpuProgram final : public Program {
     for (uint32_t i = 0; i < ops_.size(); ++i) {
       context.position.store(i, std::memory_order_relaxed);
       if (Status status = ops_[i](s); !status.ok()) return status;
+      if (context.observer == nullptr) continue;
+      DCC_RETURN_IF_ERROR(context.observer->ran(step.entry, i, context.sizes, arena_));
     }
     return Status::success();
   }
@@ -55,6 +59,7 @@ class CpuProgram final : public Program {
   std::vector<Op> ops_;
   std::vector<std::unique_ptr<RotaryTable>> rotary_;
   std::vector<const float*> outputs_;
+  const std::byte* arena_;
 };
 
 // What of a plan the CPU cannot run, each said once.
@@ -183,7 +188,7 @@ class CpuBackend final : public Backend {
       state.positions.resize(plan.max_tokens());
     }
     std::vector<std::unique_ptr<RotaryTable>> rotary;
-    PrepareContext context(plan, entry, memory, axes, state, rotary, shared_.pool.threads());
+    PrepareContext context(plan, entry, memory, axes, state, rotary);
     std::vector<Op> ops;
     for (const fb::Instruction* i : plan::rows(plan.entries()->Get(entry)->instructions())) {
       ops.push_back(prepareInstruction(context, *i));
@@ -192,12 +197,13 @@ class CpuBackend final : public Backend {
     for (const fb::Output* output : plan::rows(plan.entries()->Get(entry)->outputs())) {
       outputs.push_back(context.buffer(output->buffer()).matrix.f32(0));
     }
-    if (context.scratchBytes() > shared_.scratch.size()) {
-      DCC_ASSIGN(shared_.scratch, Memory::map(context.scratchBytes(), true));
+    const uint64_t scratch = plan::workspaceBytes(plan, context.entry(), shared_.pool.threads());
+    if (scratch > shared_.scratch.size()) {
+      DCC_ASSIGN(shared_.scratch, Memory::map(scratch, true));
       state.scratch = shared_.scratch.data();
     }
     return {std::make_unique<CpuProgram>(shared_, std::move(ops), std::move(rotary),
-                                         std::move(outputs))};
+                                         std::move(outputs), memory.arena)};
   }
 
  private:

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/plan/workspace.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/backends/cpu/gemm.cpp"
 #include "hwy/foreach_target.h"
@@ -16,14 +18,11 @@
 #define DCC_CPU_GEMM_BLOCK_
 namespace dcc::cpu {
 
-constexpr int64_t kRowBlock = 120;  // a multiple of every target's tile
-constexpr int64_t kColBlock = 96;
-constexpr int64_t kBlockFloats = kRowBlock * kColBlock;
-// A panel row's length: the longest part of k, and some to keep rows off the same cache sets.
-constexpr int64_t kMaxPart = 1024;
-constexpr int64_t kPanelStride = kMaxPart + 16;
-constexpr int64_t kMaxPanel = 6;  // rows
-constexpr int64_t kPanelFloats = kMaxPanel * kPanelStride;
+using Blocks = plan::GemmBlocks;
+
+constexpr int64_t kRowBlock = Blocks::kRows;
+constexpr int64_t kColBlock = Blocks::kCols;
+constexpr int64_t kPanelStride = Blocks::kPanelStride;
 constexpr int64_t kFewRows = 16;
 
 struct GemmBlock {
@@ -36,7 +35,7 @@ struct GemmBlock {
   int64_t k;
   float* c;  // [rows, cols], overwritten
   int64_t c_stride;
-  float* panel;  // kPanelFloats, 64-byte aligned
+  float* panel;  // Blocks::kPanelFloats, 64-byte aligned
 };
 
 }  // namespace dcc::cpu
@@ -47,7 +46,8 @@ namespace dcc::cpu::HWY_NAMESPACE {
 
 // One part of k is as many elements as fill a tile's rows with 64 steps.
 constexpr int64_t kPart = 64 * kLanes;
-static_assert(kPart <= kMaxPart && kTileCols <= kMaxPanel && kRowBlock % kTileRows == 0);
+static_assert(kPart <= Blocks::kMaxPart && kTileCols <= Blocks::kMaxPanel &&
+              kRowBlock % kTileRows == 0);
 
 // Adds the products of elements [p, p + length) of k for `cols` weight rows from the n-th on.
 template <class T>
@@ -124,34 +124,23 @@ int64_t colsPerTask(int64_t rows, int64_t n, int64_t k, uint32_t threads) {
   const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
   const int64_t wanted = threads == 1 ? n : n * row_blocks / (int64_t{threads} * 4);
   const int64_t worth = 32 * 1024 / std::max<int64_t>(1, k * std::min(rows, kRowBlock));
-  const int64_t most = rows <= kFewRows ? kBlockFloats / kFewRows : kColBlock;
+  const int64_t most = rows <= kFewRows ? Blocks::kFloats / kFewRows : kColBlock;
   return std::clamp<int64_t>(std::max(wanted, worth) / 12 * 12, 12, most);
 }
 
-size_t wideBytes(int64_t rows, int64_t k) { return (rows * k + 15) / 16 * 16 * sizeof(float); }
-
-constexpr size_t kBlockBytes = kBlockFloats * sizeof(float);
-
 }  // namespace
-
-size_t gemmScratchBytes(int64_t rows, int64_t k, DType a, DType out, uint32_t threads) {
-  size_t bytes = threads * kPanelFloats * sizeof(float);
-  if (a != DType::kF32) bytes += wideBytes(rows, k);
-  if (out != DType::kF32) bytes += threads * kBlockBytes;
-  return bytes;
-}
 
 void gemm(ThreadPool& pool, const Matrix& a, const WeightView& weight, const float* bias,
           const Matrix& out, std::byte* scratch) {
   const int64_t rows = a.rows, n = weight.rows, k = weight.cols;
   const uint32_t threads = pool.threads();
+  const plan::GemmWorkspace workspace = plan::gemmWorkspace(rows, k, a.dtype, out.dtype, threads);
   float* panels = reinterpret_cast<float*>(scratch);
-  scratch += threads * kPanelFloats * sizeof(float);
+  float* const blocks = reinterpret_cast<float*>(scratch + workspace.panels + workspace.wide);
   const float* wide = reinterpret_cast<const float*>(a.data);
   int64_t wide_stride = a.stride;
   if (a.dtype != DType::kF32) {
-    float* to = reinterpret_cast<float*>(scratch);
-    scratch += wideBytes(rows, k);
+    float* to = reinterpret_cast<float*>(scratch + workspace.panels);
     pool.forRanges(rows, rowGrain(k), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) toF32(a.dtype, a.at(r, 0), to + r * k, k);
     });
@@ -173,9 +162,9 @@ void gemm(ThreadPool& pool, const Matrix& a, const WeightView& weight, const flo
     g.weight_type = weight.dtype;
     g.cols = std::min(cols_per_task, n - c0);
     g.k = k;
-    g.panel = panels + thread * kPanelFloats;
+    g.panel = panels + thread * Blocks::kPanelFloats;
     const bool direct = out.dtype == DType::kF32;
-    g.c = direct ? out.f32(r0) + c0 : reinterpret_cast<float*>(scratch + thread * kBlockBytes);
+    g.c = direct ? out.f32(r0) + c0 : blocks + thread * Blocks::kFloats;
     g.c_stride = direct ? out.stride : cols_per_task;
     block(g);
     for (int64_t r = 0; r < g.rows; ++r) {

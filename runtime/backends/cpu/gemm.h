@@ -9,12 +9,9 @@
 
 namespace dcc::cpu {
 
-// Bytes of scratch gemm() needs for up to `rows` rows.
-size_t gemmScratchBytes(int64_t rows, int64_t k, DType a, DType out, uint32_t threads);
-
 // out[m, n] = sum over k of a[m, k] * weight[n, k] (+ bias[n]). Any of f32, bf16, f16 for a, weight
 // and out; `bias` is null or weight.rows values. A row's result does not depend on the other rows
-// of the call, nor on the number of threads.
+// of the call, nor on the number of threads. `scratch`: plan::gemmWorkspace().
 void gemm(ThreadPool& pool, const Matrix& a, const WeightView& weight, const float* bias,
           const Matrix& out, std::byte* scratch);
 

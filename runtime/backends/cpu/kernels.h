@@ -78,9 +78,8 @@ struct AttentionShape {
   float scale = 1;
   int64_t window = 0;  // 0: all
 };
-// Bytes of scratch attention() needs for `heads` query heads.
-size_t attentionScratchBytes(const CacheView& cache, int64_t heads, uint32_t threads);
-// A token's result does not depend on the other tokens of the step.
+// A token's result does not depend on the other tokens of the step. `scratch`:
+// plan::attentionWorkspaceBytes().
 void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const SequenceView& seqs,
                const AttentionShape& shape, const Matrix& out, std::byte* scratch);
 

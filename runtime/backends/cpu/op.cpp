@@ -7,15 +7,14 @@ namespace dcc::cpu {
 
 PrepareContext::PrepareContext(const fb::Plan& plan, uint32_t entry, const PlanMemory& memory,
                                std::span<Communicator* const> axes, StepState& state,
-                               std::vector<std::unique_ptr<RotaryTable>>& rotary, uint32_t threads)
+                               std::vector<std::unique_ptr<RotaryTable>>& rotary)
     : plan_(plan),
       entry_(*plan.entries()->Get(entry)),
       memory_(memory),
       axes_(axes),
       state_(state),
       rotary_(rotary),
-      max_sizes_(plan::rows(plan.sizes()).size()),
-      threads_(threads) {
+      max_sizes_(plan::rows(plan.sizes()).size()) {
   const auto* bounds = entry_.bounds();
   plan::evaluateSizes(plan, std::span(bounds->data(), bounds->size()), max_sizes_);
 }
@@ -38,7 +37,6 @@ BufferRef PrepareContext::buffer(uint32_t index) const {
   ref.matrix.cols = static_cast<int64_t>(b.cols());
   ref.matrix.stride = static_cast<int64_t>(b.row_stride());
   ref.rows = b.rows();
-  ref.max_rows = max_sizes_[b.rows()];
   return ref;
 }
 

@@ -25,7 +25,7 @@ struct StepState {
   std::span<const int64_t> sizes;  // values of Plan.sizes
   std::vector<int32_t> tokens;     // the step's, where the buffers of Storage.tokens lie
   std::vector<int32_t> positions;  // likewise
-  std::byte* scratch = nullptr;    // as much as the ops asked for, 64-byte aligned
+  std::byte* scratch = nullptr;    // plan::workspaceBytes(), 64-byte aligned
 
   SequenceView sequences(uint32_t group) const {
     const Step::PageTable& table = step->page_tables[group];
@@ -37,7 +37,6 @@ struct StepState {
 struct BufferRef {
   Matrix matrix;
   uint32_t rows = 0;  // index into StepState.sizes
-  int64_t max_rows = 0;
 
   Matrix at(const StepState& s) const {
     Matrix m = matrix;
@@ -63,7 +62,7 @@ class PrepareContext {
  public:
   PrepareContext(const fb::Plan& plan, uint32_t entry, const PlanMemory& memory,
                  std::span<Communicator* const> axes, StepState& state,
-                 std::vector<std::unique_ptr<RotaryTable>>& rotary, uint32_t threads);
+                 std::vector<std::unique_ptr<RotaryTable>>& rotary);
 
   BufferRef buffer(uint32_t index) const;
   WeightView weight(uint32_t index) const;
@@ -75,15 +74,11 @@ class PrepareContext {
   const RotaryTable* rotary(uint32_t constant, float scale,
                             const std::optional<DynamicFrequencies>& dynamic);
 
-  const fb::Plan& plan() const { return plan_; }
-  uint32_t threads() const { return threads_; }
+  const fb::Entry& entry() const { return entry_; }
   // Null where the axis has size 1.
   Communicator* communicator(uint32_t axis) const { return axes_[axis]; }
-
-  // The op being prepared uses this much of StepState.scratch.
-  void needScratch(size_t bytes) { scratch_bytes_ = std::max(scratch_bytes_, bytes); }
-  size_t scratchBytes() const { return scratch_bytes_; }
-  int64_t maxSize(uint32_t size) const { return max_sizes_[size]; }
+  // Plan.sizes at the entry's bounds.
+  std::span<const int64_t> maxSizes() const { return max_sizes_; }
 
  private:
   const fb::Plan& plan_;
@@ -92,9 +87,7 @@ class PrepareContext {
   std::span<Communicator* const> axes_;
   StepState& state_;
   std::vector<std::unique_ptr<RotaryTable>>& rotary_;
-  std::vector<int64_t> max_sizes_;  // Plan.sizes at the entry's bounds
-  uint32_t threads_;
-  size_t scratch_bytes_ = 0;
+  std::vector<int64_t> max_sizes_;
 };
 
 }  // namespace dcc::cpu

@@ -98,8 +98,6 @@ Op prepareAttention(PrepareContext& context, const fb::Kernel& kernel) {
   shape.head_dim = args.integer(fb::AttrKey::head_dim);
   shape.scale = args.real(fb::AttrKey::scale);
   shape.window = args.integer(fb::AttrKey::window);
-  context.needScratch(
-      attentionScratchBytes(cache, q.matrix.cols / shape.head_dim, context.threads()));
   return kernelOp([q, cache, shape, out = args.buffer(2)](StepState& s) {
     attention(*s.pool, q.at(s), cache, s.sequences(cache.group), shape, out.at(s), s.scratch);
   });
@@ -192,8 +190,6 @@ Op prepareGemm(PrepareContext& context, const fb::Gemm& gemm_) {
   const BufferRef a = context.buffer(gemm_.a()), out = context.buffer(gemm_.out());
   const WeightView weight = context.weight(gemm_.weight());
   const float* bias = gemm_.bias() >= 0 ? context.vector(gemm_.bias()) : nullptr;
-  context.needScratch(gemmScratchBytes(a.max_rows, weight.cols, a.matrix.dtype, out.matrix.dtype,
-                                       context.threads()));
   return kernelOp([a, weight, bias, out](StepState& s) {
     gemm(*s.pool, a.at(s), weight, bias, out.at(s), s.scratch);
   });

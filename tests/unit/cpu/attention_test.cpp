@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "cpu_test_support.h"
+#include "runtime/plan/workspace.h"
 
 namespace dcc::cpu {
 namespace {
@@ -69,7 +70,8 @@ class Model {
       }
     }
     TestMatrix out(starts.back(), shape_.heads * shape_.v_dim, type, 5);
-    testing::Scratch scratch(attentionScratchBytes(cache_, shape_.heads, pool.threads()));
+    testing::Scratch scratch(plan::attentionWorkspaceBytes(
+        {cache_.k_dim, cache_.v_dim, shape_.heads / cache_.heads}, pool.threads()));
     attention(pool, q.view(), cache_, {starts, positions, pages.data(), stride_},
               {shape_.k_dim, scale(), shape_.window}, out.view(), scratch.data());
     EXPECT_TRUE(out.guardsIntact());
@@ -195,7 +197,8 @@ TEST_P(Attention, LargeScores) {
     for (int32_t i = 0; i < 300; ++i) positions[i] = i;
     kvWrite(pool, k.view(), v.view(), cache, {all, positions, &page, 1});
     TestMatrix out(1, 16);
-    testing::Scratch scratch(attentionScratchBytes(cache, 1, pool.threads()));
+    testing::Scratch scratch(
+        plan::attentionWorkspaceBytes({cache.k_dim, cache.v_dim, 1}, pool.threads()));
     attention(pool, q.view(), cache, {one, last, &page, 1}, {16, 1, 0}, out.view(), scratch.data());
     for (int64_t c = 0; c < 16; ++c) EXPECT_EQ(out.at(0, c), static_cast<double>(peak));
   }

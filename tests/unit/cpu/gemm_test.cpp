@@ -1,6 +1,7 @@
 #include "runtime/backends/cpu/gemm.h"
 
 #include "cpu_test_support.h"
+#include "runtime/plan/workspace.h"
 
 namespace dcc::cpu {
 namespace {
@@ -14,7 +15,8 @@ class Gemm : public testing::PerSetting {
   }
   static void multiply(ThreadPool& pool, const Matrix& a, const WeightView& w, const float* bias,
                        const Matrix& out) {
-    testing::Scratch scratch(gemmScratchBytes(a.rows, w.cols, a.dtype, out.dtype, pool.threads()));
+    testing::Scratch scratch(
+        plan::gemmWorkspace(a.rows, w.cols, a.dtype, out.dtype, pool.threads()).bytes());
     gemm(pool, a, w, bias, out, scratch.data());
   }
 };

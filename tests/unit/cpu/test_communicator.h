@@ -53,6 +53,7 @@ class TestGroup {
     Status barrier() override { return runtimeError("not used"); }
     void abort(const Error&) override {}
     std::optional<GroupError> firstError() const override { return std::nullopt; }
+    Traffic traffic() const override { return {}; }
 
     int fails_in = -1;
 

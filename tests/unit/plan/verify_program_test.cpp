@@ -174,6 +174,8 @@ TEST(VerifyProgram, Collectives) {
   check({
       {reduce + "is over mesh axis 1, which the plan doesn't have",
        [&](PlanT& p) { allReduce(p)->axis = 1; }},
+      {reduce + "has no reason; `because` must name the rule or need that asked for it",
+       [](PlanT& p) { instruction(p, kAllReduce).because.clear(); }},
       {reduce + "reduction must be sum",
        [&](PlanT& p) { allReduce(p)->reduction = fb::Reduction::none; }},
       {reduce + "counts and dimension mean nothing to all_reduce",
@@ -226,6 +228,7 @@ TEST(VerifyProgram, RowsScatteredAndGathered) {
         c.output = first + i + 1;
         c.counts = {kPart, count_of_rank_1};
         entry.instructions.push_back(std::make_unique<fb::InstructionT>());
+        entry.instructions.back()->because = "tokens are cut";
         entry.instructions.back()->body.Set(std::move(c));
       }
     });

@@ -1,0 +1,93 @@
+#include "runtime/plan/workspace.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "runtime/base/checked.h"
+#include "runtime/plan/access.h"
+#include "runtime/plan/plan.h"
+
+namespace dcc::plan {
+namespace {
+
+constexpr int64_t kLineFloats = 16;
+constexpr size_t kLineBytes = kLineFloats * sizeof(float);
+
+DType dtypeOf(const fb::Buffer& buffer) { return static_cast<DType>(buffer.dtype()); }
+
+// At the entry's bounds.
+size_t denseBytes(const fb::Buffer& buffer, std::span<const int64_t> sizes) {
+  return alignUp<size_t>(sizes[buffer.rows()] * buffer.cols() * byteSize(dtypeOf(buffer)),
+                         kLineBytes);
+}
+
+bool hasGaps(const fb::Buffer& buffer) { return buffer.row_stride() != buffer.cols(); }
+
+uint64_t attentionBytes(const fb::Plan& plan, const fb::Entry& entry, const fb::Kernel& kernel,
+                        uint32_t threads) {
+  const fb::Buffer& q = *entry.buffers()->Get(kernel.operands()->Get(0)->index());
+  const fb::Cache& cache = *plan.caches()->Get(kernel.operands()->Get(1)->index());
+  const int64_t heads = static_cast<int64_t>(q.cols()) / cache.k_dim();
+  const AttentionBlocks blocks(cache.k_dim(), cache.v_dim(), heads / cache.heads());
+  return attentionWorkspaceBytes(blocks, threads);
+}
+
+}  // namespace
+
+GemmWorkspace gemmWorkspace(int64_t rows, int64_t k, DType a, DType out, uint32_t threads) {
+  const auto wide = [&] { return alignUp<size_t>(rows * k, kLineFloats) * sizeof(float); };
+  return {threads * GemmBlocks::kPanelFloats * sizeof(float), a == DType::kF32 ? 0 : wide(),
+          out == DType::kF32 ? 0 : threads * GemmBlocks::kFloats * sizeof(float)};
+}
+
+AttentionBlocks::AttentionBlocks(int64_t k_dim, int64_t v_dim, int64_t heads)
+    : rows(std::max(kRows, heads)),
+      k_stride(alignUp(k_dim, kLineFloats)),
+      v_stride(alignUp(v_dim, kLineFloats)),
+      max_stride(alignUp(rows, kLineFloats)) {}
+
+int64_t AttentionBlocks::floats() const {
+  return rows * (k_stride + kKeys + v_stride) + kKeys * std::max(k_stride, v_stride) +
+         2 * max_stride;
+}
+
+uint64_t attentionWorkspaceBytes(const AttentionBlocks& blocks, uint32_t threads) {
+  return threads * blocks.floats() * sizeof(float);
+}
+
+CollectiveWorkspace collectiveWorkspace(const fb::Entry& entry, const fb::Collective& collective,
+                                        std::span<const int64_t> sizes) {
+  const fb::Buffer& in = *entry.buffers()->Get(collective.input());
+  const fb::Buffer& out = *entry.buffers()->Get(collective.output());
+  const bool columns = collective.dimension() == 1;
+  const bool scatters = collective.kind() == fb::CollectiveKind::reduce_scatter && columns;
+  const bool gathers = collective.kind() == fb::CollectiveKind::all_gather && columns;
+  return {hasGaps(in) || scatters ? denseBytes(in, sizes) : 0,
+          hasGaps(out) || gathers ? denseBytes(out, sizes) : 0};
+}
+
+uint64_t workspaceBytes(const fb::Plan& plan, const fb::Entry& entry, uint32_t threads) {
+  std::vector<int64_t> sizes(rows(plan.sizes()).size());
+  evaluateSizes(plan, std::span(entry.bounds()->data(), entry.bounds()->size()), sizes);
+  uint64_t most = 0;
+  for (const fb::Instruction* instruction : rows(entry.instructions())) {
+    uint64_t bytes = 0;
+    if (const fb::Gemm* gemm = instruction->body_as_Gemm()) {
+      const fb::Buffer& a = *entry.buffers()->Get(gemm->a());
+      const fb::Buffer& out = *entry.buffers()->Get(gemm->out());
+      bytes = gemmWorkspace(sizes[a.rows()], static_cast<int64_t>(a.cols()), dtypeOf(a),
+                            dtypeOf(out), threads)
+                  .bytes();
+    } else if (const fb::Collective* collective = instruction->body_as_Collective()) {
+      bytes = collectiveWorkspace(entry, *collective, sizes).bytes();
+    } else if (const fb::Kernel* kernel = instruction->body_as_Kernel()) {
+      if (kernel->kind() == fb::KernelKind::attention) {
+        bytes = attentionBytes(plan, entry, *kernel, threads);
+      }
+    }
+    most = std::max(most, bytes);
+  }
+  return most;
+}
+
+}  // namespace dcc::plan
