@@ -36,9 +36,9 @@ constexpr CommandName kCommands[] = {
 
 // Options of the design that this version does not have; the number is of values they take.
 constexpr std::pair<const char*, int> kNotBuilt[] = {
-    {"--chat", 0},        {"--system", 1},      {"--nnodes", 1},       {"--node-rank", 1},
-    {"--log-dir", 1},     {"--trace", 1},       {"--hash-ops", 1},     {"--verify-ranks", 0},
-    {"--master-addr", 1}, {"--master-port", 1}, {"--batch-tokens", 1},
+    {"--chat", 0},        {"--system", 1},       {"--nnodes", 1},       {"--node-rank", 1},
+    {"--log-dir", 1},     {"--trace", 1},        {"--verify-ranks", 0}, {"--master-addr", 1},
+    {"--master-port", 1}, {"--batch-tokens", 1},
 };
 
 // Which commands an option that not all have belongs to.
@@ -55,6 +55,7 @@ const Belongs kBelongs[] = {
     {"--device", kOnRanks},
     {"--collectives", kOnRanks},
     {"--store-port", kOnRanks},
+    {"--hash-ops", kOnRanks},
     {"--prompt", {Command::kGenerate}},
     {"--max-new-tokens", {Command::kGenerate}},
     {"--json", {Command::kGenerate, Command::kBench, Command::kDoctor}},
@@ -208,6 +209,9 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
                  "where rank 0 is met (default: the one after MASTER_PORT)")
       ->check(CLI::Range(1u, 65535u))
       ->option_text("PORT");
+  app.add_option("--hash-ops", options.hash_ops,
+                 "a digest of every op's result, for tools/compare-hashes")
+      ->option_text("FILE");
   // One value each, however it looks: CLI11 would also take the words that follow, and split
   // "[a,b]".
   app.add_option("--prompt", options.prompts, "what to continue; may be repeated")

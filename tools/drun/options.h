@@ -24,6 +24,7 @@ struct Options {
   std::string checkpoint;           // "": where the plan says
   std::chrono::milliseconds timeout{30'000};
   launch::MeetOptions meet;
+  std::string hash_ops;  // where digests of every op's result go; "": none
 
   std::vector<std::string> prompts;
   std::string input, output;

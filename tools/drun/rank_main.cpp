@@ -17,6 +17,7 @@
 #include "tools/drun/agreement.h"
 #include "tools/drun/bench.h"
 #include "tools/drun/command.h"
+#include "tools/drun/hash_ops.h"
 
 namespace dcc::drun {
 namespace {
@@ -85,7 +86,13 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
              Executor::create(std::move(plan), makeCpuBackend({threads}), axes, load));
   bench.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  generate::PlanRunner runner(*executor);
+  generate::PlanRunner plan_runner(*executor);
+  std::unique_ptr<HashingRunner> hashing;
+  if (!options.hash_ops.empty()) {
+    DCC_ASSIGN(hashing, HashingRunner::create(options.hash_ops, *executor, plan_runner, world));
+  }
+  generate::StepRunner& runner =
+      hashing ? *hashing : static_cast<generate::StepRunner&>(plan_runner);
   const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(options.sampling, world);
   generate::StepLoop loop(limits, world, runner, *sampler);
   if (!command) return loop.follow();
