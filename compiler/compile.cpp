@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 
 #include "compiler/budget.h"
@@ -14,6 +15,7 @@
 #include "compiler/rewrites.h"
 #include "dialects/dist/Dist.h"
 #include "runtime/base/file.h"
+#include "runtime/base/program.h"
 #include "runtime/plan/directory.h"
 #include "runtime/plan/plan.h"
 
@@ -43,8 +45,9 @@ Status addSideFiles(ModuleOp module, std::vector<plan::ExtraFile>& files) {
 }
 
 Status writeText(const std::string& path, const std::string& text) {
-  if (path.empty() || path == "-") return writeAll(STDOUT_FILENO, text, "stdout");
-  return writeFile(path, text);
+  if (!path.empty() && path != "-") return writeFile(path, text);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return flushStdout();
 }
 
 // The model and all phases up to `last`.

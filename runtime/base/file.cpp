@@ -12,14 +12,28 @@ namespace dcc {
 
 std::string errnoText(int error) { return std::generic_category().message(error); }
 
+Error fileError(const std::string& name, const std::string& what, int error) {
+  const std::string message = name + ": " + what + ": " + errnoText(error);
+  switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EIO:
+      return runtimeError(message);
+    default:
+      return userError(message);
+  }
+}
+
 Result<InputFile> openInput(const std::string& path) {
   // O_NONBLOCK: opening a pipe must not wait for its writer; pipes are refused below.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return userError(path + ": cannot be read: " + errnoText(errno));
+  if (!fd) return fileError(path, "cannot be read", errno);
   struct stat info;
-  if (::fstat(fd.get(), &info) != 0) {
-    return userError(path + ": cannot be read: " + errnoText(errno));
-  }
+  if (::fstat(fd.get(), &info) != 0) return fileError(path, "cannot be read", errno);
   if (S_ISDIR(info.st_mode)) return userError(path + ": is a directory; a file is expected");
   if (!S_ISREG(info.st_mode)) {
     return userError(path + ": is a pipe or device; a regular file is expected");
@@ -59,7 +73,7 @@ Status writeFile(const std::string& path, std::string_view bytes) {
 
 Status writeFile(const std::string& path, std::string_view bytes, const std::string& name) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!fd) return userError(name + ": cannot be written: " + errnoText(errno));
+  if (!fd) return fileError(name, "cannot be written", errno);
   DCC_RETURN_IF_ERROR(writeAll(fd.get(), bytes, name));
   // Some file systems report a full disk only here.
   if (::close(fd.release()) != 0) {

@@ -18,7 +18,7 @@ struct InputFile {
   std::string name;    // for messages
 };
 
-// Errors (user): missing, unreadable, or anything but a regular file.
+// Errors: missing, unreadable, or anything but a regular file; (runtime) no more descriptors.
 Result<InputFile> openInput(const std::string& path);
 
 // Fills `out` with the bytes from `offset` on. Error (runtime) when reading fails or the file ends
@@ -45,5 +45,9 @@ bool staysBelow(std::string_view path);
 
 // "No such file or directory" for an errno value. Callable from several threads.
 std::string errnoText(int error);
+
+// "<name>: <what>: No such file or directory". Fault: the user's, where another path would do; the
+// machine's, where it is out of space, descriptors or memory, or broken.
+Error fileError(const std::string& name, const std::string& what, int error);
 
 }  // namespace dcc

@@ -63,7 +63,7 @@ Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path,
         ::open(writer.temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     writer.named_ = static_cast<bool>(writer.fd_);
   }
-  if (!writer.fd_) return userError(path + ": cannot be written: " + errnoText(errno));
+  if (!writer.fd_) return fileError(path, "cannot be written", errno);
   std::string header = headerText(tensors, begins, sizes);
   DCC_RETURN_IF_ERROR(writeAll(writer.fd_.get(), header, path));
   for (size_t i = 0; i < tensors.size(); ++i) {

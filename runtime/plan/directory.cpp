@@ -99,7 +99,7 @@ Result<Manifest> parseManifest(std::string_view text, const std::string& name) {
 Result<Manifest> readManifest(const std::string& dir) {
   std::string path = join(dir, kManifestFile);
   struct stat info;
-  if (::stat(dir.c_str(), &info) != 0) return userError(dir + ": " + errnoText(errno));
+  if (::stat(dir.c_str(), &info) != 0) return fileError(dir, "cannot be read", errno);
   if (!S_ISDIR(info.st_mode)) {
     return userError(dir + ": is no directory; the directory that `dcc compile` wrote is expected");
   }

@@ -32,8 +32,7 @@ class TemporaryDirectory {
 };
 
 Error cannotWrite(const std::string& dir, const std::error_code& error) {
-  std::string message = dir + ": cannot be written: " + error.message();
-  return error == std::errc::no_space_on_device ? runtimeError(message) : userError(message);
+  return fileError(dir, "cannot be written", error.value());
 }
 
 // The plans as a reader will see them: a plan that is not valid is never written.

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
+#include <memory>
 #include <mutex>
-#include <system_error>
+#include <new>
+#include <span>
 #include <thread>
 
 #include "runtime/base/printable.h"
@@ -211,6 +214,7 @@ Result<WeightLoader> WeightLoader::open(const plan::Plan& plan, const std::strin
       if (file.fd || expected.random()) continue;
       Result<InputFile> opened = openInput(dir + "/" + std::string(text(expected.path())));
       if (!opened.ok()) {
+        if (opened.error().fault == Fault::kRuntime) return opened.error();
         return userError(opened.error().message +
                          "; the checkpoint's directory can be given with --checkpoint");
       }
@@ -232,7 +236,9 @@ Status WeightLoader::load(std::span<const std::span<uint8_t>> memory, uint32_t t
   Blocks blocks(*plan_, memory);
   Tally tally(total_bytes_, progress);
   auto work = [&] {
-    std::vector<uint8_t> buffer(kBlockBytes);
+    const std::unique_ptr<uint8_t[]> bytes(new (std::nothrow) uint8_t[kBlockBytes]);
+    if (!bytes) return tally.fail(runtimeError("memory: there is none left to read weights with"));
+    const std::span<uint8_t> buffer(bytes.get(), kBlockBytes);
     Block block;
     while (!tally.failed() && blocks.next(block)) {
       const uint32_t file = block.piece->file();
@@ -245,12 +251,10 @@ Status WeightLoader::load(std::span<const std::span<uint8_t>> memory, uint32_t t
     }
   };
   std::vector<std::thread> helpers;
-  for (uint32_t i = 1; i < threads; ++i) {
-    try {
-      helpers.emplace_back(work);
-    } catch (const std::system_error&) {
-      break;  // no more threads to be had: those that run do it all
-    }
+  try {
+    for (uint32_t i = 1; i < threads; ++i) helpers.emplace_back(work);
+  } catch (const std::exception&) {
+    // No more threads or memory to be had: those that run do it all.
   }
   work();
   for (std::thread& helper : helpers) helper.join();

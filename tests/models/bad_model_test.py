@@ -93,12 +93,31 @@ class BadModel(bad.BadInput):
         path = model / "model.safetensors"
         whole = path.read_bytes()
         (length,) = struct.unpack_from("<Q", whole)
+        header = json.loads(whole[8:8 + length])
+        first, second, *_ = sorted((name for name in header if name != "__metadata__"),
+                                   key=lambda name: header[name]["data_offsets"])
+
+        def changed(name, **fields):
+            """The file with other fields of a tensor."""
+            text = json.dumps({**header, name: {**header[name], **fields}}).encode()
+            return struct.pack("<Q", len(text)) + text + whole[8 + length:]
+        begin, end = header[second]["data_offsets"]
+        twice = json.dumps(header).encode()[:-1] + b", " + json.dumps(
+            {first: header[first]}).encode()[1:]
         for what, data in {
                 "empty": b"", "short": whole[:5], "header cut": whole[:8 + length // 2],
                 "data cut": whole[:-1], "data longer": whole + b"\0",
+                "length 0": struct.pack("<Q", 0) + whole[8:],
                 "length absurd": struct.pack("<Q", 2**63) + whole[8:],
                 "no json": whole[:8] + b"}" * length + whole[8 + length:],
-                "offsets overlap": whole.replace(b'_offsets":[', b'_offsets":[1', 1)}.items():
+                "offsets overlap": changed(second, data_offsets=[begin - 4, end - 4]),
+                "offsets leave a hole": changed(second, data_offsets=[begin + 4, end + 4]),
+                "offsets beyond the end": changed(second, data_offsets=[2**40, 2**40 + end - begin]),
+                "offsets huge": changed(second, data_offsets=[2**63, 2**64 - 1]),
+                "offsets negative": changed(second, data_offsets=[-4, end]),
+                "shape overflows": changed(second, shape=[2**32, 2**32]),
+                "a name twice": struct.pack("<Q", len(twice)) + twice + whole[8 + length:],
+                }.items():
             with self.subTest(what=what):
                 path.write_bytes(data)
                 self.refuses_compile(model, words=["model.safetensors"])

@@ -81,6 +81,15 @@ class BadPlan(bad.BadInput):
         self.refuses_plan("rank_1.dplan", "manifest.json: entry prefill: instruction",
                           "(slice_columns of model.layers.0.self_attn", "stands where rank 0 has")
 
+    def test_ranks_of_two_models(self):
+        other = self.compile(harness.model_dir("llama_linear_tied"), "other_model", "--tp", "2")
+        shutil.copy(other / "rank_1.dplan", self.plan / "rank_1.dplan")
+        self.refuses_plan("rank_1.dplan")
+
+    def test_checkpoint_of_another_model(self):
+        self.refuses_drun(self.plan, "--checkpoint", harness.model_dir("llama_linear_tied"),
+                          "--input", self.input, words=["model.safetensors", "--checkpoint"])
+
     def test_ranks_exchanged(self):
         (self.plan / "rank_0.dplan").rename(self.plan / "x")
         (self.plan / "rank_1.dplan").rename(self.plan / "rank_0.dplan")

@@ -6,6 +6,7 @@ import array
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import struct
@@ -38,15 +39,21 @@ class Done:
         return f"$ {shown}\nstatus {self.status}\n{self.out[-2000:]}\n{self.err[-4000:]}"
 
 
-def run(program, *args, stdin="", cwd=None, timeout=120):
-    """Runs a program of ours; kills it and its ranks at the time-out."""
+def run(program, *args, stdin="", cwd=None, timeout=120, limits=None):
+    """Runs a program of ours; kills it and its ranks at the time-out. `limits`: of resources, as
+    resource.setrlimit knows them."""
     path = BIN / program
     if not path.exists():
         raise unittest.TestCase.failureException(f"{path} does not exist: build it first")
     command = [path, *args]
+
+    def limit():
+        for what, most in (limits or {}).items():
+            resource.setrlimit(what, (most, most))
     with subprocess.Popen([str(a) for a in command], stdin=subprocess.PIPE, cwd=cwd,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           encoding="utf-8", errors="surrogateescape",
+                          preexec_fn=limit if limits else None,
                           start_new_session=True) as process:
         try:
             out, err = process.communicate(stdin, timeout=timeout)

@@ -10,7 +10,9 @@
 #include "compiler/compile.h"
 #include "compiler/explain.h"
 #include "compiler/inspect.h"
+#include "compiler/out_of_memory.h"
 #include "passes/Strategy.h"
+#include "runtime/base/program.h"
 #include "runtime/base/progress.h"
 #include "runtime/plan/directory.h"
 #include "runtime/plan/plan.h"
@@ -78,9 +80,7 @@ int runStrategies() {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app("dcc: compiles a model into one execution plan per rank");
   app.require_subcommand(1);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
@@ -171,7 +171,7 @@ int main(int argc, char** argv) {
     if (collectives == "tcp") why.transport = dcc::TransportKind::kTcp;
     dcc::Result<std::string> text = inspect->parsed() ? dcc::inspect(view) : dcc::explain(why);
     if (!text.ok()) return fail(text.error());
-    std::fwrite(text->data(), 1, text->size(), stdout);
+    std::fwrite(text->data(), 1, text->size(), stdout);  // main() sees whether it could be
     return 0;
   }
   if (verify->parsed()) {
@@ -180,4 +180,17 @@ int main(int argc, char** argv) {
   }
   if (strategies->parsed()) return runStrategies();
   return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  dcc::beginProgram();
+  dcc::throwWhenOutOfMemory();
+  int status = 0;
+  const dcc::Status ended = dcc::guarded([&] {
+    status = run(argc, argv);
+    return status == 0 ? dcc::flushStdout() : dcc::Status::success();
+  });
+  return ended.ok() ? status : fail(ended.error());
 }

@@ -42,10 +42,10 @@ std::vector<Prompt> fromOptions(const std::vector<std::string>& texts) {
 Result<std::vector<Prompt>> readInput(const std::string& path, const Waiting& waiting) {
   const bool standard = path == "-";
   UniqueFd fd(standard ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return userError(path + ": cannot be read: " + errnoText(errno));
+  if (!fd) return fileError(path, "cannot be read", errno);
   const std::string name = standard ? "stdin" : path;
   DCC_ASSIGN(const std::string text, readAll(fd.get(), name, kMaxInputBytes, waiting));
-  return promptsFromJsonl(text, name);
+  return promptsFromJsonl(text, name, waiting);
 }
 
 Result<std::vector<Prompt>> gatherPrompts(const Options& options, const PlanFiles& files,
@@ -58,12 +58,12 @@ Result<std::vector<Prompt>> gatherPrompts(const Options& options, const PlanFile
   } else if (::isatty(STDIN_FILENO) == 0) {
     DCC_ASSIGN(prompts, fromStdin(files, waiting));
   }
-  DCC_RETURN_IF_ERROR(toTokens(prompts, files));
+  DCC_RETURN_IF_ERROR(toTokens(prompts, files, waiting));
   return prompts;
 }
 
-Status toTokens(std::vector<Prompt>& prompts, const PlanFiles& files) {
-  DCC_RETURN_IF_ERROR(encodePrompts(prompts, files.tokenizerOrNull(), files.dir));
+Status toTokens(std::vector<Prompt>& prompts, const PlanFiles& files, const Waiting& waiting) {
+  DCC_RETURN_IF_ERROR(encodePrompts(prompts, files.tokenizerOrNull(), files.dir, waiting));
   for (Prompt& prompt : prompts) {
     if (prompt.text && prompt.ids.empty() && files.generation.bos) {
       prompt.ids = {*files.generation.bos};

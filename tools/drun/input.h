@@ -20,6 +20,6 @@ Result<std::vector<Prompt>> gatherPrompts(const Options& options, const PlanFile
                                           const Waiting& waiting);
 
 // Fills `ids` of texts; one that has none at all becomes begin-of-sequence.
-Status toTokens(std::vector<Prompt>& prompts, const PlanFiles& files);
+Status toTokens(std::vector<Prompt>& prompts, const PlanFiles& files, const Waiting& waiting = {});
 
 }  // namespace dcc::drun

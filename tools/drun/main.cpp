@@ -1,13 +1,10 @@
 // drun: checks the command line and the plan directory, then runs itself once per rank and waits;
 // or is a rank, when somebody else has started it as one.
-#include <fcntl.h>
-#include <signal.h>
-#include <unistd.h>
-
 #include <iostream>
 #include <memory>
 #include <optional>
 
+#include "runtime/base/program.h"
 #include "runtime/base/progress.h"
 #include "runtime/launch/launcher.h"
 #include "runtime/launch/rank.h"
@@ -54,17 +51,6 @@ Status joinRanks(const Options& options, launch::Rank& rank) {
   return rankMain(options, rank);
 }
 
-// Descriptors 0 to 2 that we were started without must not become files of ours.
-void openStandardDescriptors() {
-  for (;;) {
-    const int fd = ::open("/dev/null", O_RDWR);
-    if (fd < 0 || fd > STDERR_FILENO) {
-      if (fd >= 0) ::close(fd);
-      return;
-    }
-  }
-}
-
 int fail(const Error& error) {
   // A rank that was killed may have left a line of progress.
   std::cerr << std::string(eraseProgress()) + "error: " + error.message + "\n";
@@ -76,24 +62,26 @@ int exitStatus(const Status& status) { return status.ok() ? 0 : fail(status.erro
 }  // namespace
 
 int main(int argc, char** argv) {
-  openStandardDescriptors();
-  ::signal(SIGPIPE, SIG_IGN);  // a closed stdout is an error of write() and ends quietly
+  beginProgram();
   const auto rank = launch::Rank::launched();
   if (!rank.ok()) return fail(rank.error());
   const auto options = parseOptions(argc, argv);
   if (*rank) {
     // What goes wrong here is the launcher's to say.
     launch::Rank& self = **rank;
-    return self.end(options.ok() ? rankMain(**options, self) : Status(options.error()));
+    return self.end(options.ok() ? guarded([&] { return rankMain(**options, self); })
+                                 : Status(options.error()));
   }
   if (!options.ok()) return fail(options.error());
-  if (!options->has_value()) return 0;
+  if (!options->has_value()) return exitStatus(flushStdout());
   const Options& given = **options;
-  if (given.command == Command::kTokenize) return exitStatus(tokenize(given));
-  if (given.command == Command::kDoctor) return exitStatus(doctor(given));
+  if (given.command == Command::kTokenize) {
+    return exitStatus(guarded([&] { return tokenize(given); }));
+  }
+  if (given.command == Command::kDoctor) return exitStatus(guarded([&] { return doctor(given); }));
   const auto place = launch::Place::fromEnvironment();
   if (!place.ok()) return fail(place.error());
-  if (!*place) return exitStatus(launchRanks(given, argv));
+  if (!*place) return exitStatus(guarded([&] { return launchRanks(given, argv); }));
   const std::unique_ptr<launch::Rank> self = launch::Rank::joining(**place);
-  return self->end(joinRanks(given, *self));
+  return self->end(guarded([&] { return joinRanks(given, *self); }));
 }

@@ -18,7 +18,7 @@ Status forLines(std::string_view text, Each&& each) {
   return Status::success();
 }
 
-Result<Prompt> promptOf(std::string_view line, std::string where) {
+Result<Prompt> promptOf(std::string_view line, const std::string& where) {
   Result<nlohmann::json> parsed = parseJson(line, where);
   if (!parsed.ok()) {
     // It counts lines within its text, which is one line of ours.
@@ -47,12 +47,14 @@ Result<Prompt> promptOf(std::string_view line, std::string where) {
 
 }  // namespace
 
-Result<std::vector<Prompt>> promptsFromJsonl(std::string_view text, const std::string& name) {
+Result<std::vector<Prompt>> promptsFromJsonl(std::string_view text, const std::string& name,
+                                             const Waiting& waiting) {
   std::vector<Prompt> prompts;
   DCC_RETURN_IF_ERROR(forLines(text, [&](size_t number, std::string_view line) -> Status {
     if (line.find_first_not_of(" \t") == std::string_view::npos) return Status::success();
     DCC_ASSIGN(Prompt prompt, promptOf(line, name + ":" + std::to_string(number)));
     prompts.push_back(std::move(prompt));
+    if (waiting) waiting();
     return Status::success();
   }));
   return prompts;
@@ -68,8 +70,9 @@ std::vector<Prompt> promptsFromLines(std::string_view text, const std::string& n
 }
 
 Status encodePrompts(std::vector<Prompt>& prompts, const text::Tokenizer* tokenizer,
-                     const std::string& dir) {
+                     const std::string& dir, const Waiting& waiting) {
   for (Prompt& prompt : prompts) {
+    if (waiting) waiting();
     if (!prompt.text) continue;
     if (tokenizer == nullptr) {
       return userError(prompt.where + ": a text, but " + dir +

@@ -9,6 +9,7 @@
 
 #include "runtime/base/status.h"
 #include "runtime/text/tokenizer.h"
+#include "tools/drun/stdio.h"
 
 namespace dcc::drun {
 
@@ -21,15 +22,16 @@ struct Prompt {
 // Of a file of prompts.
 inline constexpr size_t kMaxInputBytes = size_t{1} << 30;
 
-// {"text": "..."} or {"input_ids": [...]} a line; empty lines hold none. Errors (user)
-// name file and line.
-Result<std::vector<Prompt>> promptsFromJsonl(std::string_view text, const std::string& name);
+// {"text": "..."} or {"input_ids": [...]} a line; empty lines hold none. `waiting` is called every
+// line. Errors (user) name file and line.
+Result<std::vector<Prompt>> promptsFromJsonl(std::string_view text, const std::string& name,
+                                             const Waiting& waiting = {});
 // One prompt a line.
 std::vector<Prompt> promptsFromLines(std::string_view text, const std::string& name);
 
 // Fills `ids` of all prompts that have a text. `tokenizer` may be null: then a text is an error,
-// which names `dir`.
+// which names `dir`. `waiting` is called every prompt.
 Status encodePrompts(std::vector<Prompt>& prompts, const text::Tokenizer* tokenizer,
-                     const std::string& dir);
+                     const std::string& dir, const Waiting& waiting = {});
 
 }  // namespace dcc::drun

@@ -3,8 +3,9 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
+
+#include "runtime/base/file.h"
 
 namespace dcc::cpu {
 
@@ -19,7 +20,7 @@ Result<Memory> Memory::map(size_t bytes, bool huge) {
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) {
     return runtimeError("memory: cannot map " + std::to_string(bytes) + " bytes: " +
-                        std::strerror(errno) + "; more ranks or smaller limits need less each");
+                        errnoText(errno) + "; more ranks or smaller limits need less each");
   }
   memory.data_ = static_cast<std::byte*>(at);
   memory.size_ = bytes;

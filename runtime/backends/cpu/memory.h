@@ -25,7 +25,7 @@ class Memory {
   size_t size() const { return size_; }
 
  private:
-  void swap(Memory& other) {
+  void swap(Memory& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
   }

@@ -2,6 +2,8 @@
 
 #include <sched.h>
 
+#include <exception>
+
 namespace dcc::cpu {
 namespace {
 
@@ -35,7 +37,12 @@ void awaitChange(const std::atomic<uint32_t>& word, uint32_t old) {
 }  // namespace
 
 ThreadPool::ThreadPool(uint32_t threads) {
-  for (uint32_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { workerLoop(i); });
+  workers_.reserve(threads - 1);
+  try {
+    for (uint32_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { workerLoop(i); });
+  } catch (const std::exception&) {
+    // No more threads or memory to be had: those that run do it all.
+  }
 }
 
 ThreadPool::~ThreadPool() {

@@ -14,7 +14,8 @@ namespace dcc::cpu {
 
 class ThreadPool {
  public:
-  // `threads` >= 1 counts the caller of run(); 1 makes run() a plain loop.
+  // `threads` >= 1 counts the caller of run(); 1 makes run() a plain loop. Fewer, where the machine
+  // gives no more.
   explicit ThreadPool(uint32_t threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -41,6 +41,17 @@ TEST(File, ErrorsNameThePath) {
   EXPECT_FALSE(writeFile(dir / "none/x", "").ok());
 }
 
+TEST(File, WhoIsAtFaultIsInTheErrno) {
+  EXPECT_EQ(fileError("a", "cannot be read", ENOENT).message,
+            "a: cannot be read: No such file or directory");
+  for (const int error : {ENOENT, EACCES, ENOTDIR, EROFS, ENAMETOOLONG}) {
+    EXPECT_EQ(fileError("a", "b", error).fault, Fault::kUser) << errnoText(error);
+  }
+  for (const int error : {EMFILE, ENFILE, ENOSPC, EDQUOT, EFBIG, ENOMEM, EIO}) {
+    EXPECT_EQ(fileError("a", "b", error).fault, Fault::kRuntime) << errnoText(error);
+  }
+}
+
 TEST(File, AFileThatEndsEarlyIsARuntimeError) {
   TemporaryDirectory dir;
   ASSERT_TRUE(writeFile(dir / "x", "12345").ok());

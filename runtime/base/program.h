@@ -1,0 +1,23 @@
+// What our programs do around their work, so that what the kernel or the allocator would end them
+// for is an error like others.
+#pragma once
+
+#include <functional>
+
+#include "runtime/base/status.h"
+
+namespace dcc {
+
+// The first thing: descriptors 0 to 2 are open, so that no file of ours becomes one of them, and
+// closed pipes and files that grow too large are errors of write().
+void beginProgram();
+
+// Runs `body`. Memory or threads that run out in it, where nobody looks for that, are an error
+// (runtime).
+Status guarded(const std::function<Status()>& body);
+
+// The last thing of a program that prints through stdio. Error (runtime): stdout could not be
+// written, unless nobody reads it.
+Status flushStdout();
+
+}  // namespace dcc
