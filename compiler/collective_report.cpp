@@ -110,6 +110,18 @@ std::string keptBecause(const fb::Entry& entry, const fb::Collective& collective
   }
 }
 
+// A product with stacked weights is that of all their modules.
+std::string moduleOf(const fb::Plan& plan, const fb::Instruction& instruction) {
+  const fb::Gemm* gemm = instruction.body_as_Gemm();
+  if (gemm) {
+    const std::string_view weight = text(plan.weights()->Get(gemm->weight())->module_());
+    if (weight.find('+') != std::string_view::npos) {
+      return std::string(weight.substr(0, weight.rfind('.')));
+    }
+  }
+  return std::string(text(instruction.module_()));
+}
+
 // What keeps it apart from the collective that comes next, where the two could be one.
 std::string apartFrom(const fb::Entry& entry, uint32_t at, const std::string& module) {
   const auto instructions = rows(entry.instructions());
@@ -169,7 +181,7 @@ std::vector<CollectiveReport> reportCollectives(const fb::Plan& plan, const fb::
     const std::vector<uint32_t> consumers =
         consumersOf(entry, i, plan::rootOf(entry, collective->output()));
     for (uint32_t c : consumers) {
-      Consumer consumer{std::string(text(instructions[c]->module_())),
+      Consumer consumer{moduleOf(plan, *instructions[c]),
                         std::string(plan::opName(*instructions[c]))};
       const auto& known = report.needed_by;
       if (std::find(known.begin(), known.end(), consumer) == known.end()) {

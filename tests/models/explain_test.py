@@ -89,14 +89,15 @@ class Memory(harness.EndToEnd):
 
 
 class Bytes(harness.EndToEnd):
-    PROMPT, NEW = 300, 5
+    PROMPT, NEW = 301, 5
 
     def entry(self, plan, name, *options):
         entries = explain(plan, *options)["entries"]
         return next(entry for entry in entries if entry["name"] == name)
 
     def test_counted(self):
-        for tp, options in [(2, ()), (4, ()), (4, ("--tp-rule", "lm_head=colwise_rep"))]:
+        for tp, options in [(2, ()), (4, ()), (4, ("--tp-rule", "lm_head=colwise_rep")),
+                            (4, ("--rewrite", "norms-by-tokens=on"))]:
             plan = self.compile(harness.BUNDLED, "plan", "--tp", str(tp), *options)
             for collectives in ("shm", "tcp"):
                 with self.subTest(tp=tp, options=options, collectives=collectives):
