@@ -96,7 +96,7 @@ Result<std::string> explain(const ExplainOptions& options) {
   out.max_seqs = first.max_seqs();
   out.max_seq_len = first.max_seq_len();
   for (const fb::File* file : rows(first.files())) {
-    if (file->random()) out.seed = file->random()->seed();
+    if (file->random() && !out.seed) out.seed = file->random()->seed();
   }
   out.running.transport = options.transport;
   out.running.threads =
