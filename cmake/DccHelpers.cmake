@@ -9,7 +9,7 @@ elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(dcc_options INTERFACE -Wno-deprecated-declarations)
 endif()
 if(DCC_SANITIZE)
-  add_compile_options(-fsanitize=${DCC_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
+  add_compile_options(-fsanitize=${DCC_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${DCC_SANITIZE})
 endif()
 if(DCC_FUZZ)
@@ -30,17 +30,24 @@ function(dcc_tool name)
   target_link_libraries(${name} PRIVATE dcc_options ${ARG_LIBS} Threads::Threads)
 endfunction()
 
-# dcc_unit_test(NAME SOURCES... [LIBS libs...]): a GoogleTest program, one ctest test.
-# DCC_SOURCE_DIR is the checkout's path (for tests/models, examples).
+# dcc_unit_test(NAME SOURCES... [LIBS libs...] [THREADS]): a GoogleTest program, one ctest test.
+# DCC_SOURCE_DIR is the checkout's path (for tests/models, examples). THREADS: there are several in it,
+# which the tsan preset watches.
 function(dcc_unit_test name)
   if(DCC_FUZZ)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "THREADS" "" "LIBS" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE dcc_options ${ARG_LIBS} GTest::gtest GTest::gtest_main Threads::Threads)
   target_compile_definitions(${name} PRIVATE DCC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME unit.${name} COMMAND ${name})
+  if(ARG_THREADS)
+    add_dependencies(thread_tests ${name})
+    # After a race all others would be told too, and take minutes.
+    set_tests_properties(unit.${name} PROPERTIES LABELS threads
+      ENVIRONMENT TSAN_OPTIONS=halt_on_error=1)
+  endif()
 endfunction()
 
 # dcc_fuzzer(NAME SOURCES... [LIBS libs...] [SEEDS_BY program]): LLVMFuzzerTestOneInput over the seeds

@@ -65,7 +65,8 @@ class SafetensorsWriter {
 
   // Errors: not writable, or something other than a regular file is in the way (user); disk full
   // (runtime). All name `path`.
-  static Result<SafetensorsWriter> create(const std::string& path, std::vector<Tensor> tensors);
+  static Result<SafetensorsWriter> create(const std::string& path,
+                                          const std::vector<Tensor>& tensors);
   SafetensorsWriter(SafetensorsWriter&&) = default;
   SafetensorsWriter& operator=(SafetensorsWriter&&) = delete;
   ~SafetensorsWriter();

@@ -30,7 +30,7 @@ std::string headerText(const std::vector<SafetensorsWriter::Tensor>& tensors,
 }  // namespace
 
 Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path,
-                                                    std::vector<Tensor> tensors) {
+                                                    const std::vector<Tensor>& tensors) {
   struct stat info;
   if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     return userError(path + ": cannot be written: it exists and is no regular file");

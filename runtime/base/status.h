@@ -65,11 +65,11 @@ class [[nodiscard]] Status {
 }  // namespace dcc
 
 // Returns from the enclosing function when `expr` (a Status or Result) failed.
-#define DCC_RETURN_IF_ERROR(expr)                     \
-  do {                                                \
-    if (auto dcc_status = (expr); !dcc_status.ok()) { \
-      return ::dcc::Error(dcc_status.error());        \
-    }                                                 \
+#define DCC_RETURN_IF_ERROR(expr)                            \
+  do {                                                       \
+    if (const auto& dcc_status = (expr); !dcc_status.ok()) { \
+      return ::dcc::Error(dcc_status.error());               \
+    }                                                        \
   } while (false)
 
 #define DCC_CONCAT_(a, b) a##b

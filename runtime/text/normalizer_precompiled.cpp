@@ -62,7 +62,7 @@ class Precompiled : public Normalizer {
       const size_t end = graphemes.endOf(begin);
       if (end == begin + 1) {
         const char c = text[begin];
-        const auto& replacement = ascii_[static_cast<size_t>(c)];
+        const auto& replacement = ascii_[static_cast<unsigned char>(c)];
         if (replacement) {
           out += *replacement;
         } else {

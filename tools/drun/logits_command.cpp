@@ -48,8 +48,7 @@ Status LogitsCommand::prepare(const generate::Limits& limits) {
     tensors.push_back({std::to_string(tensors.size()), DType::kF32, {prompt.ids.size(), vocab_}});
     DCC_RETURN_IF_ERROR(scheduler_->add({prompt.ids, 0, {}}, prompt.where));
   }
-  DCC_ASSIGN(SafetensorsWriter writer,
-             SafetensorsWriter::create(options_.output, std::move(tensors)));
+  DCC_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(options_.output, tensors));
   writer_.emplace(std::move(writer));
   return Status::success();
 }
