@@ -164,7 +164,8 @@ TEST_F(DirectoryTest, ExchangedRanksAreFound) {
 }
 
 TEST_F(DirectoryTest, MissingFilesAreNamed) {
-  EXPECT_EQ(readManifest(plan_).error().message, plan_ + ": No such file or directory");
+  EXPECT_EQ(readManifest(plan_).error().message,
+            plan_ + ": cannot be read: No such file or directory");
   EXPECT_NE(readManifest(dir_.path()).error().message.find("it has no manifest.json"),
             std::string::npos);
   write();
