@@ -71,8 +71,13 @@ class Emitter {
     }
     for (Attribute file : module_->getAttrOfType<ArrayAttr>("nn.files")) {
       plan_.files.push_back(emitFile(file));
-      if (isa<nn::RandomAttr>(file)) plan_.features = {std::string(plan::kRandomWeights)};
+      if (isa<nn::RandomAttr>(file)) require(plan::kRandomWeights);
     }
+  }
+
+  // What a reader must know.
+  void require(std::string_view feature) {
+    if (!llvm::is_contained(plan_.features, feature)) plan_.features.emplace_back(feature);
   }
 
   static std::unique_ptr<fb::FileT> emitFile(Attribute attr) {
@@ -109,18 +114,23 @@ class Emitter {
     auto row = std::make_unique<fb::WeightT>();
     row->module_ = op.getSymName().str();
     row->dtype = dtypeOf(type.getElementType());
-    row->rows = type.rank() == 1 ? 1 : type.constant(0);
     row->cols = type.constant(type.rank() - 1);
+    row->rows = 1;
+    for (size_t i = 0; i + 1 < type.rank(); ++i) row->rows *= type.constant(i);
+    if (op.getPlus()) {
+      row->plus = float(op.getPlus()->convertToDouble());
+      require(plan::kWeightViews);
+    }
     for (auto slice : op.getSlicesAttr().getAsRange<planir::SliceAttr>()) {
       if (slice.getRank() != rank_) continue;
-      row->row_origin = type.rank() == 1 ? 0 : slice.getOrigin();
+      row->row_origin = type.rank() == 2 ? slice.getOrigin() : 0;
       for (planir::PieceAttr piece : slice.getPieces()) row->pieces.push_back(emit(piece));
     }
     weights_[op.getSymNameAttr()] = plan_.weights.size();
     plan_.weights.push_back(std::move(row));
   }
 
-  static std::unique_ptr<fb::PieceT> emit(planir::PieceAttr piece) {
+  std::unique_ptr<fb::PieceT> emit(planir::PieceAttr piece) {
     auto row = std::make_unique<fb::PieceT>();
     row->file = piece.getFile();
     row->tensor = piece.getTensor().str();
@@ -131,6 +141,9 @@ class Emitter {
     row->count = piece.getCount();
     row->dest_offset = piece.getDest();
     row->dest_stride = piece.getDestStride();
+    row->source_step = piece.getStep();
+    row->dest_step = piece.getDestStep();
+    if (piece.getStep() != 1 || piece.getDestStep() != 1) require(plan::kWeightViews);
     return row;
   }
 
@@ -288,7 +301,9 @@ class Emitter {
     kernel.kind = info->kind;
     auto inputs = op.getInputs().begin(), outputs = op.getOutputs().begin();
     auto symbols = op.getSymbols().getAsRange<FlatSymbolRefAttr>().begin();
+    auto end = op.getSymbols().getAsRange<FlatSymbolRefAttr>().end();
     for (const plan::OperandInfo& operand : info->operands) {
+      if (operand.optional && symbols == end) break;
       kernel.operands.push_back([&]() -> fb::Operand {
         switch (operand.role) {
           case plan::Role::kInput:

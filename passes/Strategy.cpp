@@ -83,6 +83,15 @@ constexpr Strategy ofModule(std::string_view name, Layout arrives, Layout output
   return s;
 }
 
+constexpr Strategy kGroupedGemm = {.name = "grouped_gemm",
+                                   .linear = {},
+                                   .embedding = {},
+                                   .vector = {},
+                                   .experts = true,
+                                   .takes = "whole, and the gates of its experts",
+                                   .gives = "partial sum",
+                                   .collective = kSum};
+
 // What transformers 5 calls otherwise stands beside its older name. The local strategies are those
 // of transformers 4 that leave collectives to the module above; here collectives follow from the
 // placements, so that they mean the same as the others.
@@ -103,6 +112,13 @@ constexpr Strategy kStrategies[] = {
     overTokens("sequence_parallel"),
     kReplicate,
     named("replicated_with_grad_allreduce", kReplicate),
+    kGroupedGemm,
+    named("ep_router", kReplicate),
+    ofModule("ep_dispatch_experts", Layout::kAny, Layout::kAny, "partial sum", kSum),
+    ofModule("moe_tp_experts", Layout::kAny, Layout::kAny, "partial sum", kSum),
+    ofModule("moe_identity_expert", Layout::kAny, Layout::kAny, "as it comes", "none"),
+    named("mla_kv_a_proj", kReplicate),
+    named("local_params", kReplicate),
     ofModule("local", Layout::kAny, Layout::kAny, "as it comes", "none"),
     ofModule("gather", Layout::kAny, Layout::kWhole, "whole",
              "all_gather of what is cut, all_reduce of a sum"),
@@ -161,6 +177,7 @@ const Strategy* findStrategy(std::string_view name) {
 }
 
 std::string cutInWords(const Strategy& s) {
+  if (s.experts) return "experts";
   std::string text = !s.linear ? "whole" : *s.linear == 0 ? "rows" : "columns";
   if (s.packed) text += " of each block";
   if (!s.linear && s.embedding) text.clear();

@@ -31,6 +31,8 @@ struct Strategy {
   // What must arrive, what the module works on and what it gives; other than kAny it is brought
   // there.
   Layout arrives = Layout::kAny, input = Layout::kAny, output = Layout::kAny;
+  // Of experts whole ones are held, some on every rank.
+  bool experts = false;
   // It speaks of a module as a whole, whose weights have rules of their own.
   bool of_module = false;
   // For people.

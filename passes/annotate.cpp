@@ -9,6 +9,7 @@
 #include "llvm/ADT/SmallSet.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include "mlir/IR/SymbolTable.h"
 
 using namespace mlir;
@@ -172,8 +173,7 @@ class Annotator {
     auto weight = symbols_.lookup<nn::WeightOp>(ref.getValue());
     if (!weight) return;  // verified elsewhere
     StringRef module = nn::moduleOf(op);
-    bool bias = isa<nn::AddBiasOp>(op.getOperation()) || position == 1;
-    std::string parameter = (module + (bias ? ".bias" : ".weight")).str();
+    std::string parameter = (module + "." + parameterOf(op, position)).str();
     Rule* rule = find(parameter);
     if (!rule) rule = find(module);
     markUsed(parameter);
@@ -181,17 +181,52 @@ class Annotator {
     Use use{op, rule, {}};
     if (rule) {
       const Strategy& strategy = *rule->strategy;
-      bool embedding = isa<nn::EmbeddingOp>(op.getOperation());
-      use.request.dimension = weight.getType().rank() == 1 ? strategy.vector
-                              : embedding                  ? strategy.embedding
-                                                           : strategy.linear;
-      use.request.packed = use.request.dimension && strategy.packed;
+      use.request.dimension = dimensionOf(op, weight, strategy);
+      // Blocks that lie one after the other: experts' gate and up are weights of their own.
+      use.request.packed = use.request.dimension && strategy.packed && weight.getType().rank() < 3;
       use.request.library = strategy.library;
       // What is gathered at once may be cut anywhere.
       use.request.by_heads =
           weight.getHeads() && use.request.dimension == 0 && strategy.output != Layout::kWhole;
     }
     uses_[weight].push_back(use);
+  }
+
+  // A weight's name in its module, as today's transformers has it.
+  static StringRef parameterOf(nn::FactorRuleInterface op, unsigned position) {
+    return llvm::TypeSwitch<Operation*, StringRef>(op)
+        .Case<nn::AddBiasOp>([](auto) { return "bias"; })
+        .Case<nn::AttentionOp>([](auto) { return "sinks"; })
+        .Case<nn::RouteOp>([](auto) { return "e_score_correction_bias"; })
+        .Case<nn::ExpertsOp>([&](auto) -> StringRef {
+          static constexpr StringRef kNames[] = {"gate_up_proj", "gate_up_proj", "down_proj",
+                                                 "gate_up_proj_bias", "gate_up_proj_bias"};
+          return kNames[position];
+        })
+        .Default([&](auto) { return position == 1 ? "bias" : "weight"; });
+  }
+
+  // Whether the checkpoint has every expert's matrix as [in, out].
+  static bool isTransposed(nn::WeightOp weight) {
+    auto source = cast<nn::SourceAttr>(weight.getSources()[0]);
+    ArrayRef<int64_t> strides = source.getStrides();
+    return strides.size() > 1 && strides[strides.size() - 2] < strides.back();
+  }
+
+  // What a strategy cuts of a weight.
+  static std::optional<int> dimensionOf(nn::FactorRuleInterface op, nn::WeightOp weight,
+                                        const Strategy& strategy) {
+    size_t rank = weight.getType().rank();
+    if (isa<nn::EmbeddingOp>(op.getOperation())) return strategy.embedding;
+    if (!isa<nn::ExpertsOp>(op.getOperation())) {
+      return rank == 1 ? strategy.vector : strategy.linear;
+    }
+    // Of experts the first dimension is the experts themselves; a row of biases is an expert's.
+    if (strategy.experts) return 0;
+    std::optional<int> of_expert = rank == 2 ? strategy.vector : strategy.linear;
+    if (!of_expert) return std::nullopt;
+    // Strategies speak of what is stored.
+    return 1 + (rank == 3 && isTransposed(weight) ? 1 - *of_expert : *of_expert);
   }
 
   // The modules that an op is in, for rules that speak of modules.
@@ -433,6 +468,10 @@ class Annotator {
         }
         StringAttr because = StringAttr::get(module_.getContext(), use.rule->text());
         const Strategy& strategy = *use.rule->strategy;
+        if (auto experts = dyn_cast<nn::ExpertsOp>(use.op.getOperation())) {
+          if (strategy.experts) bringGates(experts, because);
+          continue;
+        }
         // Token ids are no features, and every rank has them all.
         if (!isa<nn::EmbeddingOp>(use.op.getOperation())) {
           bringInput(use.op, strategy, because);
@@ -476,6 +515,17 @@ class Annotator {
     Layout layout = strategy.input == Layout::kAny ? strategy.arrives : strategy.input;
     op->setOperand(0, builder.create<dist::ReshardOp>(op->getLoc(), type, op->getOperand(0), from,
                                                       placementOf(layout, type.rank()), because));
+  }
+
+  // A rank that holds some of the experts sees the gates of those.
+  void bringGates(nn::ExpertsOp op, StringAttr because) {
+    OpBuilder builder(op);
+    auto type = cast<nn::TensorType>(op.getGates().getType());
+    dist::CutAttr cut = symbols_.lookup<nn::WeightOp>(op.getGate()).getType().cut(0);
+    SmallVector<dist::CutAttr> cuts{dist::CutAttr::get(module_.getContext(), StringAttr(), {}), cut};
+    op.getGatesMutable().assign(builder.create<dist::ReshardOp>(
+        op.getLoc(), type, op.getGates(), dist::PlacementAttr(),
+        dist::placement(module_.getContext(), cuts), because));
   }
 
   // These uses of a value see it in the layout.

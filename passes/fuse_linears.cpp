@@ -118,7 +118,7 @@ class Fuser {
     for (nn::WeightOp part : parts) locs.push_back(part.getLoc());
     auto weight = builder.create<nn::WeightOp>(
         builder.getFusedLoc(locs), builder.getStringAttr(stackedName(parts)), TypeAttr::get(type),
-        TypeAttr(), IntegerAttr(), UnitAttr(), builder.getArrayAttr(sources),
+        TypeAttr(), IntegerAttr(), UnitAttr(), FloatAttr(), builder.getArrayAttr(sources),
         rules.empty() ? StringAttr() : builder.getStringAttr(llvm::join(rules, "; ")));
     symbols_.insert(weight);
     return weight;

@@ -5,7 +5,6 @@
 #include "passes/Passes.h"
 
 #include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "mlir/IR/SymbolTable.h"
 #include "runtime/base/checked.h"
@@ -24,13 +23,13 @@ namespace {
 constexpr int64_t kTokensPerPage = 16;
 constexpr int64_t kCacheAlignment = 64;  // bytes
 
+// The ops' verifiers know the names.
 int64_t functionNumber(StringRef name) {
-  return static_cast<int64_t>(llvm::StringSwitch<plan::Function>(name)
-                                  .Case("silu", plan::Function::kSilu)
-                                  .Case("gelu", plan::Function::kGelu)
-                                  .Case("gelu_tanh", plan::Function::kGeluTanh)
-                                  .Default(plan::Function::kRelu));
+  return static_cast<int64_t>(*plan::functionNamed(std::string_view(name)));
 }
+
+// The constant that frequencies beyond the original positions become.
+std::string beyondName(StringRef frequencies) { return (frequencies + ".beyond").str(); }
 
 // Lowers one entry.
 class Lowering {
@@ -84,12 +83,14 @@ class Lowering {
     return alloc(value);
   }
 
-  void kernel(Operation* op, StringRef kind, ValueRange inputs, ArrayRef<Attribute> symbols,
-              ValueRange outputs, ArrayRef<NamedAttribute> attrs = {}) {
+  planir::KernelOp kernel(Operation* op, StringRef kind, ValueRange inputs,
+                          ArrayRef<Attribute> symbols, ValueRange outputs,
+                          ArrayRef<NamedAttribute> attrs = {}) {
     auto kernel =
         builder_.create<planir::KernelOp>(op->getLoc(), builder_.getStringAttr(kind), inputs,
                                           builder_.getArrayAttr(symbols), outputs, ArrayAttr());
     for (NamedAttribute attr : attrs) kernel->setAttr(attr.getName(), attr.getValue());
+    return kernel;
   }
 
   NamedAttribute attr(StringRef name, int64_t value) {
@@ -104,7 +105,9 @@ class Lowering {
   LogicalResult lower(Operation* op) {
     return llvm::TypeSwitch<Operation*, LogicalResult>(op)
         .Case<nn::EmbeddingOp, nn::LinearOp, nn::AddBiasOp, nn::RmsNormOp, nn::AddRmsNormOp,
-              nn::HeadNormOp, nn::RopeOp, nn::AttentionOp, nn::AddOp, nn::MulOp, nn::ActivationOp,
+              nn::HeadNormOp, nn::LayerNormOp, nn::HeadLayerNormOp, nn::RopeOp, nn::AttentionOp,
+              nn::SliceHeadsOp, nn::ExtendHeadsOp, nn::TemperatureOp, nn::RouteOp, nn::ExpertsOp,
+              nn::AddOp, nn::MulOp, nn::ScaleOp, nn::ScaleRowsOp, nn::SoftCapOp, nn::ActivationOp,
               nn::GatedActivationOp, nn::LastTokenOp, nn::SplitOp, dist::AllReduceOp,
               dist::AllGatherOp, dist::ReduceScatterOp, dist::SliceOp, func::ReturnOp>(
             [&](auto layer) {
@@ -139,8 +142,25 @@ class Lowering {
 
   void lower(nn::HeadNormOp op) {
     Value x = buffer(op.getX());
+    SmallVector<Attribute> weight;
+    if (op.getWeight()) weight.push_back(op.getWeightAttr());
     kernel(
-        op, "rms_norm", x, {op.getWeightAttr()}, reuse(op.getResult(), op.getX()),
+        op, weight.empty() ? "unit_norm" : "rms_norm", x, weight, reuse(op.getResult(), op.getX()),
+        {attr("eps", op.getEps().convertToDouble()), attr("head_dim", int64_t(op.getHeadDim()))});
+  }
+
+  void lower(nn::LayerNormOp op) {
+    Value x = buffer(op.getX());
+    SmallVector<Attribute> weights{op.getWeightAttr()};
+    if (op.getBias()) weights.push_back(op.getBiasAttr());
+    kernel(op, "layer_norm", x, weights, alloc(op.getResult()),
+           attr("eps", op.getEps().convertToDouble()));
+  }
+
+  void lower(nn::HeadLayerNormOp op) {
+    Value x = buffer(op.getX());
+    kernel(
+        op, "layer_norm", x, {op.getWeightAttr()}, reuse(op.getResult(), op.getX()),
         {attr("eps", op.getEps().convertToDouble()), attr("head_dim", int64_t(op.getHeadDim()))});
   }
 
@@ -160,10 +180,15 @@ class Lowering {
       attrs.push_back(attr("factor", (*dynamic)[1]));
       attrs.push_back(attr("original_positions", int64_t((*dynamic)[2])));
     }
+    SmallVector<Attribute> tables{op.getFrequenciesAttr()};
+    if (frequencies.getBeyond()) {
+      tables.push_back(FlatSymbolRefAttr::get(op.getContext(), beyondName(op.getFrequencies())));
+      attrs.push_back(attr("original_positions", int64_t(*frequencies.getOriginal())));
+    }
     if (op.getInterleaved()) attrs.push_back(attr("interleaved", int64_t(1)));
+    if (op.getFirst()) attrs.push_back(attr("first", int64_t(*op.getFirst())));
     Value x = buffer(op.getX()), positions = buffer(op.getPositions());
-    kernel(op, "rope", {x, positions}, {op.getFrequenciesAttr()}, reuse(op.getResult(), op.getX()),
-           attrs);
+    kernel(op, "rope", {x, positions}, tables, reuse(op.getResult(), op.getX()), attrs);
   }
 
   void lower(nn::AttentionOp op) {
@@ -172,7 +197,62 @@ class Lowering {
     SmallVector<NamedAttribute> attrs{attr("head_dim", int64_t(op.getKDim())),
                                       attr("scale", op.getScale().convertToDouble())};
     if (op.getWindow()) attrs.push_back(attr("window", int64_t(*op.getWindow())));
-    kernel(op, "attention", q, {op.getCacheAttr()}, alloc(op.getResult()), attrs);
+    if (op.getChunk()) attrs.push_back(attr("chunk", int64_t(*op.getChunk())));
+    if (op.getSoftcap()) attrs.push_back(attr("softcap", op.getSoftcap()->convertToDouble()));
+    SmallVector<Attribute> symbols{op.getCacheAttr()};
+    if (op.getSinks()) symbols.push_back(op.getSinksAttr());
+    planir::KernelOp made = kernel(op, "attention", q, symbols, alloc(op.getResult()), attrs);
+    if (!op.getPairing()) return;
+    made.setRangesAttr(op.getPairingAttr());
+    made->setAttr("axis", op->getAttr("axis"));
+  }
+
+  void lower(nn::SliceHeadsOp op) {
+    Value x = buffer(op.getX());
+    kernel(op, "slice_heads", x, {}, alloc(op.getResult()),
+           {attr("head_dim", int64_t(op.getHeadDim())), attr("first", int64_t(op.getFirst())),
+            attr("size", int64_t(op.getSize()))});
+  }
+
+  void lower(nn::ExtendHeadsOp op) {
+    Value x = buffer(op.getX()), y = buffer(op.getY());
+    kernel(op, "extend_heads", {x, y}, {}, alloc(op.getResult()),
+           attr("head_dim", int64_t(op.getHeadDim())));
+  }
+
+  void lower(nn::TemperatureOp op) {
+    Value x = buffer(op.getX()), positions = buffer(op.getPositions());
+    kernel(op, "temperature", {x, positions}, {}, reuse(op.getResult(), op.getX()),
+           {attr("scale", op.getScale().convertToDouble()), attr("floor", int64_t(op.getFloor()))});
+  }
+
+  void lower(nn::RouteOp op) {
+    Value logits = buffer(op.getLogits());
+    SmallVector<Attribute> bias;
+    if (op.getBias()) bias.push_back(op.getBiasAttr());
+    auto scores = plan::scoresNamed(std::string_view(op.getScores()));
+    double scale = op.getScale() ? op.getScale()->convertToDouble() : 1.0;
+    SmallVector<NamedAttribute> attrs{
+        attr("k", int64_t(op.getK())), attr("scores", static_cast<int64_t>(*scores)),
+        attr("normalize", int64_t(op.getNormalize())), attr("scale", scale)};
+    if (op.getGroups()) {
+      attrs.append({attr("groups", int64_t(*op.getGroups())), attr("live", int64_t(*op.getLive())),
+                    attr("best", int64_t(*op.getBest()))});
+    }
+    kernel(op, "route", logits, bias, alloc(op.getResult()), attrs);
+  }
+
+  void lower(nn::ExpertsOp op) {
+    Value x = buffer(op.getX()), gates = buffer(op.getGates());
+    SmallVector<Attribute> weights{op.getGateAttr(), op.getUpAttr(), op.getDownAttr()};
+    if (op.getGateBias()) weights.append({op.getGateBiasAttr(), op.getUpBiasAttr()});
+    SmallVector<NamedAttribute> attrs{attr("function", functionNumber(op.getFunction()))};
+    if (op.getLimit()) {
+      attrs.append({attr("limit", op.getLimit()->convertToDouble()),
+                    attr("alpha", op.getAlpha()->convertToDouble())});
+    }
+    if (op.getScaledInputs()) attrs.push_back(attr("scaled_inputs", int64_t(1)));
+    kernel(op, "experts", {x, gates}, weights, alloc(op.getResult()), attrs);
   }
 
   template <class Op>
@@ -182,6 +262,23 @@ class Lowering {
   }
   void lower(nn::AddOp op) { lowerBinary(op, "add"); }
   void lower(nn::MulOp op) { lowerBinary(op, "mul"); }
+
+  void lower(nn::ScaleOp op) {
+    Value x = buffer(op.getX());
+    kernel(op, "scale", x, {}, reuse(op.getResult(), op.getX()),
+           attr("scale", op.getFactor().convertToDouble()));
+  }
+
+  void lower(nn::ScaleRowsOp op) {
+    Value x = buffer(op.getX()), factors = buffer(op.getFactors());
+    kernel(op, "scale_rows", {x, factors}, {}, reuse(op.getResult(), op.getX()));
+  }
+
+  void lower(nn::SoftCapOp op) {
+    Value x = buffer(op.getX());
+    kernel(op, "soft_cap", x, {}, reuse(op.getResult(), op.getX()),
+           attr("softcap", op.getCap().convertToDouble()));
+  }
 
   void lower(nn::ActivationOp op) {
     Value x = buffer(op.getX());
@@ -301,12 +398,16 @@ class ProgramLowering {
     if (failed(lowerCaches(builder))) return failure();
     for (Operation* op : old) {
       if (auto weight = dyn_cast<nn::WeightOp>(op)) {
-        builder.create<planir::WeightOp>(op->getLoc(), weight.getSymNameAttr(),
-                                         weight.getTypeAttr(), weight.getWholeAttr(),
-                                         weight.getSourcesAttr(), ArrayAttr());
+        builder.create<planir::WeightOp>(
+            op->getLoc(), weight.getSymNameAttr(), weight.getTypeAttr(), weight.getWholeAttr(),
+            weight.getPlusAttr(), weight.getSourcesAttr(), ArrayAttr());
       } else if (auto frequencies = dyn_cast<nn::FrequenciesOp>(op)) {
         builder.create<planir::ConstantOp>(op->getLoc(), frequencies.getSymNameAttr(),
                                            frequencies.getValuesAttr());
+        if (DenseF32ArrayAttr beyond = frequencies.getBeyondAttr()) {
+          std::string name = beyondName(frequencies.getSymName());
+          builder.create<planir::ConstantOp>(op->getLoc(), builder.getStringAttr(name), beyond);
+        }
       } else if (auto entry = dyn_cast<func::FuncOp>(op)) {
         if (failed(Lowering(entry, symbols_, dist::meshOf(program_)).run(builder)))
           return failure();

@@ -10,32 +10,90 @@ namespace dcc {
 
 namespace {
 
-// A weight as rows of `columns` elements; a vector is one element a row, so that its cut dimension
-// is rows as well.
+// A weight as rows of columns; a vector is one element a row, so that its cut dimension is rows as
+// well, and a weight of three dimensions is several matrices, one after the other.
 class Slicer {
  public:
   Slicer(planir::WeightOp weight, dist::MeshAttr mesh)
       : weight_(weight),
         whole_(cast<nn::TensorType>(weight.getWhole().value_or(weight.getType()))),
-        mesh_(mesh),
-        columns_(whole_.rank() == 1 ? 1 : whole_.constant(1)) {}
+        mesh_(mesh) {}
 
   planir::SliceAttr slice(int64_t rank) {
-    dist::Ranges rows = ranges(0, rank);
-    dist::Ranges columns = whole_.rank() == 1 ? dist::Ranges{{0, 1}} : ranges(1, rank);
-    int64_t width = dist::sizeOf(columns);
+    bool vector = whole_.rank() == 1, stacked = whole_.rank() == 3;
+    dist::Ranges matrices = stacked ? ranges(0, rank) : dist::Ranges{{0, 1}};
+    dist::Ranges rows = ranges(stacked ? 1 : 0, rank);
+    dist::Ranges columns = vector ? dist::Ranges{{0, 1}} : ranges(stacked ? 2 : 1, rank);
     int64_t row = 0;
-    SmallVector<planir::PieceAttr> pieces;
+    pieces_.clear();
+    for (dist::Range range : matrices) {
+      for (int64_t i = range.begin; i < range.end; ++i) {
+        addMatrix(stacked ? matrixOf(i) : matricesOf(), rows, columns, row);
+        row += dist::sizeOf(rows);
+      }
+    }
+    return planir::SliceAttr::get(weight_.getContext(), rank, rows.front().begin, pieces_);
+  }
+
+ private:
+  // Where in a file [rows, columns] elements are.
+  struct View {
+    nn::SourceAttr source;
+    int64_t offset;  // elements
+    int64_t rows, row_stride, column_stride;
+  };
+
+  // A source's strides in elements, as many as it has dimensions.
+  static SmallVector<int64_t> stridesOf(nn::SourceAttr source) {
+    SmallVector<int64_t> strides(source.getStrides());
+    if (!strides.empty()) return strides;
+    strides.assign(source.getShape().size(), 1);
+    for (size_t i = strides.size() - 1; i > 0; --i) {
+      strides[i - 1] = strides[i] * source.getShape()[i];
+    }
+    return strides;
+  }
+
+  // The sources of a matrix or a vector, stacked.
+  SmallVector<View> matricesOf() {
+    SmallVector<View> views;
+    for (auto source : weight_.getSourcesAttr().getAsRange<nn::SourceAttr>()) {
+      SmallVector<int64_t> strides = stridesOf(source);
+      views.push_back(
+          {source, 0, source.getShape()[0], strides[0], strides.size() > 1 ? strides[1] : 1});
+    }
+    return views;
+  }
+
+  // The source of matrix i.
+  SmallVector<View> matrixOf(int64_t i) {
+    for (auto source : weight_.getSourcesAttr().getAsRange<nn::SourceAttr>()) {
+      SmallVector<int64_t> strides = stridesOf(source);
+      size_t last = strides.size() - 1;
+      int64_t matrices = last == 2 ? source.getShape()[0] : 1;
+      if (i < matrices) {
+        return {{source, last == 2 ? i * strides[0] : 0, source.getShape()[last - 1],
+                 strides[last - 1], strides[last]}};
+      }
+      i -= matrices;
+    }
+    return {};
+  }
+
+  // The pieces of one matrix, whose sources are stacked, from row `row` of the weight on.
+  void addMatrix(ArrayRef<View> views, const dist::Ranges& rows, const dist::Ranges& columns,
+                 int64_t row) {
+    int64_t width = dist::sizeOf(columns);
     for (dist::Range range : rows) {
       int64_t top = 0;  // first row of the source in the weight
-      for (auto source : weight_.getSourcesAttr().getAsRange<nn::SourceAttr>()) {
-        int64_t bottom = top + source.getShape()[0];
+      for (const View& view : views) {
+        int64_t bottom = top + view.rows;
         dist::Range part{std::max(range.begin, top), std::min(range.end, bottom)};
         int64_t column = 0;
         for (dist::Range c : columns) {
           if (part.size() > 0) {
             int64_t dest = (row + part.begin - range.begin) * width + column;
-            pieces.push_back(piece(source, part.begin - top, part.size(), c, dest, width));
+            pieces_.push_back(piece(view, part.begin - top, part.size(), c, dest, width));
           }
           column += c.size();
         }
@@ -43,10 +101,8 @@ class Slicer {
       }
       row += range.size();
     }
-    return planir::SliceAttr::get(weight_.getContext(), rank, rows.front().begin, pieces);
   }
 
- private:
   dist::Ranges ranges(size_t dimension, int64_t rank) {
     dist::CutAttr cut = whole_.cut(dimension);
     int64_t size = whole_.constant(dimension);
@@ -55,24 +111,34 @@ class Slicer {
                           *mesh_.sizeOf(cut.getAxis()))[mesh_.coordinate(rank, cut.getAxis())];
   }
 
-  planir::PieceAttr piece(nn::SourceAttr source, int64_t row, int64_t rows, dist::Range columns,
+  planir::PieceAttr piece(const View& view, int64_t row, int64_t rows, dist::Range columns,
                           int64_t dest, int64_t width) {
+    nn::SourceAttr source = view.source;
     int64_t bytes = source.getType().getIntOrFloatBitWidth() / 8;
-    int64_t offset = source.getOffset() + (row * columns_ + columns.begin) * bytes;
-    int64_t run = columns.size(), count = rows, stride = columns_, destStride = width;
-    if (run == stride && run == destStride) {  // whole rows: one run
+    int64_t first = view.offset + row * view.row_stride + columns.begin * view.column_stride;
+    int64_t offset = source.getOffset() + first * bytes;
+    int64_t run = columns.size(), count = rows;
+    int64_t stride = view.row_stride, destStride = width;
+    int64_t step = view.column_stride, destStep = 1;
+    if (view.row_stride < view.column_stride && run > 1) {
+      // Columns follow each other in the file: a run is a column.
+      std::swap(run, count);
+      std::swap(stride, step);
+      std::swap(destStride, destStep);
+    } else if (step == 1 && run == stride && run == destStride) {  // whole rows: one run
       run *= count;
       count = 1;
       stride = destStride = run;
     }
     return planir::PieceAttr::get(weight_.getContext(), source.getTensor(), source.getFile(),
-                                  offset, source.getType(), count, run, stride, dest, destStride);
+                                  offset, source.getType(), count, run, stride, dest, destStride,
+                                  step, destStep);
   }
 
   planir::WeightOp weight_;
   nn::TensorType whole_;
   dist::MeshAttr mesh_;
-  int64_t columns_;
+  SmallVector<planir::PieceAttr> pieces_;
 };
 
 struct Specialize : impl::SpecializeBase<Specialize> {

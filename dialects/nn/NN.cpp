@@ -173,7 +173,7 @@ ParseResult parseFloat(AsmParser& parser, FloatAttr& value) {
 
 // ---- source ------------------------------------------------------------------------------------
 
-// <"name" in 0 at 1024 : 256 x 256 x bf16>
+// <"name" in 0 at 1024 : 256 x 256 x bf16 strides [1, 256]>
 Attribute SourceAttr::parse(AsmParser& parser, Type) {
   StringAttr tensor;
   int64_t file = 0, offset = 0;
@@ -194,14 +194,30 @@ Attribute SourceAttr::parse(AsmParser& parser, Type) {
     if (parser.parseInteger(size) || parser.parseKeyword("x")) return {};
     shape.push_back(size);
   }
+  SmallVector<int64_t> strides;
+  if (succeeded(parser.parseOptionalKeyword("strides"))) {
+    auto stride = [&] { return parser.parseInteger(strides.emplace_back()); };
+    SMLoc at = parser.getCurrentLocation();
+    if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, stride)) return {};
+    if (strides.size() != shape.size()) {
+      parser.emitError(at) << "there is one stride for each of " << shape.size() << " dimensions";
+      return {};
+    }
+  }
   if (parser.parseGreater()) return {};
-  return SourceAttr::get(parser.getContext(), tensor, file, offset, shape, type);
+  return SourceAttr::get(parser.getContext(), tensor, file, offset, shape, type, strides);
 }
 
 void SourceAttr::print(AsmPrinter& printer) const {
   printer << '<' << getTensor() << " in " << getFile() << " at " << getOffset() << " : ";
   for (int64_t size : getShape()) printer << size << " x ";
-  printer << getType() << '>';
+  printer << getType();
+  if (!getStrides().empty()) {
+    printer << " strides [";
+    llvm::interleaveComma(getStrides(), printer);
+    printer << ']';
+  }
+  printer << '>';
 }
 
 }  // namespace dcc::nn

@@ -29,9 +29,6 @@ struct FactorRule {
 /// composite dimensions divide. Works on whole and on local shapes alike.
 mlir::LogicalResult verifyFactors(mlir::Operation* op, mlir::SymbolTableCollection& symbols);
 
-/// Activation functions that nn.activation may name.
-bool isActivation(llvm::StringRef name);
-
 /// `0.03125`: a float in the fewest digits that read back as the same number.
 void printFloat(mlir::AsmPrinter& printer, float value);
 void printFloat(mlir::AsmPrinter& printer, mlir::FloatAttr value);

@@ -11,7 +11,7 @@ def NN_Dialect : Dialect {
   let cppNamespace = "::dcc::nn";
   let summary = "Neural network layers with named sizes and placements in their types";
   let description = [{
-    About 25 operations. The location of each is its module path in today's transformers names
+    The location of each is its module path in today's transformers names
     (`model.layers.3.self_attn.q_proj`); tp_plan patterns match it and every error names it.
   }];
   let dependentDialects = ["::dcc::dist::DistDialect"];
@@ -56,11 +56,13 @@ def NN_SourceAttr : AttrDef<NN_Dialect, "Source"> {
   let summary = "A tensor of the checkpoint";
   let description = [{
     `#nn.source<"model.norm.weight" in 0 at 1024 : 1 x 256 x bf16>`: name, index into `nn.files`,
-    byte offset in that file, shape and type as stored. A weight's sources are stacked along its
-    first dimension.
+    byte offset in that file, shape and type. With `strides [4096, 1, 128]`, in elements, it is a view
+    of what is stored: transposed, or every other row. A weight's sources are stacked along its first
+    dimension; of a weight of three dimensions they may be its matrices.
   }];
   let parameters = (ins "::mlir::StringAttr":$tensor, "int64_t":$file, "int64_t":$offset,
-                        ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$type);
+                        ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$type,
+                        OptionalArrayRefParameter<"int64_t">:$strides);
   let hasCustomAssemblyFormat = 1;
 }
 

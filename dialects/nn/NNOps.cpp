@@ -2,7 +2,7 @@
 #include "dialects/nn/NN.h"
 
 #include "dialects/nn/Local.h"
-#include "llvm/ADT/StringSwitch.h"
+#include "runtime/plan/kernels.h"
 
 using namespace mlir;
 
@@ -10,12 +10,6 @@ using namespace mlir;
 #include "dialects/nn/NNOps.cpp.inc"
 
 namespace dcc::nn {
-
-bool isActivation(StringRef name) {
-  return llvm::StringSwitch<bool>(name)
-      .Cases("silu", "gelu", "gelu_tanh", "relu", true)
-      .Default(false);
-}
 
 void printFloats(OpAsmPrinter& printer, Operation*, DenseF32ArrayAttr values) {
   printer << '[';
@@ -123,7 +117,9 @@ LogicalResult WeightOp::verify() {
     if (!whole.size(i)) return emitOpError() << "has a size known only at run time";
   }
   for (auto source : getSources().getAsRange<SourceAttr>()) {
-    ArrayRef<int64_t> shape = source.getShape();
+    // One of an experts' weight may be the matrix of one expert.
+    SmallVector<int64_t> shape(source.getShape());
+    if (whole.rank() == 3 && shape.size() == 2) shape.insert(shape.begin(), 1);
     bool fits = shape.size() == whole.rank();
     for (size_t i = 1; fits && i < shape.size(); ++i) fits = shape[i] == whole.constant(i);
     if (!fits) {
@@ -157,10 +153,64 @@ LogicalResult LinearOp::verify() {
   return success();
 }
 
+LogicalResult FrequenciesOp::verify() {
+  if (getBeyond() && (getBeyond()->size() != getValues().size() || *getOriginal() < 1)) {
+    return emitOpError() << "has " << getBeyond()->size() << " frequencies beyond position "
+                         << *getOriginal() << ", and " << getValues().size() << " before";
+  }
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  if (getWindow() && getChunk()) {
+    return emitOpError() << "sees either a window of tokens or those of its chunk";
+  }
+  return success();
+}
+
+LogicalResult SliceHeadsOp::verify() {
+  if (getFirst() < 0 || getSize() < 1 || getFirst() > getHeadDim() - getSize()) {
+    return emitOpError() << "takes columns " << getFirst() << " to " << getFirst() + getSize()
+                         << " of heads of " << getHeadDim();
+  }
+  return success();
+}
+
+LogicalResult ScaleRowsOp::verify() {
+  if (getFactors().getType().size(1) == 1) return success();
+  return emitOpError() << "has one factor a row, not " << getFactors().getType();
+}
+
+LogicalResult RouteOp::verify() {
+  std::optional<int64_t> experts = getLogits().getType().size(1);
+  if (!experts || getK() < 1 || int64_t(getK()) > *experts) {
+    return emitOpError() << "can't choose " << getK() << " of " << experts.value_or(0)
+                         << " experts";
+  }
+  if (!plan::scoresNamed(std::string_view(getScores()))) {
+    return emitOpError() << "knows no scores '" << getScores() << "'; it knows softmax, sigmoid";
+  }
+  if (!getGroups()) return success();
+  int64_t groups = *getGroups(), live = *getLive(), best = *getBest();
+  if (groups < 1 || *experts % groups || live < 1 || live > groups || best < 1 ||
+      best > *experts / groups || int64_t(getK()) > live * (*experts / groups)) {
+    return emitOpError() << "can't choose " << getK() << " of " << *experts << " experts from "
+                         << live << " of " << groups << " groups by their " << best << " best";
+  }
+  return success();
+}
+
 static LogicalResult verifyFunction(Operation* op, StringRef function) {
-  if (isActivation(function)) return success();
-  return op->emitOpError() << "knows no function '" << function
-                           << "'; it knows silu, gelu, gelu_tanh, relu";
+  if (plan::functionNamed(std::string_view(function))) return success();
+  return op->emitOpError() << "knows no function '" << function << "'; it knows "
+                           << plan::functionNames();
+}
+
+LogicalResult ExpertsOp::verify() {
+  if (getLimit() && getFunction() != "silu") {
+    return emitOpError() << "clamps with silu only, not " << getFunction();
+  }
+  return verifyFunction(*this, getFunction());
 }
 
 LogicalResult ActivationOp::verify() { return verifyFunction(*this, getFunction()); }

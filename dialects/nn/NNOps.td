@@ -36,16 +36,18 @@ def NN_WeightOp : NN_Op<"weight", [Symbol]> {
         rule "model.layers.*.self_attn.o_proj = rowwise (auto)"
     ```
     `heads` says that its first dimension runs over that many heads, which are never cut; `shared`
-    that several ranks may hold the same head (KV heads). After `localize` the type is what one rank
+    that several ranks may hold the same head (KV heads); `plus 1.0` that so much is added to every
+    element once it is read (norms that are stored as their distance from one). Experts' weights have
+    three dimensions, [experts, out, in]. After `localize` the type is what one rank
     holds and `of` the whole it is cut from.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<NN_TensorType>:$type,
                        OptionalAttr<TypeAttrOf<NN_TensorType>>:$whole,
-                       OptionalAttr<I64Attr>:$heads, UnitAttr:$shared,
+                       OptionalAttr<I64Attr>:$heads, UnitAttr:$shared, OptionalAttr<F32Attr>:$plus,
                        TypedArrayAttrBase<NN_SourceAttr, "sources">:$sources,
                        OptionalAttr<StrAttr>:$rule);
   let assemblyFormat = [{
-    $sym_name `:` $type (`of` $whole^)? (`heads` $heads^)? (`shared` $shared^)?
+    $sym_name `:` $type (`of` $whole^)? (`heads` $heads^)? (`shared` $shared^)? (`plus` $plus^)?
     `from` $sources (`rule` $rule^)? attr-dict
   }];
   let hasVerifier = 1;
@@ -72,11 +74,16 @@ def NN_FrequenciesOp : NN_Op<"frequencies", [Symbol]> {
   let description = [{
     Radians per position of each rotated pair, and the factor on cosine and sine. With `dynamic`
     (theta, factor, original positions) sequences longer than the original positions use frequencies
-    computed at run time.
+    computed at run time, with `beyond 4096 [...]` those longer than 4096 positions the others given.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, DenseF32ArrayAttr:$values, F32Attr:$scale,
-                       OptionalAttr<DenseF64ArrayAttr>:$dynamic);
-  let assemblyFormat = [{ $sym_name custom<Floats>($values) `scale` $scale (`dynamic` $dynamic^)? attr-dict }];
+                       OptionalAttr<DenseF64ArrayAttr>:$dynamic, OptionalAttr<I64Attr>:$original,
+                       OptionalAttr<DenseF32ArrayAttr>:$beyond);
+  let assemblyFormat = [{
+    $sym_name custom<Floats>($values) `scale` $scale (`dynamic` $dynamic^)?
+    (`beyond` $original^ custom<Floats>($beyond))? attr-dict
+  }];
+  let hasVerifier = 1;
 }
 
 // ---- layers ------------------------------------------------------------------------------------
@@ -132,7 +139,37 @@ def NN_AddRmsNormOp : NN_Layer<"add_rms_norm", "t d, t d, d -> t d, t d ; whole 
 }
 
 def NN_HeadNormOp : NN_Layer<"head_norm", "t (h d), d -> t (h d) ; whole d"> {
-  let summary = "rms_norm of every head, with one weight for all";
+  let summary = "rms_norm of every head, with one weight for all or none";
+  let arguments = (ins NN_TensorType:$x, OptionalAttr<FlatSymbolRefAttr>:$weight, I64Attr:$head_dim,
+                       F64Attr:$eps);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = [{
+    $x (`,` $weight^)? `head_dim` $head_dim `eps` $eps attr-dict `:` type($x) `->` type($result)
+  }];
+  let weights = [{
+    if (!getWeightAttr()) return {};
+    return {getWeightAttr()};
+  }];
+  let factorSizes = "return factor == 'd' ? getHeadDim() : 1;";
+}
+
+def NN_LayerNormOp : NN_Layer<"layer_norm", "t d, d, d -> t d ; whole d"> {
+  let summary = "(x - mean(x)) / sqrt(variance(x) + eps) times a weight, plus a bias";
+  let arguments = (ins NN_TensorType:$x, FlatSymbolRefAttr:$weight,
+                       OptionalAttr<FlatSymbolRefAttr>:$bias, F64Attr:$eps);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = [{
+    $x `,` $weight (`bias` $bias^)? `eps` $eps attr-dict `:` type($x) `->` type($result)
+  }];
+  let weights = [{
+    ::llvm::SmallVector<::mlir::FlatSymbolRefAttr> refs{getWeightAttr()};
+    if (getBiasAttr()) refs.push_back(getBiasAttr());
+    return refs;
+  }];
+}
+
+def NN_HeadLayerNormOp : NN_Layer<"head_layer_norm", "t (h d), h d -> t (h d) ; whole d"> {
+  let summary = "layer_norm of every head, with a weight [heads, head_dim] and no bias";
   let arguments = (ins NN_TensorType:$x, FlatSymbolRefAttr:$weight, I64Attr:$head_dim, F64Attr:$eps);
   let results = (outs NN_TensorType:$result);
   let assemblyFormat = [{
@@ -143,30 +180,137 @@ def NN_HeadNormOp : NN_Layer<"head_norm", "t (h d), d -> t (h d) ; whole d"> {
 }
 
 def NN_RopeOp : NN_Layer<"rope", "t (h d), t -> t (h d) ; whole d"> {
-  let summary = "Rotary position embedding of every head";
+  let summary = "Rotary position embedding of every head, of its columns from `first` on";
   let arguments = (ins NN_TensorType:$x, NN_TensorType:$positions, FlatSymbolRefAttr:$frequencies,
-                       I64Attr:$head_dim, UnitAttr:$interleaved);
+                       I64Attr:$head_dim, OptionalAttr<I64Attr>:$first, UnitAttr:$interleaved);
   let results = (outs NN_TensorType:$result);
   let assemblyFormat = [{
-    $x `,` $positions `,` $frequencies `head_dim` $head_dim (`interleaved` $interleaved^)? attr-dict
+    $x `,` $positions `,` $frequencies `head_dim` $head_dim (`first` $first^)?
+    (`interleaved` $interleaved^)? attr-dict
     `:` type($x) `,` type($positions) `->` type($result)
   }];
   let factorSizes = "return factor == 'd' ? getHeadDim() : 1;";
 }
 
 def NN_AttentionOp : NN_Layer<"attention",
-    "t (h d), t (g d), t (g e) -> t (h e) ; whole t d e ; h = g r"> {
+    "t (h d), t (g d), t (g e), h -> t (h e) ; whole t d e ; h = g r"> {
   let summary = "Causal attention over a sequence's cache, to which k and v are appended";
+  let details = [{
+    Scores are `scale` times q k, then with `softcap c` c tanh(score / c). `window w`: a token sees the
+    last w tokens; `chunk w`: those of its own stretch of w positions. `sinks`: a score per head that
+    takes part in the softmax and has no value. After `localize`, where ranks cut through a group of
+    query heads that share a KV head, `pairing` has for every coordinate the first query head's place
+    in its group and the size of the groups.
+  }];
   let arguments = (ins NN_TensorType:$q, NN_TensorType:$k, NN_TensorType:$v,
-                       FlatSymbolRefAttr:$cache, I64Attr:$k_dim, I64Attr:$v_dim, F64Attr:$scale,
-                       OptionalAttr<I64Attr>:$window);
+                       FlatSymbolRefAttr:$cache, OptionalAttr<FlatSymbolRefAttr>:$sinks,
+                       I64Attr:$k_dim, I64Attr:$v_dim, F64Attr:$scale,
+                       OptionalAttr<F64Attr>:$softcap, OptionalAttr<I64Attr>:$window,
+                       OptionalAttr<I64Attr>:$chunk,
+                       OptionalAttr<TypedArrayAttrBase<DenseI64ArrayAttr, "pairs">>:$pairing);
   let results = (outs NN_TensorType:$result);
   let assemblyFormat = [{
-    $q `,` $k `,` $v `,` $cache `k_dim` $k_dim `v_dim` $v_dim `scale` $scale (`window` $window^)?
+    $q `,` $k `,` $v `,` $cache (`sinks` $sinks^)? `k_dim` $k_dim `v_dim` $v_dim `scale` $scale
+    (`softcap` $softcap^)? (`window` $window^)? (`chunk` $chunk^)? (`pairing` $pairing^)?
     attr-dict `:` type($q) `,` type($k) `,` type($v) `->` type($result)
   }];
+  let weights = [{
+    if (!getSinksAttr()) return {};
+    return {getSinksAttr()};
+  }];
   let factorSizes = "return factor == 'd' ? getKDim() : factor == 'e' ? getVDim() : 1;";
+  let hasVerifier = 1;
 }
+
+def NN_SliceHeadsOp : NN_Layer<"slice_heads", "t (h d) -> t (h e) ; whole d e"> {
+  let summary = "Columns [first, first + size) of every head";
+  let arguments = (ins NN_TensorType:$x, I64Attr:$head_dim, I64Attr:$first, I64Attr:$size);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = [{
+    $x `head_dim` $head_dim `first` $first `size` $size attr-dict `:` type($x) `->` type($result)
+  }];
+  let factorSizes = "return factor == 'd' ? getHeadDim() : factor == 'e' ? getSize() : 1;";
+  let hasVerifier = 1;
+}
+
+def NN_ExtendHeadsOp : NN_Layer<"extend_heads", "t (h d), t e -> t (h f) ; whole d e f"> {
+  let summary = "Every head of x, and behind it the columns of y, which all heads share";
+  let arguments = (ins NN_TensorType:$x, NN_TensorType:$y, I64Attr:$head_dim);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = [{
+    $x `,` $y `head_dim` $head_dim attr-dict `:` type($x) `,` type($y) `->` type($result)
+  }];
+  let factorSizes = [{
+    int64_t tail = getY().getType().size(1).value_or(1);
+    return factor == 'd' ? getHeadDim() : factor == 'f' ? getHeadDim() + tail : 1;
+  }];
+}
+
+def NN_TemperatureOp : NN_Layer<"temperature", "t d, t -> t d"> {
+  let summary = "x times 1 + scale * log(1 + floor((position + 1) / floor)), row by row";
+  let arguments = (ins NN_TensorType:$x, NN_TensorType:$positions, F64Attr:$scale, I64Attr:$floor);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = [{
+    $x `,` $positions `scale` $scale `floor` $floor attr-dict `:` type($x) `,` type($positions)
+    `->` type($result)
+  }];
+}
+
+// ---- experts -----------------------------------------------------------------------------------
+
+def NN_RouteOp : NN_Layer<"route", "t e, e -> t e ; whole e"> {
+  let summary = "How much of each expert a token takes: 0 of all but k";
+  let details = [{
+    `scores` are softmax or sigmoid of the logits. Chosen are the k experts of the largest score, to
+    which `bias` is added for the choice only; with `groups` only among the `live` groups whose `best`
+    largest choices have the largest sum. Their scores are the result, divided by their sum with
+    `normalize`, times `scale`. Of equals the first is chosen.
+  }];
+  let arguments = (ins NN_TensorType:$logits, OptionalAttr<FlatSymbolRefAttr>:$bias, I64Attr:$k,
+                       StrAttr:$scores, UnitAttr:$normalize, OptionalAttr<F64Attr>:$scale,
+                       OptionalAttr<I64Attr>:$groups, OptionalAttr<I64Attr>:$live,
+                       OptionalAttr<I64Attr>:$best);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = [{
+    $logits (`bias` $bias^)? `k` $k $scores (`normalize` $normalize^)? (`scale` $scale^)?
+    (`groups` $groups^ `live` $live `best` $best)? attr-dict `:` type($logits) `->` type($result)
+  }];
+  let weights = [{
+    if (!getBiasAttr()) return {};
+    return {getBiasAttr()};
+  }];
+  let hasVerifier = 1;
+}
+
+def NN_ExpertsOp : NN_Layer<"experts",
+    "t d, t e, e i d, e i d, e o i, e i, e i -> t o ; reduce e i ; whole d"> {
+  let summary = "The sum over a token's experts of down(f(gate(x)) * up(x)), times its gates";
+  let details = [{
+    Gates are what `nn.route` gives; an expert whose gate is 0 is not computed. With `scaled_inputs` the
+    gate multiplies x instead of the result. With `limit l` gate and up are clamped first (gate to at
+    most l, up to -l..l) and f(gate) * up is gate * sigmoid(alpha * gate) * (up + 1).
+  }];
+  let arguments = (ins NN_TensorType:$x, NN_TensorType:$gates, FlatSymbolRefAttr:$gate,
+                       FlatSymbolRefAttr:$up, FlatSymbolRefAttr:$down,
+                       OptionalAttr<FlatSymbolRefAttr>:$gate_bias,
+                       OptionalAttr<FlatSymbolRefAttr>:$up_bias, StrAttr:$function,
+                       OptionalAttr<F64Attr>:$limit, OptionalAttr<F64Attr>:$alpha,
+                       UnitAttr:$scaled_inputs);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = [{
+    $function $x `,` $gates `,` $gate `,` $up `,` $down (`bias` $gate_bias^ `,` $up_bias)?
+    (`limit` $limit^ `alpha` $alpha)? (`scaled_inputs` $scaled_inputs^)? attr-dict
+    `:` type($x) `,` type($gates) `->` type($result)
+  }];
+  let weights = [{
+    ::llvm::SmallVector<::mlir::FlatSymbolRefAttr> refs{getGateAttr(), getUpAttr(), getDownAttr()};
+    if (getGateBiasAttr()) refs.append({getGateBiasAttr(), getUpBiasAttr()});
+    return refs;
+  }];
+  let hasVerifier = 1;
+}
+
+// ---- element by element ------------------------------------------------------------------------
 
 class NN_BinaryOp<string mnemonic, string rule> : NN_Layer<mnemonic, rule> {
   let arguments = (ins NN_TensorType:$x, NN_TensorType:$y);
@@ -177,8 +321,32 @@ class NN_BinaryOp<string mnemonic, string rule> : NN_Layer<mnemonic, rule> {
 def NN_AddOp : NN_BinaryOp<"add", "t d, t d -> t d ; linear 0 1"> { let summary = "x + y"; }
 def NN_MulOp : NN_BinaryOp<"mul", "t d, t d -> t d"> { let summary = "x * y, element by element"; }
 
+def NN_ScaleOp : NN_Layer<"scale", "t d -> t d ; linear 0"> {
+  let summary = "x times a number";
+  let arguments = (ins NN_TensorType:$x, F64Attr:$factor);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = "$x `by` $factor attr-dict `:` type($x) `->` type($result)";
+}
+
+def NN_ScaleRowsOp : NN_Layer<"scale_rows", "t d, t o -> t d ; whole o ; linear 0"> {
+  let summary = "Every row of x times its number";
+  let arguments = (ins NN_TensorType:$x, NN_TensorType:$factors);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = [{
+    $x `,` $factors attr-dict `:` type($x) `,` type($factors) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def NN_SoftCapOp : NN_Layer<"soft_cap", "t d -> t d"> {
+  let summary = "c tanh(x / c)";
+  let arguments = (ins NN_TensorType:$x, F64Attr:$cap);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = "$x `at` $cap attr-dict `:` type($x) `->` type($result)";
+}
+
 def NN_ActivationOp : NN_Layer<"activation", "t d -> t d"> {
-  let summary = "A function of every element: silu, gelu, gelu_tanh, relu";
+  let summary = "A function of every element: silu, gelu, gelu_tanh, relu, sigmoid, tanh, relu2";
   let arguments = (ins NN_TensorType:$x, StrAttr:$function);
   let results = (outs NN_TensorType:$result);
   let assemblyFormat = "$function $x attr-dict `:` type($x) `->` type($result)";

@@ -99,15 +99,20 @@ LogicalResult ViewOp::verify() {
 LogicalResult KernelOp::verify() {
   const plan::KernelInfo* info = plan::kernelInfo(std::string_view(getKind()));
   if (!info) return emitOpError() << "knows no kernel '" << getKind() << "'";
-  size_t inputs = 0, outputs = 0, symbols = 0;
+  size_t inputs = 0, outputs = 0, symbols = 0, most = 0;
   for (const plan::OperandInfo& operand : info->operands) {
+    if (operand.optional) {
+      ++most;
+      continue;
+    }
     ++(operand.role == plan::Role::kInput    ? inputs
        : operand.role == plan::Role::kOutput ? outputs
                                              : symbols);
   }
   if (getInputs().size() != inputs || getOutputs().size() != outputs ||
-      getSymbols().size() != symbols) {
+      getSymbols().size() < symbols || getSymbols().size() > symbols + most) {
     return emitOpError() << "'" << getKind() << "' takes " << inputs << " buffers and " << symbols
+                         << (most ? " to " + std::to_string(symbols + most) : "")
                          << " symbols into " << outputs << " buffers";
   }
   for (const plan::AttrInfo& attr : info->attrs) {

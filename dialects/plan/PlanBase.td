@@ -32,14 +32,16 @@ def Plan_PieceAttr : AttrDef<Plan_Dialect, "Piece"> {
   let summary = "A strided part of a checkpoint tensor and its place in the weight";
   let description = [{
     `#plan.piece<"name" in 0 at 4096 : bf16, 256 x 128 every 256 to 0 every 128>`: 256 runs of 128
-    elements, 256 apart, from byte 4096 of file 0, go to element 0 and on, 128 apart.
+    elements, 256 apart, from byte 4096 of file 0, go to element 0 and on, 128 apart. With `step 2 to 64`
+    the elements of a run are 2 apart in the file and 64 apart in the weight.
   }];
   let parameters = (ins "::mlir::StringAttr":$tensor, "int64_t":$file, "int64_t":$offset,
                         "::mlir::Type":$type, "int64_t":$count, "int64_t":$run, "int64_t":$stride,
-                        "int64_t":$dest, "int64_t":$destStride);
+                        "int64_t":$dest, "int64_t":$destStride, DefaultValuedParameter<"int64_t", "1">:$step,
+                        DefaultValuedParameter<"int64_t", "1">:$destStep);
   let assemblyFormat = [{
     `<` $tensor `in` $file `at` $offset `:` $type `,` $count `runs` `of` $run `every` $stride `to`
-    $dest `every` $destStride `>`
+    $dest `every` $destStride (`step` $step^ `to` $destStep)? `>`
   }];
 }
 

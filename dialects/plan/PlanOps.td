@@ -14,11 +14,11 @@ def Plan_WeightOp : Plan_Op<"weight", [Symbol]> {
     before the cut) and `sources` say where it comes from.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type,
-                       OptionalAttr<TypeAttr>:$whole,
+                       OptionalAttr<TypeAttr>:$whole, OptionalAttr<F32Attr>:$plus,
                        OptionalAttr<TypedArrayAttrBase<NN_SourceAttr, "sources">>:$sources,
                        OptionalAttr<TypedArrayAttrBase<Plan_SliceAttr, "slices">>:$slices);
   let assemblyFormat = [{
-    $sym_name `:` $type (`of` $whole^)? (`from` $sources^)? (`slices` $slices^)? attr-dict
+    $sym_name `:` $type (`of` $whole^)? (`plus` $plus^)? (`from` $sources^)? (`slices` $slices^)? attr-dict
   }];
   let hasVerifier = 1;
 }

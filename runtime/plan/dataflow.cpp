@@ -35,7 +35,7 @@ Accesses accessesOf(const fb::Instruction& instruction) {
   const fb::Kernel& kernel = *instruction.body_as_Kernel();
   const KernelInfo& info = *kernelInfo(kernel.kind());
   // Input buffers are a kernel's first operands, so their positions are those of `reads`.
-  for (uint32_t i = 0; i < info.operands.size(); ++i) {
+  for (uint32_t i = 0; i < kernel.operands()->size(); ++i) {
     uint32_t index = kernel.operands()->Get(i)->index();
     if (info.operands[i].role == Role::kInput) accesses.reads.push_back(index);
     if (info.operands[i].role == Role::kOutput) {

@@ -175,7 +175,7 @@ class Dump {
   std::string kernel(const fb::Kernel& kernel) const {
     const KernelInfo& info = *kernelInfo(kernel.kind());
     std::string inputs, outputs;
-    for (uint32_t i = 0; i < info.operands.size(); ++i) {
+    for (uint32_t i = 0; i < kernel.operands()->size(); ++i) {
       bool output = info.operands[i].role == Role::kOutput;
       std::string& list = output ? outputs : inputs;
       list += (list.empty() ? "" : ", ") + operand(*kernel.operands()->Get(i));

@@ -59,6 +59,14 @@ class ProgramWalk {
       add(piece->file(), piece->decoding(), piece->source_dtype(), piece->source_offset(),
           piece->source_stride(), piece->run(), piece->count(), piece->dest_offset(),
           piece->dest_stride());
+      if (piece->source_step() != 1 || piece->dest_step() != 1) {
+        hasher_.add(std::string_view("steps"));
+        add(piece->source_step(), piece->dest_step());
+      }
+    }
+    if (weight.plus() != 0) {
+      hasher_.add(std::string_view("plus"));
+      add(weight.plus());
     }
   }
 

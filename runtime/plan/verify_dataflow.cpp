@@ -126,7 +126,7 @@ class Dataflow {
     const fb::Kernel* kernel = instruction.body_as_Kernel();
     if (!kernel) return Status::success();
     const KernelInfo& info = *kernelInfo(kernel->kind());
-    for (uint32_t o = 0; o < info.operands.size(); ++o) {
+    for (uint32_t o = 0; o < kernel->operands()->size(); ++o) {
       if (info.operands[o].role != Role::kCache) continue;
       uint32_t cache = kernel->operands()->Get(o)->index();
       std::string name = printable(text(context_.plan.caches()->Get(cache)->module_()));

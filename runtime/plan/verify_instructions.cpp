@@ -76,9 +76,12 @@ fb::OperandKind kindOf(Role role) {
 std::string operandsProblem(const EntryContext& context, const KernelInfo& info,
                             const fb::Kernel& kernel) {
   Rows operands = rows(kernel.operands());
-  if (operands.size() != info.operands.size()) {
+  const size_t required = requiredOperands(info);
+  if (operands.size() < required || operands.size() > info.operands.size()) {
+    std::string most =
+        info.operands.size() > required ? " to " + std::to_string(info.operands.size()) : "";
     return "has " + std::to_string(operands.size()) + " operands; there must be " +
-           std::to_string(info.operands.size());
+           std::to_string(required) + most;
   }
   for (uint32_t i = 0; i < operands.size(); ++i) {
     fb::OperandKind kind = kindOf(info.operands[i].role);

@@ -9,6 +9,8 @@ namespace {
 using fb::AttrKey;
 using fb::KernelKind;
 
+constexpr int64_t kAny = INT64_MAX;
+
 // A kernel's operands by position and attributes by key. The first check that fails is remembered.
 class Shapes {
  public:
@@ -24,6 +26,7 @@ class Shapes {
   const fb::PageGroup& groupOf(const fb::Cache& cache) const {
     return *context_.plan.page_groups()->Get(cache.group());
   }
+  bool has(uint32_t i) const { return i < kernel_.operands()->size(); }
   uint64_t vocabSize() const { return context_.plan.vocab_size(); }
   const fb::Attr* attr(AttrKey key) const {
     for (const fb::Attr* attr : rows(kernel_.attrs())) {
@@ -68,6 +71,27 @@ class Shapes {
     require(w.dtype() == fb::DType::f32 && w.rows() == 1 && w.cols() == cols,
             std::string(info_.operands[i].name) + " must be f32 [1, " + std::to_string(cols) + "]");
   }
+  // A matrix of weights.
+  void requireMatrix(uint32_t i, uint64_t rows, uint64_t cols) {
+    const fb::Weight& w = weight(i);
+    const bool matrix =
+        w.dtype() == fb::DType::f32 || w.dtype() == fb::DType::bf16 || w.dtype() == fb::DType::f16;
+    require(matrix && w.rows() == rows && w.cols() == cols,
+            std::string(info_.operands[i].name) + " must be f32, bf16 or f16 [" +
+                std::to_string(rows) + ", " + std::to_string(cols) + "]");
+  }
+  // x's columns are heads of head_dim.
+  void requireHeads(uint32_t i) {
+    requireInteger(AttrKey::head_dim, 1, kAny);
+    if (!ok()) return;
+    const auto head_dim = static_cast<uint64_t>(attr(AttrKey::head_dim)->i());
+    require(buffer(i).cols() % head_dim == 0,
+            named(i) + " must have a multiple of " + std::to_string(head_dim) + " columns");
+  }
+  void requirePositive(AttrKey key) {
+    const fb::Attr* a = attr(key);
+    require(!a || a->f() > 0, std::string(attrName(key)) + " must be above 0");
+  }
   // The attribute, if present, is in [least, most].
   void requireInteger(AttrKey key, int64_t least, int64_t most) {
     const fb::Attr* a = attr(key);
@@ -89,8 +113,6 @@ class Shapes {
   const KernelInfo& info_;
   std::string problem_;
 };
-
-constexpr int64_t kAny = INT64_MAX;
 
 void checkEmbedding(Shapes& s) {
   constexpr uint32_t kTokens = 0, kWeight = 1, kOut = 2;
@@ -132,7 +154,7 @@ void checkAddRmsNorm(Shapes& s) {
 }
 
 void checkRope(Shapes& s) {
-  constexpr uint32_t kX = 0, kPositions = 1, kFrequencies = 2, kOut = 3;
+  constexpr uint32_t kX = 0, kPositions = 1, kFrequencies = 2, kOut = 3, kBeyond = 4;
   s.require(s.buffer(kPositions).storage() == fb::Storage::positions,
             "positions must be the step's positions");
   s.requireFloat(kX);
@@ -152,10 +174,14 @@ void checkRope(Shapes& s) {
   const fb::Attr* theta = s.attr(AttrKey::theta);
   const fb::Attr* factor = s.attr(AttrKey::factor);
   bool dynamic = theta != nullptr;
-  s.require(
-      dynamic == (factor != nullptr) && dynamic == (s.attr(AttrKey::original_positions) != nullptr),
-      "theta, factor and original_positions must come together");
+  const bool beyond = s.has(kBeyond);
+  const bool longer = s.attr(AttrKey::original_positions) != nullptr;
+  s.require(dynamic == (factor != nullptr) && longer == (dynamic || beyond) && !(dynamic && beyond),
+            "original_positions must come with theta and factor or with other frequencies");
   s.requireInteger(AttrKey::original_positions, 1, INT32_MAX);
+  s.require(!beyond || s.constantSize(kBeyond) == pairs,
+            "there must be as many frequencies beyond original_positions as before");
+  s.requireInteger(AttrKey::first, 0, static_cast<int64_t>(head_dim - 2 * pairs));
   if (!s.ok() || !dynamic) return;
   s.require(theta->f() > 0 && factor->f() >= 1, "theta must be above 0 and factor at least 1");
   // The base's exponent is d' / (d' - 2).
@@ -174,7 +200,7 @@ void checkKvWrite(Shapes& s) {
 }
 
 void checkAttention(Shapes& s) {
-  constexpr uint32_t kQ = 0, kCache = 1, kOut = 2;
+  constexpr uint32_t kQ = 0, kCache = 1, kOut = 2, kSinks = 3;
   const fb::Cache& cache = s.cache(kCache);
   s.requireFloat(kQ);
   s.requireFloat(kOut);
@@ -182,13 +208,29 @@ void checkAttention(Shapes& s) {
   s.requireSameRows(kQ, kOut);
   s.requireInteger(AttrKey::head_dim, cache.k_dim(), cache.k_dim());
   s.requireInteger(AttrKey::window, 1, kAny);
+  s.requireInteger(AttrKey::chunk, 1, kAny);
+  s.require(!s.attr(AttrKey::window) || !s.attr(AttrKey::chunk),
+            "window and chunk must not come together");
+  s.requirePositive(AttrKey::softcap);
   uint64_t heads = s.buffer(kQ).cols() / cache.k_dim();
-  s.require(s.buffer(kQ).cols() % cache.k_dim() == 0 && heads % cache.heads() == 0,
+  s.require(s.buffer(kQ).cols() % cache.k_dim() == 0,
             "q has " + std::to_string(s.buffer(kQ).cols()) +
-                " columns; they must be a multiple of " + std::to_string(cache.heads()) +
-                " KV heads of " + std::to_string(cache.k_dim()));
+                " columns; they must be a multiple of " + std::to_string(cache.k_dim()));
+  Rows<uint64_t> pairing = s.ranges();
+  if (pairing.empty()) {
+    s.require(heads % cache.heads() == 0, "q has " + std::to_string(heads) +
+                                              " heads; they must be a multiple of " +
+                                              std::to_string(cache.heads()) + " KV heads");
+  } else {
+    s.require(
+        pairing.size() == 2 && pairing[0] < pairing[1] && pairing[1] <= UINT32_MAX && heads >= 1 &&
+            heads <= UINT32_MAX && (pairing[0] + heads - 1) / pairing[1] + 1 == cache.heads(),
+        "ranges must be a place in a group and the groups' size, with which " +
+            std::to_string(heads) + " heads have " + std::to_string(cache.heads()) + " KV heads");
+  }
   if (!s.ok()) return;
   s.requireCols(kOut, heads * cache.v_dim());
+  if (s.has(kSinks)) s.requireVector(kSinks, heads);
   uint64_t kept = s.groupOf(cache).window();
   const fb::Attr* window = s.attr(AttrKey::window);
   s.require(kept == 0 || (window && static_cast<uint64_t>(window->i()) <= kept),
@@ -204,15 +246,161 @@ void checkBinary(Shapes& s) {
 }
 
 void checkFunction(Shapes& s) {
-  s.requireInteger(AttrKey::function, static_cast<int64_t>(Function::kSilu),
-                   static_cast<int64_t>(Function::kRelu));
+  s.requireInteger(AttrKey::function, static_cast<int64_t>(Function::kSilu), kFunctions - 1);
 }
 
-void checkActivation(Shapes& s) {
+void checkActivationShape(Shapes& s) {
   s.requireFloat(0);
   s.requireFloat(1);
   s.requireSameShape(0, 1);
+}
+
+void checkActivation(Shapes& s) {
+  checkActivationShape(s);
   checkFunction(s);
+}
+
+void checkLayerNorm(Shapes& s) {
+  constexpr uint32_t kX = 0, kWeight = 1, kOut = 2, kBias = 3;
+  s.requireFloat(kX);
+  s.requireFloat(kOut);
+  s.requireSameShape(kX, kOut);
+  s.require(s.attr(AttrKey::eps)->f() >= 0, "eps must not be negative");
+  const uint64_t cols = s.buffer(kX).cols();
+  const fb::Attr* head_dim = s.attr(AttrKey::head_dim);
+  if (head_dim) s.requireHeads(kX);
+  if (!s.ok()) return;
+  if (!head_dim) {
+    s.requireVector(kWeight, cols);
+    if (s.has(kBias)) s.requireVector(kBias, cols);
+    return;
+  }
+  const auto block = static_cast<uint64_t>(head_dim->i());
+  s.requireMatrix(kWeight, cols / block, block);
+  s.require(s.weight(kWeight).dtype() == fb::DType::f32, "weight must be f32");
+  s.require(!s.has(kBias), "norms of heads have no bias");
+}
+
+void checkUnitNorm(Shapes& s) {
+  checkActivationShape(s);
+  s.requireHeads(0);
+  s.require(s.attr(AttrKey::eps)->f() >= 0, "eps must not be negative");
+}
+
+void checkScaleRows(Shapes& s) {
+  constexpr uint32_t kX = 0, kFactors = 1, kOut = 2;
+  s.requireFloat(kX);
+  s.requireFloat(kFactors);
+  s.requireFloat(kOut);
+  s.requireSameShape(kX, kOut);
+  s.requireSameRows(kX, kFactors);
+  s.requireCols(kFactors, 1);
+}
+
+void checkSliceHeads(Shapes& s) {
+  constexpr uint32_t kX = 0, kOut = 1;
+  s.requireFloat(kX);
+  s.requireFloat(kOut);
+  s.requireSameRows(kX, kOut);
+  s.requireHeads(kX);
+  if (!s.ok()) return;
+  const int64_t head_dim = s.attr(AttrKey::head_dim)->i();
+  s.requireInteger(AttrKey::first, 0, head_dim - 1);
+  if (!s.ok()) return;
+  s.requireInteger(AttrKey::size, 1, head_dim - s.attr(AttrKey::first)->i());
+  if (!s.ok()) return;
+  s.requireCols(kOut, s.buffer(kX).cols() / static_cast<uint64_t>(head_dim) *
+                          static_cast<uint64_t>(s.attr(AttrKey::size)->i()));
+}
+
+void checkExtendHeads(Shapes& s) {
+  constexpr uint32_t kX = 0, kY = 1, kOut = 2;
+  for (uint32_t buffer : {kX, kY, kOut}) {
+    s.requireFloat(buffer);
+    s.requireSameRows(kX, buffer);
+  }
+  s.requireHeads(kX);
+  if (!s.ok()) return;
+  const uint64_t heads =
+      s.buffer(kX).cols() / static_cast<uint64_t>(s.attr(AttrKey::head_dim)->i());
+  // Both are sizes of buffers, so that the sum stays far from 64 bits; divided, not multiplied.
+  const uint64_t tails = s.buffer(kOut).cols() - s.buffer(kX).cols();
+  s.require(s.buffer(kOut).cols() > s.buffer(kX).cols() && tails % heads == 0 &&
+                tails / heads == s.buffer(kY).cols(),
+            "out must have the columns of x and " + std::to_string(heads) + " times those of y");
+}
+
+void checkTemperature(Shapes& s) {
+  constexpr uint32_t kX = 0, kPositions = 1, kOut = 2;
+  s.require(s.buffer(kPositions).storage() == fb::Storage::positions,
+            "positions must be the step's positions");
+  s.requireFloat(kX);
+  s.requireFloat(kOut);
+  s.requireVariableRows(kX, kT);
+  s.requireSameShape(kX, kOut);
+  s.requireInteger(AttrKey::floor, 1, INT32_MAX);
+}
+
+void checkRoute(Shapes& s) {
+  constexpr uint32_t kLogits = 0, kOut = 1, kBias = 2;
+  s.requireFloat(kLogits);
+  s.require(s.buffer(kOut).dtype() == fb::DType::f32, "out must be f32");
+  s.requireSameShape(kLogits, kOut);
+  const uint64_t experts = s.buffer(kLogits).cols();
+  s.require(experts <= INT32_MAX, "there are too many experts");
+  if (!s.ok()) return;
+  const auto count = static_cast<int64_t>(experts);
+  s.requireInteger(AttrKey::k, 1, count);
+  s.requireInteger(AttrKey::scores, 0, static_cast<int64_t>(Scores::kSigmoid));
+  s.requireInteger(AttrKey::normalize, 0, 1);
+  if (s.has(kBias)) s.requireVector(kBias, experts);
+  const fb::Attr* groups = s.attr(AttrKey::groups);
+  const fb::Attr* live = s.attr(AttrKey::live);
+  const fb::Attr* best = s.attr(AttrKey::best);
+  s.require(!groups == !live && !groups == !best, "groups, live and best must come together");
+  s.requireInteger(AttrKey::groups, 1, count);
+  if (!s.ok() || !groups) return;
+  const int64_t size = count / groups->i();
+  s.require(count % groups->i() == 0, "groups must divide the experts");
+  s.requireInteger(AttrKey::live, 1, groups->i());
+  s.requireInteger(AttrKey::best, 1, size);
+  s.require(s.attr(AttrKey::k)->i() <= live->i() * size, "k experts must be in the live groups");
+}
+
+void checkExperts(Shapes& s) {
+  constexpr uint32_t kX = 0, kGates = 1, kGate = 2, kUp = 3, kDown = 4, kOut = 5, kGateBias = 6,
+                     kUpBias = 7;
+  s.requireFloat(kX);
+  for (uint32_t buffer : {kGates, kOut}) {
+    s.require(s.buffer(buffer).dtype() == fb::DType::f32, "gates and out must be f32");
+    s.requireSameRows(kX, buffer);
+  }
+  const uint64_t experts = s.buffer(kGates).cols(), width = s.weight(kDown).cols();
+  // Weights have fewer than 2^63 elements, and so have these products where they are right.
+  s.require(s.weight(kGate).rows() % experts == 0 && s.weight(kGate).rows() / experts == width,
+            "gate must have " + std::to_string(width) + " rows for each of " +
+                std::to_string(experts) + " experts");
+  s.require(
+      s.weight(kDown).rows() % experts == 0 &&
+          s.weight(kDown).rows() / experts == s.buffer(kOut).cols(),
+      "down must have out's columns as rows for each of " + std::to_string(experts) + " experts");
+  s.requireMatrix(kGate, s.weight(kGate).rows(), s.buffer(kX).cols());
+  s.requireMatrix(kUp, s.weight(kGate).rows(), s.buffer(kX).cols());
+  s.requireMatrix(kDown, s.weight(kDown).rows(), width);
+  s.require(s.has(kGateBias) == s.has(kUpBias), "gate_bias and up_bias must come together");
+  for (uint32_t bias : {kGateBias, kUpBias}) {
+    if (!s.has(bias)) continue;
+    s.requireMatrix(bias, experts, width);
+    s.require(s.weight(bias).dtype() == fb::DType::f32, "biases must be f32");
+  }
+  checkFunction(s);
+  s.require(!s.attr(AttrKey::limit) == !s.attr(AttrKey::alpha),
+            "limit and alpha must come together");
+  s.require(!s.attr(AttrKey::limit) ||
+                s.attr(AttrKey::function)->i() == static_cast<int64_t>(Function::kSilu),
+            "limit must come with silu");
+  s.requirePositive(AttrKey::limit);
+  s.requireInteger(AttrKey::scaled_inputs, 0, 1);
 }
 
 void checkLastToken(Shapes& s) {
@@ -266,9 +454,10 @@ void checkAddBias(Shapes& s) {
 
 std::string kernelProblem(const EntryContext& context, const fb::Kernel& kernel) {
   Shapes s(context, kernel);
-  const bool slices =
-      kernel.kind() == KernelKind::slice_columns || kernel.kind() == KernelKind::slice_rows;
-  s.require(slices || s.ranges().empty(), "ranges mean nothing to this kernel");
+  const bool ranges = kernel.kind() == KernelKind::slice_columns ||
+                      kernel.kind() == KernelKind::slice_rows ||
+                      kernel.kind() == KernelKind::attention;
+  s.require(ranges || s.ranges().empty(), "ranges mean nothing to this kernel");
   switch (kernel.kind()) {
     case KernelKind::embedding:
       checkEmbedding(s);
@@ -310,6 +499,37 @@ std::string kernelProblem(const EntryContext& context, const fb::Kernel& kernel)
       break;
     case KernelKind::slice_rows:
       checkSliceRows(s);
+      break;
+    case KernelKind::layer_norm:
+      checkLayerNorm(s);
+      break;
+    case KernelKind::scale:
+      checkActivationShape(s);
+      break;
+    case KernelKind::scale_rows:
+      checkScaleRows(s);
+      break;
+    case KernelKind::soft_cap:
+      checkActivationShape(s);
+      s.requirePositive(AttrKey::softcap);
+      break;
+    case KernelKind::slice_heads:
+      checkSliceHeads(s);
+      break;
+    case KernelKind::extend_heads:
+      checkExtendHeads(s);
+      break;
+    case KernelKind::temperature:
+      checkTemperature(s);
+      break;
+    case KernelKind::unit_norm:
+      checkUnitNorm(s);
+      break;
+    case KernelKind::route:
+      checkRoute(s);
+      break;
+    case KernelKind::experts:
+      checkExperts(s);
       break;
   }
   return s.problem();

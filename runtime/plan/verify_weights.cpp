@@ -16,10 +16,14 @@ bool isFloat(fb::DType type) {
   return type == fb::DType::f32 || type == fb::DType::bf16 || type == fb::DType::f16;
 }
 
-// Elements from the first to one past the last of `count` runs; nothing when that overflows.
-std::optional<uint64_t> span(uint64_t run, uint64_t stride, uint64_t count) {
+// Elements from the first to one past the last of `count` runs whose elements are `step` apart;
+// nothing when that overflows.
+std::optional<uint64_t> span(uint64_t run, uint64_t step, uint64_t stride, uint64_t count) {
   std::optional<uint64_t> last = checkedMul(count - 1, stride);
-  return last ? checkedAdd(*last, run) : std::nullopt;
+  std::optional<uint64_t> within = checkedMul(run - 1, step);
+  if (!last || !within) return std::nullopt;
+  last = checkedAdd(*last, *within);
+  return last ? checkedAdd<uint64_t>(*last, 1) : std::nullopt;
 }
 
 // Runs of a piece in its weight: `count` runs of `run` elements, `stride` apart, from `begin`, up
@@ -70,7 +74,11 @@ Status verifyPiece(const fb::Plan& plan, const fb::Weight& weight, const fb::Pie
   }
   const fb::File& file = *plan.files()->Get(piece.file());
   if (piece.run() == 0 || piece.count() == 0) return userError(where + ": is empty");
-  std::optional<uint64_t> source = span(piece.run(), piece.source_stride(), piece.count());
+  if (piece.source_step() == 0 || piece.dest_step() == 0) {
+    return userError(where + ": has elements that are 0 apart");
+  }
+  std::optional<uint64_t> source =
+      span(piece.run(), piece.source_step(), piece.source_stride(), piece.count());
   if (source) source = checkedMul<uint64_t>(*source, byteSize(dtypeOf(piece.source_dtype())));
   if (source) source = checkedAdd(*source, piece.source_offset());
   if (!source || *source > file.bytes()) {
@@ -81,9 +89,17 @@ Status verifyPiece(const fb::Plan& plan, const fb::Weight& weight, const fb::Pie
                         piece.source_offset() % byteSize(dtypeOf(piece.source_dtype())) != 0)) {
     return userError(where + ": what is drawn at random is a whole f32, bf16 or f16");
   }
-  std::optional<uint64_t> end = span(piece.run(), piece.dest_stride(), piece.count());
+  // Of a transposed piece the runs lie side by side: in the weight it is `run` runs of `count`.
+  const bool transposed = piece.dest_step() > 1;
+  if (transposed && (piece.dest_stride() != 1 || piece.count() > piece.dest_step())) {
+    return userError(where + ": has runs with gaps that do not lie side by side");
+  }
+  const uint64_t run = transposed ? piece.count() : piece.run();
+  const uint64_t count = transposed ? piece.run() : piece.count();
+  const uint64_t stride = transposed ? piece.dest_step() : piece.dest_stride();
+  std::optional<uint64_t> end = span(run, 1, stride, count);
   if (end) end = checkedAdd(*end, piece.dest_offset());
-  if (!end || *end > elements || (piece.count() > 1 && piece.dest_stride() < piece.run())) {
+  if (!end || *end > elements || (count > 1 && stride < run)) {
     return userError(where + ": does not fit into the weight's " + std::to_string(elements) +
                      " elements");
   }
@@ -92,7 +108,7 @@ Status verifyPiece(const fb::Plan& plan, const fb::Weight& weight, const fb::Pie
     return userError(where + ": " + std::string(name(dtypeOf(piece.source_dtype()))) +
                      " cannot be converted to " + std::string(name(dtypeOf(weight.dtype()))));
   }
-  placed.push_back({piece.dest_offset(), *end, piece.run(), piece.dest_stride(), piece.count()});
+  placed.push_back({piece.dest_offset(), *end, run, stride, count});
   return Status::success();
 }
 
@@ -107,6 +123,10 @@ Status verifyWeight(const fb::Plan& plan, const fb::Weight& weight, const std::s
                      std::to_string(weight.cols()) + "]");
   }
   total_bytes = *bytes;
+  if (!std::isfinite(weight.plus()) || (weight.plus() != 0 && weight.dtype() != fb::DType::f32)) {
+    return userError(where + ": adds " + std::to_string(weight.plus()) +
+                     " to its elements; it must be a finite number, added to f32");
+  }
   if (!checkedAdd(weight.row_origin(), weight.rows())) {
     return userError(where + ": begins at the impossible row " +
                      std::to_string(weight.row_origin()));
@@ -124,15 +144,28 @@ Status verifyWeight(const fb::Plan& plan, const fb::Weight& weight, const std::s
   return Status::success();
 }
 
+bool needs(const fb::Plan& plan, std::string_view feature) {
+  Rows features = rows(plan.features());
+  return std::any_of(features.begin(), features.end(),
+                     [&](const auto* given) { return text(given) == feature; });
+}
+
+// A reader that doesn't know of them would take other elements.
+bool isView(const fb::Weight& weight) {
+  Rows pieces = rows(weight.pieces());
+  return weight.plus() != 0 ||
+         std::any_of(pieces.begin(), pieces.end(), [](const fb::Piece* piece) {
+           return piece->source_step() != 1 || piece->dest_step() != 1;
+         });
+}
+
 // That the plan says how the file is known, or how it is made.
 Status verifyContents(const fb::Plan& plan, const fb::File& file, const std::string& where) {
   const fb::Random* random = file.random();
   if (!random) {
     return file.header_hash() ? Status::success() : userError(where + ": has no header hash");
   }
-  Rows features = rows(plan.features());
-  if (std::none_of(features.begin(), features.end(),
-                   [](const auto* feature) { return text(feature) == kRandomWeights; })) {
+  if (!needs(plan, kRandomWeights)) {
     return userError(where + ": is random, so the plan must need the feature " +
                      std::string(kRandomWeights));
   }
@@ -157,6 +190,10 @@ Status verifyWeights(const fb::Plan& plan, const std::string& name) {
   for (const fb::Weight* weight : rows(plan.weights())) {
     std::string where = name + ": weight " + printable(text(weight->module_()));
     DCC_RETURN_IF_ERROR(verifyWeight(plan, *weight, where, total_bytes));
+    if (isView(*weight) && !needs(plan, kWeightViews)) {
+      return userError(where + ": is a view, so the plan must need the feature " +
+                       std::string(kWeightViews));
+    }
   }
   for (const fb::Constant* constant : rows(plan.constants())) {
     for (float value : rows(constant->values())) {

@@ -27,9 +27,19 @@ uint64_t attentionBytes(const fb::Plan& plan, const fb::Entry& entry, const fb::
                         uint32_t threads) {
   const fb::Buffer& q = *entry.buffers()->Get(kernel.operands()->Get(0)->index());
   const fb::Cache& cache = *plan.caches()->Get(kernel.operands()->Get(1)->index());
-  const int64_t heads = static_cast<int64_t>(q.cols()) / cache.k_dim();
-  const AttentionBlocks blocks(cache.k_dim(), cache.v_dim(), heads / cache.heads());
+  const AttentionBlocks blocks(cache.k_dim(), cache.v_dim(), headsPerKvHead(kernel, q, cache));
   return attentionWorkspaceBytes(blocks, threads);
+}
+
+uint64_t expertsBytes(const fb::Plan& plan, const fb::Entry& entry, const fb::Kernel& kernel,
+                      std::span<const int64_t> sizes, uint32_t threads) {
+  const auto index = [&](uint32_t i) { return kernel.operands()->Get(i)->index(); };
+  const fb::Buffer& x = *entry.buffers()->Get(index(0));
+  const fb::Buffer& out = *entry.buffers()->Get(index(5));
+  const auto width = static_cast<int64_t>(plan.weights()->Get(index(4))->cols());
+  return ExpertsWorkspace(sizes[x.rows()], static_cast<int64_t>(x.cols()), width,
+                          static_cast<int64_t>(out.cols()), threads)
+      .bytes();
 }
 
 }  // namespace
@@ -66,6 +76,25 @@ CollectiveWorkspace collectiveWorkspace(const fb::Entry& entry, const fb::Collec
           hasGaps(out) || gathers ? denseBytes(out, sizes) : 0};
 }
 
+int64_t headsPerKvHead(const fb::Kernel& attention, const fb::Buffer& q, const fb::Cache& cache) {
+  const int64_t heads = static_cast<int64_t>(q.cols()) / cache.k_dim();
+  const Rows<uint64_t> pairing = rows(attention.ranges());
+  if (pairing.empty()) return heads / cache.heads();
+  return std::min(heads, static_cast<int64_t>(pairing[1]));
+}
+
+ExpertsWorkspace::ExpertsWorkspace(int64_t rows, int64_t d, int64_t width, int64_t out,
+                                   uint32_t threads)
+    : x(alignUp(rows * d, kLineFloats)),
+      hidden(alignUp(rows * width, kLineFloats)),
+      result(alignUp(rows * out, kLineFloats)),
+      places(alignUp(rows, kLineFloats)),
+      product(gemmWorkspace(rows, std::max(d, width), DType::kF32, DType::kF32, threads).bytes()) {}
+
+size_t ExpertsWorkspace::bytes() const {
+  return (x + 2 * hidden + result + places) * sizeof(float) + product;
+}
+
 uint64_t workspaceBytes(const fb::Plan& plan, const fb::Entry& entry, uint32_t threads) {
   std::vector<int64_t> sizes(rows(plan.sizes()).size());
   evaluateSizes(plan, std::span(entry.bounds()->data(), entry.bounds()->size()), sizes);
@@ -83,6 +112,8 @@ uint64_t workspaceBytes(const fb::Plan& plan, const fb::Entry& entry, uint32_t t
     } else if (const fb::Kernel* kernel = instruction->body_as_Kernel()) {
       if (kernel->kind() == fb::KernelKind::attention) {
         bytes = attentionBytes(plan, entry, *kernel, threads);
+      } else if (kernel->kind() == fb::KernelKind::experts) {
+        bytes = expertsBytes(plan, entry, *kernel, sizes, threads);
       }
     }
     most = std::max(most, bytes);

@@ -53,6 +53,19 @@ struct AttentionBlocks {
 };
 uint64_t attentionWorkspaceBytes(const AttentionBlocks& blocks, uint32_t threads);
 
+// Of a verified attention: the query heads that share a KV head, at most.
+int64_t headsPerKvHead(const fb::Kernel& attention, const fb::Buffer& q, const fb::Cache& cache);
+
+// What experts need for up to `rows` tokens of one expert: floats of the tokens' x, of gate and up
+// each, and of the result, a place per token, and bytes for the products; in this order.
+struct ExpertsWorkspace {
+  size_t x, hidden, result, places;
+  size_t product;
+
+  ExpertsWorkspace(int64_t rows, int64_t d, int64_t width, int64_t out, uint32_t threads);
+  size_t bytes() const;
+};
+
 // Dense copies of a collective's operands, `in` first: where rows have gaps, or parts are columns.
 struct CollectiveWorkspace {
   size_t in, out;

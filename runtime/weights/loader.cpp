@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -32,10 +33,15 @@ uint64_t sourceElement(const fb::Piece& piece) {
   return byteSize(static_cast<DType>(piece.source_dtype()));
 }
 
+// Elements of the file from the first to the last of a run.
+uint64_t spanOf(const fb::Piece& piece, uint64_t elements) {
+  return (elements - 1) * piece.source_step() + 1;
+}
+
 // Not of what is drawn at random: there a gap costs as much as the runs.
 bool readsGaps(const fb::File& file, const fb::Piece& piece) {
   return !file.random() && piece.count() > 1 &&
-         piece.source_stride() <= piece.run() + kGapBytes / sourceElement(piece);
+         piece.source_stride() <= spanOf(piece, piece.run()) + kGapBytes / sourceElement(piece);
 }
 
 // Where a piece's bytes come from.
@@ -77,11 +83,13 @@ class Blocks {
       const fb::Piece& piece = *weight.pieces()->Get(piece_);
       block = {&weight, &piece, memory_[weight_].data(), run_, 1, first_, piece.run() - first_};
       const uint64_t room = kBlockBytes / sourceElement(piece);
-      if (piece.run() > room) {  // a part of one run
-        block.elements = std::min(block.elements, room);
+      const uint64_t span = spanOf(piece, piece.run());
+      if (span > room) {  // a part of one run
+        block.elements =
+            std::min(block.elements, std::max<uint64_t>(1, room / piece.source_step()));
       } else {
         const bool gaps = readsGaps(*plan_.files()->Get(piece.file()), piece);
-        uint64_t each = gaps ? std::max(piece.run(), piece.source_stride()) : piece.run();
+        uint64_t each = gaps ? std::max(span, piece.source_stride()) : span;
         block.runs = std::clamp<uint64_t>(room / each, 1, piece.count() - run_);
       }
       advance(block);
@@ -108,6 +116,43 @@ class Blocks {
   uint64_t run_ = 0, first_ = 0;
 };
 
+// Elements of a run as they were read to their places in the weight. Those of the file are brought
+// together in `read`.
+void placeRun(const Block& block, uint8_t* read, uint8_t* out) {
+  const fb::Piece& piece = *block.piece;
+  const DType from = static_cast<DType>(piece.source_dtype());
+  const DType to = static_cast<DType>(block.weight->dtype());
+  const uint64_t in_size = byteSize(from), out_size = byteSize(to);
+  if (const uint64_t step = piece.source_step(); step > 1) {
+    for (uint64_t i = 1; i < block.elements; ++i) {
+      std::memcpy(read + i * in_size, read + i * step * in_size, in_size);
+    }
+  }
+  if (piece.dest_step() == 1) return convertElements(from, read, to, out, block.elements);
+  constexpr uint64_t kSome = 512;
+  alignas(8) uint8_t converted[kSome * sizeof(double)];
+  for (uint64_t i = 0; i < block.elements; i += kSome) {
+    const uint64_t n = std::min(kSome, block.elements - i);
+    convertElements(from, read + i * in_size, to, converted, n);
+    for (uint64_t j = 0; j < n; ++j) {
+      std::memcpy(out + (i + j) * piece.dest_step() * out_size, converted + j * out_size, out_size);
+    }
+  }
+}
+
+// What the weight says is added to all of its elements, which are f32.
+void addToRun(const Block& block, uint8_t* out) {
+  const float plus = block.weight->plus();
+  if (plus == 0) return;
+  for (uint64_t i = 0; i < block.elements; ++i) {
+    uint8_t* at = out + i * block.piece->dest_step() * sizeof(float);
+    float value;
+    std::memcpy(&value, at, sizeof value);
+    value += plus;
+    std::memcpy(at, &value, sizeof value);
+  }
+}
+
 // Reads one block into the weight; `buffer` is at least kBlockBytes.
 Status readBlock(const Source& source, const Block& block, std::span<uint8_t> buffer) {
   const fb::Piece& piece = *block.piece;
@@ -115,13 +160,15 @@ Status readBlock(const Source& source, const Block& block, std::span<uint8_t> bu
   const DType to = static_cast<DType>(block.weight->dtype());
   const uint64_t in_size = byteSize(from), out_size = byteSize(to);
   auto sourceByte = [&](uint64_t run) {
-    return piece.source_offset() + (run * piece.source_stride() + block.first) * in_size;
+    return piece.source_offset() +
+           (run * piece.source_stride() + block.first * piece.source_step()) * in_size;
   };
   auto destination = [&](uint64_t run) {
     return block.memory +
-           (piece.dest_offset() + run * piece.dest_stride() + block.first) * out_size;
+           (piece.dest_offset() + run * piece.dest_stride() + block.first * piece.dest_step()) *
+               out_size;
   };
-  const uint64_t run_bytes = block.elements * in_size;
+  const uint64_t run_bytes = spanOf(piece, block.elements) * in_size;
   const uint64_t stride_bytes = piece.source_stride() * in_size;
   const bool together = block.runs > 1 && readsGaps(source.row, piece);
   if (together) {
@@ -131,13 +178,14 @@ Status readBlock(const Source& source, const Block& block, std::span<uint8_t> bu
   for (uint64_t i = 0; i < block.runs; ++i) {
     uint8_t* out = destination(block.run + i);
     if (together) {
-      convertElements(from, buffer.data() + i * stride_bytes, to, out, block.elements);
-    } else if (from == to) {
+      placeRun(block, buffer.data() + i * stride_bytes, out);
+    } else if (from == to && piece.source_step() == 1 && piece.dest_step() == 1) {
       DCC_RETURN_IF_ERROR(source.read(from, sourceByte(block.run + i), {out, run_bytes}));
     } else {
       DCC_RETURN_IF_ERROR(source.read(from, sourceByte(block.run + i), buffer.first(run_bytes)));
-      convertElements(from, buffer.data(), to, out, block.elements);
+      placeRun(block, buffer.data(), out);
     }
+    addToRun(block, out);
   }
   return Status::success();
 }

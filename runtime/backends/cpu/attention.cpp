@@ -31,9 +31,9 @@ struct AttentionTask {
   int64_t kv_head;
   int64_t first_position;  // of the first query token
   int64_t tokens;
-  int64_t heads;  // query heads per token here; row = token * heads + head
-  float scale;
-  int64_t window;
+  int64_t heads;       // query heads per token here; row = token * heads + head
+  const float* sinks;  // of the first query head, or null
+  const AttentionShape* shape;
   // Scratch, every row 64-byte aligned. q: [rows, q_stride]; out: [rows, out_stride].
   float* q;
   int64_t q_stride;
@@ -97,6 +97,23 @@ HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, i
   });
 }
 
+// Scores [from, to) such that `scale` times the new one is the capped one.
+void capScores(float* s, int64_t from, int64_t to, float scale, float cap) {
+  const F32 d;
+  const VF32 in = hn::Set(d, scale / cap), out = hn::Set(d, cap / scale);
+  for (int64_t c = from / kLanes * kLanes; c < to; c += kLanes) {
+    const VF32 v = hn::Mul(out, hn::Tanh(d, hn::Mul(in, hn::Load(d, s + c))));
+    hn::Store(hn::IfThenElse(hn::Eq(hn::Load(d, s + c), hn::Set(d, kNone)), hn::Set(d, kNone), v),
+              d, s + c);
+  }
+}
+
+// The oldest key that the token at a position sees.
+HWY_INLINE int64_t oldestSeen(const AttentionShape& shape, int64_t position) {
+  if (shape.chunk > 0) return position / shape.chunk * shape.chunk;
+  return shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1) : 0;
+}
+
 // Turns a row's scores of keys [from, to) into e^(scale * score - maximum), zero elsewhere in the
 // block, and brings the row's maximum, sum and output up to date.
 HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, int64_t to) {
@@ -108,8 +125,9 @@ HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, in
     std::fill(s, s + kKeyBlock, 0.0f);
     return;
   }
-  const VF32 scale = hn::Set(d, t.scale);
+  const VF32 scale = hn::Set(d, t.shape->scale);
   VF32 largest = hn::Set(d, kNone);
+  if (t.shape->softcap > 0) capScores(s, from, to, t.shape->scale, t.shape->softcap);
   for (int64_t c = 0; c < kKeyBlock; c += kLanes) {
     const VF32 v = hn::Mul(hn::Load(d, s + c), scale);
     hn::Store(v, d, s + c);
@@ -196,19 +214,22 @@ HWY_INLINE void weighValues(const AttentionTask& t, int64_t block, int64_t from,
 void attend(const AttentionTask& t) {
   const F32 d;
   const int64_t rows = t.tokens * t.heads;
-  std::fill(t.max, t.max + rows, kNone);
-  std::fill(t.sum, t.sum + rows, 0.0f);
+  for (int64_t row = 0; row < rows; ++row) {
+    // A sink is a score that is there before all keys.
+    t.max[row] = t.sinks ? t.sinks[row % t.heads] : kNone;
+    t.sum[row] = t.sinks ? 1.0f : 0.0f;
+  }
   std::fill(t.out, t.out + rows * t.out_stride, 0.0f);
 
   // Keys any of the tokens sees: [begin, end).
-  const int64_t begin = t.window > 0 ? std::max<int64_t>(0, t.first_position - t.window + 1) : 0;
+  const int64_t begin = oldestSeen(*t.shape, t.first_position);
   const int64_t end = t.first_position + t.tokens;
   for (int64_t block = begin / kKeyBlock * kKeyBlock; block < end; block += kKeyBlock) {
     const int64_t from = std::max(begin, block), to = std::min(end, block + kKeyBlock);
     scoreKeys(t, block, from, to);
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t position = t.first_position + row / t.heads;
-      const int64_t oldest = t.window > 0 ? position - t.window + 1 : 0;
+      const int64_t oldest = oldestSeen(*t.shape, position);
       const int64_t first = std::clamp(oldest, from, to), last = std::clamp(position + 1, from, to);
       softmaxRow(t, row, first - block, last - block);
     }
@@ -236,9 +257,11 @@ HWY_EXPORT(attend);
 
 void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const SequenceView& seqs,
                const AttentionShape& shape, const Matrix& out, std::byte* scratch) {
-  const int64_t heads = q.cols / shape.head_dim / cache.heads;  // per KV head
-  const int64_t tokens_per_task = std::max<int64_t>(1, plan::AttentionBlocks::kRows / heads);
-  const plan::AttentionBlocks room(cache.k_dim, cache.v_dim, heads);
+  const int64_t all_heads = q.cols / shape.head_dim;
+  const int64_t group = shape.group > 0 ? shape.group : all_heads / cache.heads;
+  const int64_t most = std::min(all_heads, group);  // per KV head
+  const int64_t tokens_per_task = std::max<int64_t>(1, plan::AttentionBlocks::kRows / most);
+  const plan::AttentionBlocks room(cache.k_dim, cache.v_dim, most);
   const auto blocks = [&](int64_t b) {
     return (seqs.starts[b + 1] - seqs.starts[b] + tokens_per_task - 1) / tokens_per_task;
   };
@@ -255,9 +278,11 @@ void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const 
     t.kv_head = task % cache.heads;
     t.first_position = seqs.positions[first];
     t.tokens = std::min<int64_t>(tokens_per_task, seqs.starts[b + 1] - first);
-    t.heads = heads;
-    t.scale = shape.scale;
-    t.window = shape.window;
+    // Query heads of the KV head: all of its group that are here.
+    const int64_t first_head = std::max<int64_t>(0, t.kv_head * group - shape.first);
+    t.heads = std::min(all_heads, (t.kv_head + 1) * group - shape.first) - first_head;
+    t.sinks = shape.sinks ? shape.sinks + first_head : nullptr;
+    t.shape = &shape;
     float* place = reinterpret_cast<float*>(scratch) + thread * room.floats();
     const auto take = [&](int64_t n) { return std::exchange(place, place + n); };
     t.q_stride = room.k_stride;
@@ -270,17 +295,17 @@ void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const 
     t.max = take(room.max_stride);
     t.sum = take(room.max_stride);
 
-    const int64_t rows = t.tokens * heads;
+    const int64_t rows = t.tokens * t.heads;
     for (int64_t i = 0; i < rows; ++i) {
-      const int64_t head = t.kv_head * heads + i % heads;
+      const int64_t head = first_head + i % t.heads;
       float* to = t.q + i * t.q_stride;
-      toF32(q.dtype, q.at(first + i / heads, head * cache.k_dim), to, cache.k_dim);
+      toF32(q.dtype, q.at(first + i / t.heads, head * cache.k_dim), to, cache.k_dim);
       std::fill(to + cache.k_dim, to + t.q_stride, 0.0f);
     }
     HWY_DYNAMIC_DISPATCH(attend)(t);
     for (int64_t i = 0; i < rows; ++i) {
-      const int64_t head = t.kv_head * heads + i % heads;
-      fromF32(t.out + i * t.out_stride, out.dtype, out.at(first + i / heads, head * cache.v_dim),
+      const int64_t head = first_head + i % t.heads;
+      fromF32(t.out + i * t.out_stride, out.dtype, out.at(first + i / t.heads, head * cache.v_dim),
               cache.v_dim);
     }
   });

@@ -91,8 +91,7 @@ void checkKernel(const fb::Kernel& kernel, const flatbuffers::String* module, La
     return;
   }
   for (const fb::Attr* attr : plan::rows(kernel.attrs())) {
-    if (attr->key() == fb::AttrKey::function &&
-        (attr->i() < 0 || attr->i() > static_cast<int64_t>(plan::Function::kRelu))) {
+    if (attr->key() == fb::AttrKey::function && (attr->i() < 0 || attr->i() >= plan::kFunctions)) {
       lacks.add("activation function number " + std::to_string(attr->i()), module);
     }
     if (attr->key() == fb::AttrKey::head_dim && attr->i() > kBlock) {

@@ -1,4 +1,6 @@
-// add, mul, add_bias, activation, gated_activation.
+// Kernels that go element by element: add, mul, scale, activations and their like.
+#include <cmath>
+
 #include "runtime/backends/cpu/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -44,18 +46,25 @@ void gatePart(const float* x, const float* y, float* out, int64_t n) {
   map(x, y, out, n, [](VF32 a, VF32 b) HWY_ATTR { return hn::Mul(F()(F32(), a), b); });
 }
 
-void siluPart(const float* x, const float* y, float* o, int64_t n) { applyPart<Silu>(x, y, o, n); }
-void geluPart(const float* x, const float* y, float* o, int64_t n) { applyPart<Gelu>(x, y, o, n); }
-void geluTanhPart(const float* x, const float* y, float* o, int64_t n) {
-  applyPart<GeluTanh>(x, y, o, n);
+// One function of each kind for every activation function: DCC_FUNCTIONS lists them.
+#define DCC_FUNCTIONS(X) X(Silu) X(Gelu) X(GeluTanh) X(Relu) X(Sigmoid) X(Tanh) X(Relu2)
+#define DCC_DEFINE(F)                                                   \
+  void F##Part(const float* x, const float* y, float* out, int64_t n) { \
+    applyPart<F>(x, y, out, n);                                         \
+  }                                                                     \
+  void F##Gate(const float* x, const float* y, float* out, int64_t n) { gatePart<F>(x, y, out, n); }
+DCC_FUNCTIONS(DCC_DEFINE)
+#undef DCC_DEFINE
+
+void scalePart(const float* x, float factor, float* out, int64_t n) {
+  const VF32 f = hn::Set(F32(), factor);
+  map(x, x, out, n, [f](VF32 a, VF32) HWY_ATTR { return hn::Mul(a, f); });
 }
-void reluPart(const float* x, const float* y, float* o, int64_t n) { applyPart<Relu>(x, y, o, n); }
-void siluGate(const float* x, const float* y, float* o, int64_t n) { gatePart<Silu>(x, y, o, n); }
-void geluGate(const float* x, const float* y, float* o, int64_t n) { gatePart<Gelu>(x, y, o, n); }
-void geluTanhGate(const float* x, const float* y, float* o, int64_t n) {
-  gatePart<GeluTanh>(x, y, o, n);
+void softCapPart(const float* x, float cap, float* out, int64_t n) {
+  const VF32 c = hn::Set(F32(), cap);
+  map(x, x, out, n,
+      [c](VF32 a, VF32) HWY_ATTR { return hn::Mul(c, hn::Tanh(F32(), hn::Div(a, c))); });
 }
-void reluGate(const float* x, const float* y, float* o, int64_t n) { gatePart<Relu>(x, y, o, n); }
 
 }  // namespace dcc::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -66,14 +75,13 @@ namespace {
 
 HWY_EXPORT(addPart);
 HWY_EXPORT(mulPart);
-HWY_EXPORT(siluPart);
-HWY_EXPORT(geluPart);
-HWY_EXPORT(geluTanhPart);
-HWY_EXPORT(reluPart);
-HWY_EXPORT(siluGate);
-HWY_EXPORT(geluGate);
-HWY_EXPORT(geluTanhGate);
-HWY_EXPORT(reluGate);
+HWY_EXPORT(scalePart);
+HWY_EXPORT(softCapPart);
+#define DCC_EXPORT(F)  \
+  HWY_EXPORT(F##Part); \
+  HWY_EXPORT(F##Gate);
+DCC_FUNCTIONS(DCC_EXPORT)
+#undef DCC_EXPORT
 
 using Part = void (*)(const float* x, const float* y, float* out, int64_t n);
 
@@ -91,6 +99,41 @@ void mapRows(ThreadPool& pool, Part part, const Matrix& x, const Matrix& y, cons
     for (int64_t r = begin; r < end; ++r) mapRow(part, x, y, out, r);
   });
 }
+
+using NumberPart = void (*)(const float* x, float number, float* out, int64_t n);
+
+void mapRow(NumberPart part, float number, const Matrix& x, const Matrix& out, int64_t r) {
+  Reader in(x);
+  Writer to(out);
+  forBlocks(out.cols, [&](int64_t c, int64_t n) {
+    part(in.read(r, c, n), number, to.begin(r, c, n), n);
+    to.end();
+  });
+}
+
+void mapRows(ThreadPool& pool, NumberPart part, float number, const Matrix& x, const Matrix& out) {
+  pool.forRanges(out.rows, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) mapRow(part, number, x, out, r);
+  });
+}
+
+#define DCC_CASE_PART(F)     \
+  case plan::Function::k##F: \
+    return HWY_DYNAMIC_DISPATCH(F##Part);
+Part activationPart(plan::Function function) {
+  switch (function) { DCC_FUNCTIONS(DCC_CASE_PART) }
+  return nullptr;
+}
+#undef DCC_CASE_PART
+
+#define DCC_CASE_GATE(F)     \
+  case plan::Function::k##F: \
+    return HWY_DYNAMIC_DISPATCH(F##Gate);
+Part gatePart(plan::Function function) {
+  switch (function) { DCC_FUNCTIONS(DCC_CASE_GATE) }
+  return nullptr;
+}
+#undef DCC_CASE_GATE
 
 }  // namespace
 
@@ -116,38 +159,39 @@ void addBias(ThreadPool& pool, const Matrix& x, const float* bias, const Matrix&
 }
 
 void activation(ThreadPool& pool, plan::Function function, const Matrix& x, const Matrix& out) {
-  const auto part = [&]() -> Part {
-    switch (function) {
-      case plan::Function::kSilu:
-        return HWY_DYNAMIC_DISPATCH(siluPart);
-      case plan::Function::kGelu:
-        return HWY_DYNAMIC_DISPATCH(geluPart);
-      case plan::Function::kGeluTanh:
-        return HWY_DYNAMIC_DISPATCH(geluTanhPart);
-      case plan::Function::kRelu:
-        break;
-    }
-    return HWY_DYNAMIC_DISPATCH(reluPart);
-  };
-  mapRows(pool, part(), x, x, out);
+  mapRows(pool, activationPart(function), x, x, out);
 }
 
 void gatedActivation(ThreadPool& pool, plan::Function function, const Matrix& gate,
                      const Matrix& up, const Matrix& out) {
-  const auto part = [&]() -> Part {
-    switch (function) {
-      case plan::Function::kSilu:
-        return HWY_DYNAMIC_DISPATCH(siluGate);
-      case plan::Function::kGelu:
-        return HWY_DYNAMIC_DISPATCH(geluGate);
-      case plan::Function::kGeluTanh:
-        return HWY_DYNAMIC_DISPATCH(geluTanhGate);
-      case plan::Function::kRelu:
-        break;
+  mapRows(pool, gatePart(function), gate, up, out);
+}
+
+void scale(ThreadPool& pool, const Matrix& x, float factor, const Matrix& out) {
+  mapRows(pool, HWY_DYNAMIC_DISPATCH(scalePart), factor, x, out);
+}
+
+void softCap(ThreadPool& pool, const Matrix& x, float cap, const Matrix& out) {
+  mapRows(pool, HWY_DYNAMIC_DISPATCH(softCapPart), cap, x, out);
+}
+
+void scaleRows(ThreadPool& pool, const Matrix& x, const Matrix& factors, const Matrix& out) {
+  pool.forRanges(out.rows, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
+    Reader factor(factors);
+    for (int64_t r = begin; r < end; ++r) {
+      mapRow(HWY_DYNAMIC_DISPATCH(scalePart), *factor.read(r, 0, 1), x, out, r);
     }
-    return HWY_DYNAMIC_DISPATCH(reluGate);
-  };
-  mapRows(pool, part(), gate, up, out);
+  });
+}
+
+void temperature(ThreadPool& pool, const Matrix& x, const int32_t* positions, float scale,
+                 int64_t floor, const Matrix& out) {
+  pool.forRanges(out.rows, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const auto steps = static_cast<float>((int64_t{positions[r]} + 1) / floor);
+      mapRow(HWY_DYNAMIC_DISPATCH(scalePart), std::log1p(steps) * scale + 1, x, out, r);
+    }
+  });
 }
 
 }  // namespace dcc::cpu

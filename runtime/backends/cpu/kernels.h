@@ -66,9 +66,14 @@ void rmsNorm(ThreadPool& pool, const Matrix& x, const float* weight, float eps, 
 void addRmsNorm(ThreadPool& pool, const Matrix& x, const Matrix& y, const float* weight, float eps,
                 const Matrix& sum, const Matrix& out);
 
-// head_dim <= kBlock.
+void unitNorm(ThreadPool& pool, const Matrix& x, float eps, int64_t head_dim, const Matrix& out);
+// `weight`: x.cols values, block after block; bias as many, or null.
+void layerNorm(ThreadPool& pool, const Matrix& x, const float* weight, const float* bias, float eps,
+               int64_t head_dim, const Matrix& out);
+
+// Columns from `first` on turn. head_dim <= kBlock.
 void rope(ThreadPool& pool, const Matrix& x, const RotaryView& angles, int64_t head_dim,
-          bool interleaved, const Matrix& out);
+          int64_t first, bool interleaved, const Matrix& out);
 
 void kvWrite(ThreadPool& pool, const Matrix& k, const Matrix& v, const CacheView& cache,
              const SequenceView& seqs);
@@ -77,6 +82,11 @@ struct AttentionShape {
   int64_t head_dim = 0;  // of keys
   float scale = 1;
   int64_t window = 0;  // 0: all
+  int64_t chunk = 0;   // 0: none
+  float softcap = 0;   // 0: none
+  // Query head h reads KV head (first + h) / group; group 0: as many for each KV head.
+  int64_t first = 0, group = 0;
+  const float* sinks = nullptr;  // a score per query head
 };
 // A token's result does not depend on the other tokens of the step. `scratch`:
 // plan::attentionWorkspaceBytes().
@@ -90,6 +100,41 @@ void addBias(ThreadPool& pool, const Matrix& x, const float* bias, const Matrix&
 void activation(ThreadPool& pool, plan::Function function, const Matrix& x, const Matrix& out);
 void gatedActivation(ThreadPool& pool, plan::Function function, const Matrix& gate,
                      const Matrix& up, const Matrix& out);
+
+void scale(ThreadPool& pool, const Matrix& x, float factor, const Matrix& out);
+void scaleRows(ThreadPool& pool, const Matrix& x, const Matrix& factors, const Matrix& out);
+void softCap(ThreadPool& pool, const Matrix& x, float cap, const Matrix& out);
+// `positions` of the rows.
+void temperature(ThreadPool& pool, const Matrix& x, const int32_t* positions, float scale,
+                 int64_t floor, const Matrix& out);
+
+void sliceHeads(ThreadPool& pool, const Matrix& x, int64_t head_dim, int64_t first, int64_t size,
+                const Matrix& out);
+void extendHeads(ThreadPool& pool, const Matrix& x, const Matrix& y, int64_t head_dim,
+                 const Matrix& out);
+
+struct RouteShape {
+  int64_t k = 1;
+  plan::Scores scores = plan::Scores::kSoftmax;
+  bool normalize = false;
+  float scale = 1;
+  int64_t groups = 1, live = 1, best = 1;
+  const float* bias = nullptr;  // of the choice
+};
+void route(ThreadPool& pool, const Matrix& logits, const RouteShape& shape, const Matrix& out);
+
+struct Experts {
+  WeightView gate, up, down;  // [experts * n, k]
+  const float* gate_bias = nullptr;
+  const float* up_bias = nullptr;
+  plan::Function function = plan::Function::kSilu;
+  float limit = 0, alpha = 0;  // limit 0: none
+  bool scaled_inputs = false;
+};
+// A token's result does not depend on the other tokens of the step. `scratch`:
+// plan::ExpertsWorkspace for x's bound of rows, `room`.
+void experts(ThreadPool& pool, const Matrix& x, const Matrix& gates, const Experts& weights,
+             const Matrix& out, std::byte* scratch, int64_t room);
 
 void lastToken(const Matrix& x, std::span<const int32_t> starts, const Matrix& out);
 // `ranges`: begin, end, begin, end, ... columns of x.

@@ -34,6 +34,28 @@ struct Relu {
   }
 };
 
+struct Relu2 {
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V operator()(D d, V x) const {
+    const V positive = hn::Max(x, hn::Zero(d));
+    return hn::Mul(positive, positive);
+  }
+};
+
+struct Sigmoid {
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V operator()(D d, V x) const {
+    return timesLogistic(d, hn::Set(d, 1.0f), x);
+  }
+};
+
+struct Tanh {
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V operator()(D d, V x) const {
+    return hn::Tanh(d, x);
+  }
+};
+
 // x / 2 (1 + tanh(u)) = x / (1 + e^-2u), u = sqrt(2 / pi) (x + 0.044715 x^3).
 struct GeluTanh {
   template <class D, class V = hn::Vec<D>>

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "runtime/backends/cpu/kernels.h"
 
@@ -41,6 +43,48 @@ void scaleRow(const float* x, float factor, const float* weight, float* out, int
   for (; i < n; ++i) out[i] = x[i] * factor * weight[i];
 }
 
+float sumOf(const float* x, int64_t n) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = hn::Lanes(d);
+  auto sum = hn::Zero(d);
+  int64_t i = 0;
+  for (; i < n; i += lanes) {
+    sum = hn::Add(sum, i + lanes <= n ? hn::LoadU(d, x + i) : loadPartF32(d, x + i, n - i));
+  }
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+// Of x - mean.
+float sumOfSquaresFrom(const float* x, float mean, int64_t n) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = hn::Lanes(d);
+  const auto m = hn::Set(d, mean);
+  auto sum = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto a = hn::Sub(hn::LoadU(d, x + i), m);
+    sum = hn::MulAdd(a, a, sum);
+  }
+  float squares = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  return squares;
+}
+
+// out = (x - mean) * factor * weight + bias; bias may be null.
+void normalizeRow(const float* x, float mean, float factor, const float* weight, const float* bias,
+                  float* out, int64_t n) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = hn::Lanes(d);
+  const auto m = hn::Set(d, mean), f = hn::Set(d, factor);
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto b = bias ? hn::LoadU(d, bias + i) : hn::Zero(d);
+    const auto v = hn::Mul(hn::Sub(hn::LoadU(d, x + i), m), f);
+    hn::StoreU(hn::MulAdd(v, hn::LoadU(d, weight + i), b), d, out + i);
+  }
+  for (; i < n; ++i) out[i] = (x[i] - mean) * factor * weight[i] + (bias ? bias[i] : 0);
+}
+
 }  // namespace dcc::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -50,6 +94,9 @@ namespace {
 
 HWY_EXPORT(sumOfSquares);
 HWY_EXPORT(scaleRow);
+HWY_EXPORT(sumOf);
+HWY_EXPORT(sumOfSquaresFrom);
+HWY_EXPORT(normalizeRow);
 
 // Columns [begin, begin + cols) of row r.
 void normRow(const Matrix& x, const float* weight, float eps, const Matrix& out, int64_t r,
@@ -68,7 +115,47 @@ void normRow(const Matrix& x, const float* weight, float eps, const Matrix& out,
   });
 }
 
+void layerNormRow(const Matrix& x, const float* weight, const float* bias, float eps,
+                  const Matrix& out, int64_t r, int64_t begin, int64_t cols) {
+  Reader in(x);
+  Writer to(out);
+  const auto count = static_cast<float>(cols);
+  float sum = 0, squares = 0;
+  forBlocks(cols, [&](int64_t c, int64_t n) {
+    sum += HWY_DYNAMIC_DISPATCH(sumOf)(in.read(r, begin + c, n), n);
+  });
+  const float mean = sum / count;
+  forBlocks(cols, [&](int64_t c, int64_t n) {
+    squares += HWY_DYNAMIC_DISPATCH(sumOfSquaresFrom)(in.read(r, begin + c, n), mean, n);
+  });
+  const float factor = 1 / std::sqrt(squares / count + eps);
+  forBlocks(cols, [&](int64_t c, int64_t n) {
+    const float* v = in.read(r, begin + c, n);
+    const float* b = bias ? bias + begin + c : nullptr;
+    HWY_DYNAMIC_DISPATCH(normalizeRow)
+    (v, mean, factor, weight + begin + c, b, to.begin(r, begin + c, n), n);
+    to.end();
+  });
+}
+
 }  // namespace
+
+void unitNorm(ThreadPool& pool, const Matrix& x, float eps, int64_t head_dim, const Matrix& out) {
+  float ones[kBlock];
+  std::fill(std::begin(ones), std::end(ones), 1.0f);
+  rmsNorm(pool, x, ones, eps, head_dim, out);
+}
+
+void layerNorm(ThreadPool& pool, const Matrix& x, const float* weight, const float* bias, float eps,
+               int64_t head_dim, const Matrix& out) {
+  pool.forRanges(x.rows, rowGrain(x.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t c = 0; c < x.cols; c += head_dim) {
+        layerNormRow(x, weight, bias, eps, out, r, c, head_dim);
+      }
+    }
+  });
+}
 
 void rmsNorm(ThreadPool& pool, const Matrix& x, const float* weight, float eps, int64_t head_dim,
              const Matrix& out) {

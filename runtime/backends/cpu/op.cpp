@@ -68,14 +68,18 @@ CacheView PrepareContext::cache(uint32_t index) const {
   return view;
 }
 
+std::span<const float> PrepareContext::constant(uint32_t index) const {
+  const auto* values = plan_.constants()->Get(index)->values();
+  return {values->data(), values->size()};
+}
+
 const RotaryTable* PrepareContext::rotary(uint32_t constant, float scale,
-                                          const std::optional<DynamicFrequencies>& dynamic) {
-  const auto* values = plan_.constants()->Get(constant)->values();
-  const std::span<const float> frequencies(values->data(), values->size());
+                                          const std::optional<LongFrequencies>& beyond) {
+  const std::span<const float> frequencies = this->constant(constant);
   for (const auto& table : rotary_) {
-    if (table->isFor(frequencies, scale, dynamic)) return table.get();
+    if (table->isFor(frequencies, scale, beyond)) return table.get();
   }
-  rotary_.push_back(std::make_unique<RotaryTable>(frequencies, scale, dynamic,
+  rotary_.push_back(std::make_unique<RotaryTable>(frequencies, scale, beyond,
                                                   static_cast<int64_t>(state_.positions.size())));
   return rotary_.back().get();
 }

@@ -71,8 +71,9 @@ class PrepareContext {
     return reinterpret_cast<const float*>(weight(index).data);
   }
   CacheView cache(uint32_t index) const;
+  std::span<const float> constant(uint32_t index) const;
   const RotaryTable* rotary(uint32_t constant, float scale,
-                            const std::optional<DynamicFrequencies>& dynamic);
+                            const std::optional<LongFrequencies>& beyond);
 
   const fb::Entry& entry() const { return entry_; }
   // Null where the axis has size 1.

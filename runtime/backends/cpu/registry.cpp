@@ -21,6 +21,10 @@ class Args {
   CacheView cache(uint32_t i) const { return context_.cache(index(i)); }
   uint32_t index(uint32_t i) const { return kernel_.operands()->Get(i)->index(); }
 
+  // Of an operand that may be left out.
+  bool given(uint32_t i) const { return i < kernel_.operands()->size(); }
+  const float* vectorIfGiven(uint32_t i) const { return given(i) ? vector(i) : nullptr; }
+
   bool has(fb::AttrKey key) const { return find(key) != nullptr; }
   float real(fb::AttrKey key) const { return static_cast<float>(find(key)->f()); }
   double exact(fb::AttrKey key) const { return find(key)->f(); }
@@ -70,16 +74,22 @@ Op prepareAddRmsNorm(PrepareContext& context, const fb::Kernel& kernel) {
 // those, once for all layers.
 Op prepareRope(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
-  std::optional<DynamicFrequencies> dynamic;
-  if (args.has(fb::AttrKey::theta)) {
-    dynamic = {args.exact(fb::AttrKey::theta), args.exact(fb::AttrKey::factor),
-               args.integer(fb::AttrKey::original_positions)};
+  std::optional<LongFrequencies> beyond;
+  if (args.has(fb::AttrKey::original_positions)) {
+    beyond.emplace().original_positions = args.integer(fb::AttrKey::original_positions);
+    if (args.given(4)) {
+      beyond->beyond = context.constant(args.index(4));
+    } else {
+      beyond->theta = args.exact(fb::AttrKey::theta);
+      beyond->factor = args.exact(fb::AttrKey::factor);
+    }
   }
-  const RotaryTable* table = context.rotary(args.index(2), args.real(fb::AttrKey::scale), dynamic);
+  const RotaryTable* table = context.rotary(args.index(2), args.real(fb::AttrKey::scale), beyond);
   return kernelOp([x = args.buffer(0), angles = table->view(), out = args.buffer(3),
                    head_dim = args.integer(fb::AttrKey::head_dim),
+                   first = args.integer(fb::AttrKey::first),
                    interleaved = args.integer(fb::AttrKey::interleaved) != 0](StepState& s) {
-    rope(*s.pool, x.at(s), angles, head_dim, interleaved, out.at(s));
+    rope(*s.pool, x.at(s), angles, head_dim, first, interleaved, out.at(s));
   });
 }
 
@@ -98,6 +108,13 @@ Op prepareAttention(PrepareContext& context, const fb::Kernel& kernel) {
   shape.head_dim = args.integer(fb::AttrKey::head_dim);
   shape.scale = args.real(fb::AttrKey::scale);
   shape.window = args.integer(fb::AttrKey::window);
+  shape.chunk = args.integer(fb::AttrKey::chunk);
+  if (args.has(fb::AttrKey::softcap)) shape.softcap = args.real(fb::AttrKey::softcap);
+  shape.sinks = args.vectorIfGiven(3);
+  if (const auto pairing = plan::rows(kernel.ranges()); !pairing.empty()) {
+    shape.first = static_cast<int64_t>(pairing[0]);
+    shape.group = static_cast<int64_t>(pairing[1]);
+  }
   return kernelOp([q, cache, shape, out = args.buffer(2)](StepState& s) {
     attention(*s.pool, q.at(s), cache, s.sequences(cache.group), shape, out.at(s), s.scratch);
   });
@@ -161,22 +178,119 @@ Op prepareAddBias(PrepareContext& context, const fb::Kernel& kernel) {
   });
 }
 
+Op prepareLayerNorm(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  return kernelOp([x = args.buffer(0), weight = args.vector(1), out = args.buffer(2),
+                   bias = args.vectorIfGiven(3), eps = args.real(fb::AttrKey::eps),
+                   head_dim = args.integer(fb::AttrKey::head_dim)](StepState& s) {
+    const Matrix rows = x.at(s);
+    layerNorm(*s.pool, rows, weight, bias, eps, head_dim > 0 ? head_dim : rows.cols, out.at(s));
+  });
+}
+
+Op prepareUnitNorm(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  return kernelOp([x = args.buffer(0), out = args.buffer(1), eps = args.real(fb::AttrKey::eps),
+                   head_dim = args.integer(fb::AttrKey::head_dim)](StepState& s) {
+    unitNorm(*s.pool, x.at(s), eps, head_dim, out.at(s));
+  });
+}
+
+template <void (*kFunction)(ThreadPool&, const Matrix&, float, const Matrix&), fb::AttrKey kKey>
+Op prepareWithNumber(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  return kernelOp([x = args.buffer(0), out = args.buffer(1), number = args.real(kKey)](
+                      StepState& s) { kFunction(*s.pool, x.at(s), number, out.at(s)); });
+}
+
+Op prepareSliceHeads(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  return kernelOp(
+      [x = args.buffer(0), out = args.buffer(1), head_dim = args.integer(fb::AttrKey::head_dim),
+       first = args.integer(fb::AttrKey::first), size = args.integer(fb::AttrKey::size)](
+          StepState& s) { sliceHeads(*s.pool, x.at(s), head_dim, first, size, out.at(s)); });
+}
+
+Op prepareExtendHeads(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  return kernelOp([x = args.buffer(0), y = args.buffer(1), out = args.buffer(2),
+                   head_dim = args.integer(fb::AttrKey::head_dim)](StepState& s) {
+    extendHeads(*s.pool, x.at(s), y.at(s), head_dim, out.at(s));
+  });
+}
+
+Op prepareTemperature(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  return kernelOp([x = args.buffer(0), positions = args.buffer(1), out = args.buffer(2),
+                   scale = args.real(fb::AttrKey::scale),
+                   floor = args.integer(fb::AttrKey::floor)](StepState& s) {
+    temperature(*s.pool, x.at(s), positions.ints(), scale, floor, out.at(s));
+  });
+}
+
+Op prepareRoute(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  RouteShape shape;
+  shape.k = args.integer(fb::AttrKey::k);
+  shape.scores = plan::Scores{args.integer(fb::AttrKey::scores)};
+  shape.normalize = args.integer(fb::AttrKey::normalize) != 0;
+  shape.scale = args.real(fb::AttrKey::scale);
+  shape.groups = args.integer(fb::AttrKey::groups, 1);
+  shape.live = args.integer(fb::AttrKey::live, 1);
+  shape.best = args.integer(fb::AttrKey::best, 1);
+  shape.bias = args.vectorIfGiven(2);
+  return kernelOp([logits = args.buffer(0), out = args.buffer(1), shape](StepState& s) {
+    route(*s.pool, logits.at(s), shape, out.at(s));
+  });
+}
+
+Op prepareExperts(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  const BufferRef x = args.buffer(0), gates = args.buffer(1), out = args.buffer(5);
+  Experts weights;
+  weights.gate = args.weight(2);
+  weights.up = args.weight(3);
+  weights.down = args.weight(4);
+  weights.gate_bias = args.vectorIfGiven(6);
+  weights.up_bias = args.vectorIfGiven(7);
+  weights.function = plan::Function{args.integer(fb::AttrKey::function)};
+  if (args.has(fb::AttrKey::limit)) {
+    weights.limit = args.real(fb::AttrKey::limit);
+    weights.alpha = args.real(fb::AttrKey::alpha);
+  }
+  weights.scaled_inputs = args.integer(fb::AttrKey::scaled_inputs) != 0;
+  const int64_t room = context.maxSizes()[x.rows];
+  return kernelOp([x, gates, out, weights, room](StepState& s) {
+    experts(*s.pool, x.at(s), gates.at(s), weights, out.at(s), s.scratch, room);
+  });
+}
+
 // Indexed by KernelKind.
 constexpr PrepareKernel kKernels[] = {
-    prepareEmbedding,        // embedding
-    prepareRmsNorm,          // rms_norm
-    prepareAddRmsNorm,       // add_rms_norm
-    prepareRope,             // rope
-    prepareKvWrite,          // kv_write
-    prepareAttention,        // attention
-    prepareBinary<add>,      // add
-    prepareActivation,       // activation
-    prepareGatedActivation,  // gated_activation
-    prepareLastToken,        // last_token
-    prepareSliceColumns,     // slice_columns
-    prepareAddBias,          // add_bias
-    prepareBinary<mul>,      // mul
-    prepareSliceRows,        // slice_rows
+    prepareEmbedding,                                  // embedding
+    prepareRmsNorm,                                    // rms_norm
+    prepareAddRmsNorm,                                 // add_rms_norm
+    prepareRope,                                       // rope
+    prepareKvWrite,                                    // kv_write
+    prepareAttention,                                  // attention
+    prepareBinary<add>,                                // add
+    prepareActivation,                                 // activation
+    prepareGatedActivation,                            // gated_activation
+    prepareLastToken,                                  // last_token
+    prepareSliceColumns,                               // slice_columns
+    prepareAddBias,                                    // add_bias
+    prepareBinary<mul>,                                // mul
+    prepareSliceRows,                                  // slice_rows
+    prepareLayerNorm,                                  // layer_norm
+    prepareWithNumber<scale, fb::AttrKey::scale>,      // scale
+    prepareBinary<scaleRows>,                          // scale_rows
+    prepareWithNumber<softCap, fb::AttrKey::softcap>,  // soft_cap
+    prepareSliceHeads,                                 // slice_heads
+    prepareExtendHeads,                                // extend_heads
+    prepareTemperature,                                // temperature
+    prepareUnitNorm,                                   // unit_norm
+    prepareRoute,                                      // route
+    prepareExperts,                                    // experts
 };
 
 }  // namespace

@@ -55,7 +55,7 @@ HWY_EXPORT(rotateHalves);
 HWY_EXPORT(rotatePairs);
 
 void rope(ThreadPool& pool, const Matrix& x, const RotaryView& angles, int64_t head_dim,
-          bool interleaved, const Matrix& out) {
+          int64_t first, bool interleaved, const Matrix& out) {
   const auto rotate =
       interleaved ? HWY_DYNAMIC_DISPATCH(rotatePairs) : HWY_DYNAMIC_DISPATCH(rotateHalves);
   const int64_t half = angles.half;
@@ -66,9 +66,13 @@ void rope(ThreadPool& pool, const Matrix& x, const RotaryView& angles, int64_t h
       for (int64_t c = 0; c < x.cols; c += head_dim) {
         const float* v = in.read(t, c, head_dim);
         float* o = to.begin(t, c, head_dim);
-        rotate(v, angles.cos + t * half, angles.sin + t * half, half, o);
+        rotate(v + first, angles.cos + t * half, angles.sin + t * half, half, o + first);
         // The rest of the head passes through.
-        if (o != v) std::memcpy(o + 2 * half, v + 2 * half, (head_dim - 2 * half) * sizeof(float));
+        if (o != v) {
+          const int64_t end = first + 2 * half;
+          std::memcpy(o, v, first * sizeof(float));
+          std::memcpy(o + end, v + end, (head_dim - end) * sizeof(float));
+        }
         to.end();
       }
     }

@@ -5,26 +5,27 @@
 namespace dcc::cpu {
 
 RotaryTable::RotaryTable(std::span<const float> frequencies, float scale,
-                         std::optional<DynamicFrequencies> dynamic, int64_t max_tokens)
+                         std::optional<LongFrequencies> beyond, int64_t max_tokens)
     : frequencies_(frequencies),
       scale_(scale),
-      dynamic_(dynamic),
-      scaled_(dynamic ? frequencies.size() : 0),
+      beyond_(beyond),
+      scaled_(beyond ? frequencies.size() : 0),
       cos_(max_tokens * frequencies.size()),
       sin_(max_tokens * frequencies.size()) {}
 
 bool RotaryTable::isFor(std::span<const float> frequencies, float scale,
-                        const std::optional<DynamicFrequencies>& dynamic) const {
-  return frequencies.data() == frequencies_.data() && scale == scale_ && dynamic == dynamic_;
+                        const std::optional<LongFrequencies>& beyond) const {
+  return frequencies.data() == frequencies_.data() && scale == scale_ && dynamic == beyond_;
 }
 
 std::span<const float> RotaryTable::frequenciesFor(int64_t length) {
-  if (!dynamic_ || length <= dynamic_->original_positions) return frequencies_;
+  if (!beyond_ || length <= beyond_->original_positions) return frequencies_;
+  if (!beyond_->beyond.empty()) return beyond_->beyond;
   const double dim = 2.0 * static_cast<double>(frequencies_.size());
-  const double stretch = dynamic_->factor * static_cast<double>(length) /
-                             static_cast<double>(dynamic_->original_positions) -
-                         (dynamic_->factor - 1);
-  const double base = dynamic_->theta * std::pow(stretch, dim / (dim - 2));
+  const double stretch = beyond_->factor * static_cast<double>(length) /
+                             static_cast<double>(beyond_->original_positions) -
+                         (beyond_->factor - 1);
+  const double base = beyond_->theta * std::pow(stretch, dim / (dim - 2));
   for (size_t i = 0; i < scaled_.size(); ++i) {
     // The exponent, the power and its inverse are each rounded to f32, as the reference does.
     const float exponent = static_cast<float>(2 * i) / static_cast<float>(dim);
@@ -48,7 +49,7 @@ void RotaryTable::fill(ThreadPool& pool, std::span<const int32_t> positions,
       }
     });
   };
-  if (!dynamic_) return fillTokens(frequencies_, 0, static_cast<int64_t>(positions.size()));
+  if (!beyond_) return fillTokens(frequencies_, 0, static_cast<int64_t>(positions.size()));
   for (size_t b = 0; b + 1 < starts.size(); ++b) {
     fillTokens(frequenciesFor(rope_lengths[b]), starts[b], starts[b + 1]);
   }

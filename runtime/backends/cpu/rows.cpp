@@ -1,4 +1,4 @@
-// Kernels that only move rows: last_token, slice_columns, slice_rows, kv_write.
+// Kernels that only move rows and parts of them.
 #include <algorithm>
 
 #include "runtime/backends/cpu/kernels.h"
@@ -23,6 +23,30 @@ void sliceColumns(const Matrix& x, std::span<const int64_t> ranges, const Matrix
 void sliceRows(const Matrix& x, int64_t part, int64_t parts, const Matrix& out) {
   const int64_t first = part * (x.rows / parts) + std::min(part, x.rows % parts);
   for (int64_t r = 0; r < out.rows; ++r) copyRow(x, first + r, 0, out, r, 0, x.cols);
+}
+
+void sliceHeads(ThreadPool& pool, const Matrix& x, int64_t head_dim, int64_t first, int64_t size,
+                const Matrix& out) {
+  pool.forRanges(x.rows, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t h = 0; h < x.cols / head_dim; ++h) {
+        copyRow(x, r, h * head_dim + first, out, r, h * size, size);
+      }
+    }
+  });
+}
+
+void extendHeads(ThreadPool& pool, const Matrix& x, const Matrix& y, int64_t head_dim,
+                 const Matrix& out) {
+  const int64_t whole = head_dim + y.cols;
+  pool.forRanges(x.rows, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t h = 0; h < x.cols / head_dim; ++h) {
+        copyRow(x, r, h * head_dim, out, r, h * whole, head_dim);
+        copyRow(y, r, 0, out, r, h * whole + head_dim, y.cols);
+      }
+    }
+  });
 }
 
 void kvWrite(ThreadPool& pool, const Matrix& k, const Matrix& v, const CacheView& cache,
