@@ -522,10 +522,11 @@ class Annotator {
     OpBuilder builder(op);
     auto type = cast<nn::TensorType>(op.getGates().getType());
     dist::CutAttr cut = symbols_.lookup<nn::WeightOp>(op.getGate()).getType().cut(0);
-    SmallVector<dist::CutAttr> cuts{dist::CutAttr::get(module_.getContext(), StringAttr(), {}), cut};
-    op.getGatesMutable().assign(builder.create<dist::ReshardOp>(
-        op.getLoc(), type, op.getGates(), dist::PlacementAttr(),
-        dist::placement(module_.getContext(), cuts), because));
+    SmallVector<dist::CutAttr> cuts{dist::CutAttr::get(module_.getContext(), StringAttr(), {}),
+                                    cut};
+    op.getGatesMutable().assign(
+        builder.create<dist::ReshardOp>(op.getLoc(), type, op.getGates(), dist::PlacementAttr(),
+                                        dist::placement(module_.getContext(), cuts), because));
   }
 
   // These uses of a value see it in the layout.

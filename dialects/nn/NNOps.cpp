@@ -169,7 +169,7 @@ LogicalResult AttentionOp::verify() {
 }
 
 LogicalResult SliceHeadsOp::verify() {
-  if (getFirst() < 0 || getSize() < 1 || getFirst() > getHeadDim() - getSize()) {
+  if (getSize() < 1 || getSize() > getHeadDim() || getFirst() > getHeadDim() - getSize()) {
     return emitOpError() << "takes columns " << getFirst() << " to " << getFirst() + getSize()
                          << " of heads of " << getHeadDim();
   }

@@ -5,6 +5,7 @@
 #include "frontends/graph/ops.h"
 #include "runtime/base/nearest.h"
 #include "runtime/base/printable.h"
+#include "runtime/plan/kernels.h"
 
 namespace dcc::graph {
 namespace {
@@ -115,8 +116,8 @@ Result<bool> OpCall::flag(std::string_view key) const { return at(key).booleanOr
 
 Result<std::string> OpCall::activation(std::string_view key) const {
   DCC_ASSIGN(std::string name, at(key).string(key));
-  if (nn::isActivation(name)) return name;
-  return at(key).error(key, inQuotes(name) + " is no function; silu, gelu, gelu_tanh, relu are");
+  if (plan::functionNamed(name)) return name;
+  return at(key).error(key, inQuotes(name) + " is no function; " + plan::functionNames() + " are");
 }
 
 Result<std::vector<int64_t>> OpCall::sizes(std::string_view key) const {

@@ -47,6 +47,8 @@ class TensorSource {
   // long as the source. Errors (user) name directory and tensor.
   virtual Result<const CheckpointTensor*> require(std::string_view name,
                                                   std::span<const uint64_t> shape) = 0;
+  // Whether there is a tensor of this name; of weights that are made up all that one asks for.
+  virtual bool has(std::string_view name) const = 0;
   // What tensors' `file` means, once all have been asked for.
   virtual const std::vector<CheckpointFile>& files() const = 0;
 };
@@ -63,6 +65,7 @@ class Checkpoint : public TensorSource {
   // By name. Of an indexed checkpoint only what the index names.
   const std::map<std::string, CheckpointTensor, std::less<>>& tensors() const { return tensors_; }
 
+  bool has(std::string_view name) const override { return find(name) != nullptr; }
   // Null when there is none.
   const CheckpointTensor* find(std::string_view name) const;
   // The error of a missing tensor names the nearest there is.

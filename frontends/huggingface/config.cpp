@@ -1,5 +1,7 @@
 #include "frontends/huggingface/config.h"
 
+#include <cmath>
+
 #include <utility>
 
 #include "runtime/base/printable.h"
@@ -57,6 +59,35 @@ std::vector<std::string> ConfigReader::strings(std::string_view key) const {
       return {};
     }
     result.push_back((*array)[i].get<std::string>());
+  }
+  return result;
+}
+
+std::vector<double> ConfigReader::numbers(std::string_view key) const {
+  std::vector<double> result;
+  if (!has(key)) return result;
+  const nlohmann::json* array =
+      keep(fields_.array(key), static_cast<const nlohmann::json*>(nullptr));
+  for (size_t i = 0; array && i < array->size(); ++i) {
+    if (!(*array)[i].is_number()) {
+      fail(key, "must be a list of numbers");
+      return {};
+    }
+    result.push_back((*array)[i].get<double>());
+  }
+  return result;
+}
+
+std::vector<int64_t> ConfigReader::integers(std::string_view key, Range range) const {
+  std::vector<int64_t> result;
+  for (double number : numbers(key)) {
+    if (number != std::floor(number) || number < static_cast<double>(range.least) ||
+        number > static_cast<double>(range.most)) {
+      fail(key, "must be a list of integers from " + std::to_string(range.least) + " to " +
+                    std::to_string(range.most));
+      return {};
+    }
+    result.push_back(static_cast<int64_t>(number));
   }
   return result;
 }

@@ -52,6 +52,9 @@ class ConfigReader {
 
   // A list of strings; empty when it is absent.
   std::vector<std::string> strings(std::string_view key) const;
+  // Likewise of numbers, and of integers in a range.
+  std::vector<double> numbers(std::string_view key) const;
+  std::vector<int64_t> integers(std::string_view key, Range range = {}) const;
 
   bool has(std::string_view key) const { return fields_.has(key); }
   // Also when its value is null, where that means something else than absent.

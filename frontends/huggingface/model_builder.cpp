@@ -67,37 +67,54 @@ void ModelBuilder::endEntry(Value result) {
 
 // ---- symbols -----------------------------------------------------------------------------------
 
-FlatSymbolRefAttr ModelBuilder::weight(const std::string& tensor, std::vector<int64_t> shape,
-                                       std::optional<int64_t> heads, bool shared) {
-  auto ref = FlatSymbolRefAttr::get(builder_.getContext(), tensor);
-  if (symbols_.contains(tensor)) return ref;
+// Null, and the error kept, where there is no such tensor.
+nn::SourceAttr ModelBuilder::source(const TensorView& view) {
   Result<const CheckpointTensor*> found =
-      tensors_.require(tensor, std::vector<uint64_t>(shape.begin(), shape.end()));
+      tensors_.require(view.tensor, std::vector<uint64_t>(view.stored.begin(), view.stored.end()));
   if (!found.ok()) {
     if (status_.ok()) status_ = found.error();
-    return ref;
+    return {};
   }
   const CheckpointTensor& stored = **found;
-  Type element = mlirType(builder_.getContext(), *parseDType(stored.dtype));
+  const DType type = *parseDType(stored.dtype);
+  const int64_t offset = stored.offset + view.first * int64_t(byteSize(type));
+  return nn::SourceAttr::get(builder_.getContext(), builder_.getStringAttr(view.tensor),
+                             stored.file, offset, view.shape.empty() ? view.stored : view.shape,
+                             mlirType(builder_.getContext(), type), view.strides);
+}
+
+FlatSymbolRefAttr ModelBuilder::weight(const WeightSpec& spec) {
+  auto ref = FlatSymbolRefAttr::get(builder_.getContext(), spec.name);
+  if (symbols_.contains(spec.name)) return ref;
+  SmallVector<Attribute> sources;
+  std::vector<TensorView> whole;
+  if (spec.views.empty()) whole.push_back({.tensor = spec.name, .stored = spec.shape});
+  for (const TensorView& view : spec.views.empty() ? whole : spec.views) {
+    nn::SourceAttr source = this->source(view);
+    if (!source) return ref;
+    sources.push_back(source);
+  }
+  Type element = cast<nn::SourceAttr>(sources.front()).getType();
   SmallVector<Attribute> dims;
-  for (int64_t size : shape) dims.push_back(nn::sizeAttr(builder_.getContext(), size));
-  auto source = nn::SourceAttr::get(builder_.getContext(), builder_.getStringAttr(tensor),
-                                    stored.file, stored.offset, shape, element);
+  for (int64_t size : spec.shape) dims.push_back(nn::sizeAttr(builder_.getContext(), size));
   // Matrices keep the checkpoint's type in f32 arithmetic, which loses nothing; otherwise they are
   // rounded like the activations. Vectors cost nothing and are read as f32.
-  Type held = shape.size() == 1 ? Type(f32()) : compute_.isF32() ? element : compute_;
-  symbols_[tensor] = symbolBuilder_.create<nn::WeightOp>(
-      at(tensor.substr(0, tensor.rfind('.'))), builder_.getStringAttr(tensor),
+  bool vector = spec.vector || spec.shape.size() == 1;
+  Type held = vector ? Type(f32()) : compute_.isF32() ? element : compute_;
+  symbols_[spec.name] = symbolBuilder_.create<nn::WeightOp>(
+      at(spec.name.substr(0, spec.name.rfind('.'))), builder_.getStringAttr(spec.name),
       TypeAttr::get(nn::TensorType::get(builder_.getContext(), dims, held)), TypeAttr(),
-      heads ? builder_.getI64IntegerAttr(*heads) : IntegerAttr(),
-      shared ? builder_.getUnitAttr() : UnitAttr(), builder_.getArrayAttr({source}), StringAttr());
+      spec.heads ? builder_.getI64IntegerAttr(*spec.heads) : IntegerAttr(),
+      spec.shared ? builder_.getUnitAttr() : UnitAttr(),
+      spec.plus != 0 ? builder_.getF32FloatAttr(spec.plus) : FloatAttr(),
+      builder_.getArrayAttr(sources), StringAttr());
   return ref;
 }
 
 FlatSymbolRefAttr ModelBuilder::cache(const std::string& name, const AttentionSpec& spec) {
   if (!symbols_.contains(name)) {
     symbols_[name] = symbolBuilder_.create<nn::CacheOp>(
-        at(name), name, spec.kv_heads, spec.head_dim, spec.head_dim, compute_,
+        at(name), name, spec.kv_heads, spec.head_dim, spec.valueDim(), compute_,
         spec.window ? "window_" + std::to_string(spec.window) : "full",
         spec.window ? builder_.getI64IntegerAttr(spec.window) : IntegerAttr());
   }
@@ -112,13 +129,21 @@ void ModelBuilder::frequencies(std::string_view name, const Rope& rope) {
     dynamic = builder_.getDenseF64ArrayAttr(
         {rope.dynamic->theta, rope.dynamic->factor, double(rope.dynamic->original_positions)});
   }
-  symbol = symbolBuilder_.create<nn::FrequenciesOp>(at(std::string(name)),
-                                                    builder_.getStringAttr(StringRef(name)),
-                                                    builder_.getDenseF32ArrayAttr(rope.frequencies),
-                                                    builder_.getF32FloatAttr(rope.scale), dynamic);
+  DenseF32ArrayAttr beyond;
+  if (!rope.beyond.empty()) beyond = builder_.getDenseF32ArrayAttr(rope.beyond);
+  IntegerAttr original = builder_.getI64IntegerAttr(rope.original_positions);
+  symbol = symbolBuilder_.create<nn::FrequenciesOp>(
+      at(std::string(name)), builder_.getStringAttr(StringRef(name)),
+      builder_.getDenseF32ArrayAttr(rope.frequencies), builder_.getF32FloatAttr(rope.scale),
+      dynamic, beyond ? original : IntegerAttr(), beyond);
 }
 
 // ---- layers ------------------------------------------------------------------------------------
+
+// None where it is 0.
+IntegerAttr ModelBuilder::positive(int64_t value) {
+  return value > 0 ? builder_.getI64IntegerAttr(value) : IntegerAttr();
+}
 
 // The tensor's name, unless it is given.
 static std::string named(const std::string& given, const std::string& otherwise) {
@@ -137,44 +162,106 @@ Value ModelBuilder::embedding(const std::string& module, Value tokens, int64_t v
 Value ModelBuilder::linear(const std::string& module, Value x, int64_t out, LinearOptions options) {
   Value y =
       builder_.create<nn::LinearOp>(at(module), like(x, out, options.sum ? f32() : compute_), x,
-                                    weight(named(options.weight, module + ".weight"),
-                                           {out, columns(x)}, options.heads, options.shared),
+                                    weight({.name = named(options.weight, module + ".weight"),
+                                            .shape = {out, columns(x)},
+                                            .views = options.views,
+                                            .heads = options.heads,
+                                            .shared = options.shared}),
                                     FlatSymbolRefAttr());
   if (!options.bias) return y;
   return builder_.create<nn::AddBiasOp>(
       at(module), y.getType(), y,
-      weight(named(options.bias_tensor, module + ".bias"), {out}, options.heads, options.shared));
+      weight({.name = named(options.bias_tensor, module + ".bias"),
+              .shape = {out},
+              .heads = options.heads,
+              .shared = options.shared}));
 }
 
 Value ModelBuilder::rmsNorm(const std::string& module, Value x, double eps,
-                            const std::string& tensor) {
-  return builder_.create<nn::RmsNormOp>(at(module), like(x, columns(x), compute_), x,
-                                        weight(named(tensor, module + ".weight"), {columns(x)}),
-                                        builder_.getF64FloatAttr(eps));
+                            const std::string& tensor, float plus) {
+  return builder_.create<nn::RmsNormOp>(
+      at(module), like(x, columns(x), compute_), x,
+      weight({.name = named(tensor, module + ".weight"), .shape = {columns(x)}, .plus = plus}),
+      builder_.getF64FloatAttr(eps));
+}
+
+Value ModelBuilder::layerNorm(const std::string& module, Value x, double eps, bool bias) {
+  return builder_.create<nn::LayerNormOp>(
+      at(module), like(x, columns(x), compute_), x, weight(module + ".weight", {columns(x)}),
+      bias ? weight(module + ".bias", {columns(x)}) : FlatSymbolRefAttr(),
+      builder_.getF64FloatAttr(eps));
 }
 
 Value ModelBuilder::headNorm(const std::string& module, Value x, int64_t head_dim, double eps,
-                             const std::string& tensor) {
+                             const std::string& tensor, float plus) {
   return builder_.create<nn::HeadNormOp>(
-      at(module), x.getType(), x, weight(named(tensor, module + ".weight"), {head_dim}),
+      at(module), x.getType(), x,
+      weight({.name = named(tensor, module + ".weight"), .shape = {head_dim}, .plus = plus}),
       builder_.getI64IntegerAttr(head_dim), builder_.getF64FloatAttr(eps));
 }
 
+Value ModelBuilder::unitNorm(const std::string& module, Value x, int64_t head_dim, double eps) {
+  return builder_.create<nn::HeadNormOp>(at(module), x.getType(), x, FlatSymbolRefAttr(),
+                                         builder_.getI64IntegerAttr(head_dim),
+                                         builder_.getF64FloatAttr(eps));
+}
+
+Value ModelBuilder::headLayerNorm(const std::string& module, Value x, int64_t head_dim, double eps,
+                                  bool shared) {
+  const int64_t heads = columns(x) / head_dim;
+  return builder_.create<nn::HeadLayerNormOp>(at(module), x.getType(), x,
+                                              weight({.name = module + ".weight",
+                                                      .shape = {heads, head_dim},
+                                                      .heads = heads,
+                                                      .shared = shared,
+                                                      .vector = true}),
+                                              builder_.getI64IntegerAttr(head_dim),
+                                              builder_.getF64FloatAttr(eps));
+}
+
 Value ModelBuilder::rope(const std::string& module, Value x, std::string_view frequencies,
-                         int64_t head_dim, bool interleaved) {
+                         int64_t head_dim, bool interleaved, int64_t first) {
   return builder_.create<nn::RopeOp>(
       at(module), x.getType(), x, positions(),
       FlatSymbolRefAttr::get(builder_.getContext(), StringRef(frequencies)),
-      builder_.getI64IntegerAttr(head_dim), interleaved ? builder_.getUnitAttr() : UnitAttr());
+      builder_.getI64IntegerAttr(head_dim), positive(first),
+      interleaved ? builder_.getUnitAttr() : UnitAttr());
+}
+
+Value ModelBuilder::sliceHeads(const std::string& module, Value x, int64_t head_dim, int64_t first,
+                               int64_t size) {
+  Type element = cast<nn::TensorType>(x.getType()).getElementType();
+  return builder_.create<nn::SliceHeadsOp>(
+      at(module), like(x, columns(x) / head_dim * size, element), x,
+      builder_.getI64IntegerAttr(head_dim), builder_.getI64IntegerAttr(first),
+      builder_.getI64IntegerAttr(size));
+}
+
+Value ModelBuilder::extendHeads(const std::string& module, Value x, Value y, int64_t head_dim) {
+  Type element = cast<nn::TensorType>(x.getType()).getElementType();
+  const int64_t out = columns(x) / head_dim * (head_dim + columns(y));
+  return builder_.create<nn::ExtendHeadsOp>(at(module), like(x, out, element), x, y,
+                                            builder_.getI64IntegerAttr(head_dim));
+}
+
+Value ModelBuilder::temperature(const std::string& module, Value x, double scale, int64_t floor) {
+  return builder_.create<nn::TemperatureOp>(at(module), x.getType(), x, positions(),
+                                            builder_.getF64FloatAttr(scale),
+                                            builder_.getI64IntegerAttr(floor));
 }
 
 Value ModelBuilder::attend(const std::string& module, Value q, Value k, Value v,
                            const AttentionSpec& spec) {
+  Type element = cast<nn::TensorType>(q.getType()).getElementType();
   return builder_.create<nn::AttentionOp>(
-      at(module), q.getType(), q, k, v, cache(module + ".cache", spec),
-      builder_.getI64IntegerAttr(spec.head_dim), builder_.getI64IntegerAttr(spec.head_dim),
+      at(module), like(q, spec.heads * spec.valueDim(), element), q, k, v,
+      cache(module + ".cache", spec),
+      spec.sinks ? weight({.name = module + ".sinks", .shape = {spec.heads}, .heads = spec.heads})
+                 : FlatSymbolRefAttr(),
+      builder_.getI64IntegerAttr(spec.head_dim), builder_.getI64IntegerAttr(spec.valueDim()),
       builder_.getF64FloatAttr(spec.scale),
-      spec.window ? builder_.getI64IntegerAttr(spec.window) : IntegerAttr());
+      spec.softcap > 0 ? builder_.getF64FloatAttr(spec.softcap) : FloatAttr(),
+      positive(spec.window), positive(spec.chunk), ArrayAttr());
 }
 
 Value ModelBuilder::attention(const std::string& module, Value x, const AttentionSpec& spec,
@@ -186,13 +273,23 @@ Value ModelBuilder::attention(const std::string& module, Value x, const Attentio
   Value q = project(".q_proj", spec.heads, false);
   Value k = project(".k_proj", spec.kv_heads, true);
   Value v = project(".v_proj", spec.kv_heads, true);
-  if (spec.head_norm) {
-    q = headNorm(module + ".q_norm", q, spec.head_dim, spec.eps);
-    k = headNorm(module + ".k_norm", k, spec.head_dim, spec.eps);
+  return attention(module, q, k, v, spec, frequencies);
+}
+
+Value ModelBuilder::attention(const std::string& module, Value q, Value k, Value v,
+                              const AttentionSpec& spec, std::string_view frequencies) {
+  if (spec.head_norm == AttentionSpec::HeadNorm::kRms) {
+    q = headNorm(module + ".q_norm", q, spec.head_dim, spec.eps, {}, spec.norm_plus);
+    k = headNorm(module + ".k_norm", k, spec.head_dim, spec.eps, {}, spec.norm_plus);
+  } else if (spec.head_norm == AttentionSpec::HeadNorm::kLayer) {
+    q = headLayerNorm(module + ".q_norm", q, spec.head_dim, spec.eps, false);
+    k = headLayerNorm(module + ".k_norm", k, spec.head_dim, spec.eps, true);
   }
-  q = rope(module, q, frequencies, spec.head_dim);
-  k = rope(module, k, frequencies, spec.head_dim);
-  return linear(module + ".o_proj", attend(module, q, k, v, spec), columns(x),
+  if (spec.rotates) {
+    q = rope(module, q, frequencies, spec.head_dim, spec.interleaved);
+    k = rope(module, k, frequencies, spec.head_dim, spec.interleaved);
+  }
+  return linear(module + ".o_proj", attend(module, q, k, v, spec), spec.hidden,
                 {.bias = spec.output_bias, .sum = true});
 }
 
@@ -202,6 +299,51 @@ Value ModelBuilder::gatedMlp(const std::string& module, Value x, int64_t interme
   Value up = linear(module + ".up_proj", x, intermediate, {.bias = bias});
   Value product = mul(module, activation(module + ".act_fn", function, gate), up);
   return linear(module + ".down_proj", product, columns(x), {.bias = bias, .sum = true});
+}
+
+Value ModelBuilder::mlp(const std::string& module, Value x, int64_t intermediate,
+                        std::string_view function, bool bias, const char* up, const char* down) {
+  Value hidden = linear(module + up, x, intermediate, {.bias = bias});
+  hidden = activation(module + ".act", function, hidden);
+  return linear(module + down, hidden, columns(x), {.bias = bias, .sum = true});
+}
+
+Value ModelBuilder::route(const std::string& module, Value logits, const RouteSpec& spec) {
+  return builder_.create<nn::RouteOp>(
+      at(module), like(logits, columns(logits), f32()), logits,
+      spec.bias.empty() ? FlatSymbolRefAttr() : weight(spec.bias, {columns(logits)}),
+      builder_.getI64IntegerAttr(spec.k), builder_.getStringAttr(spec.scores),
+      spec.normalize ? builder_.getUnitAttr() : UnitAttr(),
+      spec.scale != 1 ? builder_.getF32FloatAttr(float(spec.scale)) : FloatAttr(),
+      positive(spec.groups), positive(spec.live), positive(spec.best));
+}
+
+Value ModelBuilder::experts(const std::string& module, Value x, Value gates,
+                            const ExpertsSpec& spec) {
+  const int64_t n = spec.experts, hidden = columns(x);
+  auto matrices = [&](const char* name, int64_t rows, int64_t cols,
+                      const std::vector<TensorView>& views) {
+    return weight({.name = module + name, .shape = {n, rows, cols}, .views = views});
+  };
+  auto biases = [&](const char* name, const std::vector<TensorView>& views) {
+    if (views.empty()) return FlatSymbolRefAttr();
+    return weight(
+        {.name = module + name, .shape = {n, spec.width}, .views = views, .vector = true});
+  };
+  const bool clamps = spec.limit > 0;
+  Value y = builder_.create<nn::ExpertsOp>(
+      at(module), like(x, hidden, f32()), x, gates,
+      matrices(".gate_proj", spec.width, hidden, spec.gate),
+      matrices(".up_proj", spec.width, hidden, spec.up),
+      matrices(".down_proj", hidden, spec.width, spec.down), biases(".gate_bias", spec.gate_bias),
+      biases(".up_bias", spec.up_bias), builder_.getStringAttr(spec.function),
+      clamps ? builder_.getF64FloatAttr(spec.limit) : FloatAttr(),
+      clamps ? builder_.getF64FloatAttr(spec.alpha) : FloatAttr(),
+      spec.scaled_inputs ? builder_.getUnitAttr() : UnitAttr());
+  if (spec.down_bias.empty()) return y;
+  // A sum over experts like the rest, so that ranks can share it.
+  LinearOptions options{.sum = true, .weight = module + ".down_bias", .views = spec.down_bias};
+  return add(module, y, linear(module + ".down_proj_bias", gates, hidden, options));
 }
 
 Value ModelBuilder::activation(const std::string& module, std::string_view function, Value x) {
@@ -221,6 +363,18 @@ Value ModelBuilder::add(const std::string& module, Value x, Value y) {
 
 Value ModelBuilder::mul(const std::string& module, Value x, Value y) {
   return builder_.create<nn::MulOp>(at(module), y.getType(), x, y);
+}
+
+Value ModelBuilder::scale(const std::string& module, Value x, double factor) {
+  return builder_.create<nn::ScaleOp>(at(module), x.getType(), x, builder_.getF64FloatAttr(factor));
+}
+
+Value ModelBuilder::scaleRows(const std::string& module, Value x, Value factors) {
+  return builder_.create<nn::ScaleRowsOp>(at(module), x.getType(), x, factors);
+}
+
+Value ModelBuilder::softCap(const std::string& module, Value x, double cap) {
+  return builder_.create<nn::SoftCapOp>(at(module), x.getType(), x, builder_.getF64FloatAttr(cap));
 }
 
 std::vector<Value> ModelBuilder::split(const std::string& module, Value x,

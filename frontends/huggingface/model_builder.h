@@ -22,15 +22,68 @@ struct Limits {
 
 // One attention layer; sizes count columns.
 struct AttentionSpec {
+  int64_t hidden = 0;  // columns of its result
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
+  int64_t v_dim = 0;  // columns of a head of v; 0: head_dim
   double scale = 0;
   bool bias = false, output_bias = false;  // of q, k, v; of o
-  bool head_norm = false;                  // q_norm and k_norm, an rms_norm of every head
-  double eps = 0;                          // of head_norm
-  int64_t window = 0;                      // last tokens that are seen, itself included; 0: all
+  // q_norm and k_norm, of every head: an rms_norm with one weight for all heads, or a layer_norm
+  // with a weight for each.
+  enum class HeadNorm { kNone, kRms, kLayer } head_norm = HeadNorm::kNone;
+  double eps = 0;            // of the norms
+  float norm_plus = 0;       // added to their weights
+  bool rotates = true;       // by the positions, with
+  bool interleaved = false;  // pairs of neighbours
+  int64_t window = 0;        // last tokens that are seen, itself included; 0: all
+  int64_t chunk = 0;         // only tokens of the same stretch of so many are seen; 0: all
+  double softcap = 0;        // of the scores; 0: none
+  bool sinks = false;        // module.sinks: a score per head that has no value
 
+  int64_t valueDim() const { return v_dim ? v_dim : head_dim; }
   // With the usual scale.
   void setHeadDim(int64_t size);
+};
+
+// A tensor of the checkpoint as a weight sees it.
+struct TensorView {
+  std::string tensor;
+  std::vector<int64_t> stored;        // its shape in the checkpoint
+  std::vector<int64_t> shape = {};    // as it is seen; empty: as it is stored
+  std::vector<int64_t> strides = {};  // elements, one per dimension of shape
+  int64_t first = 0;                  // the element where it begins
+};
+
+struct WeightSpec {
+  std::string name;  // of the symbol
+  std::vector<int64_t> shape;
+  // Stacked along the first dimension; none: the tensor of this name and shape.
+  std::vector<TensorView> views = {};
+  std::optional<int64_t> heads = {};  // its first dimension runs over that many heads
+  bool shared = false;                // which several ranks may hold
+  float plus = 0;                     // added to every element
+  bool vector = false;                // f32 in memory, as all of one dimension are
+};
+
+// Router scores to gates (nn.route).
+struct RouteSpec {
+  int64_t k = 0;
+  std::string scores = "softmax";
+  bool normalize = false;
+  double scale = 1;
+  int64_t groups = 0, live = 0, best = 0;  // 0: no groups
+  std::string bias = {};                   // the tensor that is added for the choice
+};
+
+// Experts of one layer (nn.experts): every list one tensor [experts, ...] or one for each expert.
+struct ExpertsSpec {
+  int64_t experts = 0, width = 0;
+  std::string function = "silu";
+  double limit = 0, alpha = 0;  // limit 0: none
+  bool scaled_inputs = false;
+  std::vector<TensorView> gate, up;                      // [experts, width, hidden]
+  std::vector<TensorView> down;                          // [experts, hidden, width]
+  std::vector<TensorView> gate_bias = {}, up_bias = {};  // [experts, width]
+  std::vector<TensorView> down_bias = {};                // [hidden, experts]
 };
 
 // Builds the entries of a model. The first error is kept and later calls do nothing useful, so that
@@ -63,31 +116,58 @@ class ModelBuilder {
     std::optional<int64_t> heads = {};
     bool shared = false;
     std::string weight = {}, bias_tensor = {};
+    std::vector<TensorView> views = {};  // of the weight, where it is not one tensor
   };
   Value linear(const std::string& module, Value x, int64_t out, LinearOptions options);
   Value linear(const std::string& module, Value x, int64_t out) {
     return linear(module, x, out, {});
   }
-  Value rmsNorm(const std::string& module, Value x, double eps, const std::string& weight = {});
+  // `plus` is added to the weight.
+  Value rmsNorm(const std::string& module, Value x, double eps, const std::string& weight = {},
+                float plus = 0);
+  Value layerNorm(const std::string& module, Value x, double eps, bool bias);
   // An rms_norm of every head, one weight [head_dim] for all.
   Value headNorm(const std::string& module, Value x, int64_t head_dim, double eps,
-                 const std::string& weight = {});
-  // Every head turned by the positions; pairs are neighbours if `interleaved`, else half a turn
-  // apart.
+                 const std::string& weight = {}, float plus = 0);
+  // An rms_norm of every head without a weight.
+  Value unitNorm(const std::string& module, Value x, int64_t head_dim, double eps);
+  // A layer_norm of every head, its weight [heads, head_dim]; shared: ranks may hold the same head.
+  Value headLayerNorm(const std::string& module, Value x, int64_t head_dim, double eps,
+                      bool shared);
+  // Every head turned by the positions, its columns from `first` on as many as the frequencies
+  // turn; pairs are neighbours if `interleaved`, else half a turn apart.
   Value rope(const std::string& module, Value x, std::string_view frequencies, int64_t head_dim,
-             bool interleaved = false);
+             bool interleaved = false, int64_t first = 0);
+  // Columns [first, first + size) of every head; y behind every head of x.
+  Value sliceHeads(const std::string& module, Value x, int64_t head_dim, int64_t first,
+                   int64_t size);
+  Value extendHeads(const std::string& module, Value x, Value y, int64_t head_dim);
+  // x times 1 + scale * log(1 + floor((position + 1) / floor))
+  Value temperature(const std::string& module, Value x, double scale, int64_t floor);
   // Attention over the cache module.cache; of `spec` without its projections and norms.
   Value attend(const std::string& module, Value q, Value k, Value v, const AttentionSpec& spec);
-  // q, k and v projections, rotation, attention over the cache, output projection.
+  // Norms of heads, rotation, attention over the cache, output projection to spec.hidden columns.
+  Value attention(const std::string& module, Value q, Value k, Value v, const AttentionSpec& spec,
+                  std::string_view frequencies);
+  // q, k and v projections first, attention over the cache, output projection.
   Value attention(const std::string& module, Value x, const AttentionSpec& spec,
                   std::string_view frequencies);
   // down(f(gate(x)) * up(x))
   Value gatedMlp(const std::string& module, Value x, int64_t intermediate,
                  std::string_view function, bool bias);
+  // down(f(up(x))), whose projections have the names given
+  Value mlp(const std::string& module, Value x, int64_t intermediate, std::string_view function,
+            bool bias, const char* up = ".fc1", const char* down = ".fc2");
+  Value route(const std::string& module, Value logits, const RouteSpec& spec);
+  Value experts(const std::string& module, Value x, Value gates, const ExpertsSpec& spec);
   Value activation(const std::string& module, std::string_view function, Value x);
   Value gatedActivation(const std::string& module, std::string_view function, Value gate, Value up);
   Value add(const std::string& module, Value x, Value y);
   Value mul(const std::string& module, Value x, Value y);
+  Value scale(const std::string& module, Value x, double factor);
+  // Every row times its number of factors [rows, 1].
+  Value scaleRows(const std::string& module, Value x, Value factors);
+  Value softCap(const std::string& module, Value x, double cap);
   // Blocks of columns, one after the other.
   std::vector<Value> split(const std::string& module, Value x, const std::vector<int64_t>& sizes);
   // Of an entry that gives last tokens only their rows; of others x.
@@ -98,14 +178,21 @@ class ModelBuilder {
 
   const Status& status() const { return status_; }
 
+  // Whether the checkpoint has a tensor of this name, where names have changed over time.
+  bool has(std::string_view tensor) const { return tensors_.has(tensor); }
+
   // Of a [rows, columns] value.
   static int64_t columns(Value x);
 
  private:
   mlir::Location at(const std::string& module);
   // Declares the weight once, by its checkpoint name, and refers to it.
-  mlir::FlatSymbolRefAttr weight(const std::string& tensor, std::vector<int64_t> shape,
-                                 std::optional<int64_t> heads = {}, bool shared = false);
+  mlir::FlatSymbolRefAttr weight(const WeightSpec& spec);
+  mlir::FlatSymbolRefAttr weight(const std::string& tensor, std::vector<int64_t> shape) {
+    return weight({.name = tensor, .shape = std::move(shape)});
+  }
+  nn::SourceAttr source(const TensorView& view);
+  mlir::IntegerAttr positive(int64_t value);
   mlir::FlatSymbolRefAttr cache(const std::string& name, const AttentionSpec& spec);
   nn::TensorType like(Value x, int64_t columns, mlir::Type type);
   mlir::Type f32() { return builder_.getF32Type(); }

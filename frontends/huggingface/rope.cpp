@@ -18,6 +18,7 @@ struct Parameters {
   const ConfigReader& block;  // rope_scaling, rope_parameters or, without either, the config
   double theta;
   int64_t original_positions;
+  bool original_positions_given;
 };
 
 // theta^(2i / dim), as torch does it: float32 throughout. std::pow in double, rounded once, is the
@@ -122,6 +123,37 @@ void applyDynamic(const Parameters& p, const RopeModel& model, Rope& rope) {
   rope.dynamic = Rope::Dynamic{p.theta, factor, model.max_position_embeddings};
 }
 
+// Every frequency has its own factor, one for short and one for long sequences.
+void applyLongRope(const Parameters& p, const RopeModel& model, Rope& rope) {
+  const double factor = p.original_positions_given
+                            ? static_cast<double>(model.max_position_embeddings) /
+                                  static_cast<double>(p.original_positions)
+                            : p.block.positive("factor");
+  const double scale =
+      factor <= 1
+          ? 1.0
+          : std::sqrt(1 + std::log(factor) / std::log(static_cast<double>(p.original_positions)));
+  rope.scale = static_cast<float>(p.block.numberOr("attention_factor", scale));
+  rope.original_positions = p.original_positions;
+  const std::vector<float> powers = powersOfTheta(p.theta, model.rotary_dim);
+  auto stretched = [&](std::string_view key) {
+    const std::vector<double> factors = p.block.numbers(key);
+    std::vector<float> frequencies = powers;
+    if (factors.size() != powers.size()) {
+      p.block.fail(key, "has " + std::to_string(factors.size()) + " numbers; " +
+                            std::to_string(powers.size()) + " are expected, one for each pair of " +
+                            "columns that turns");
+      return frequencies;
+    }
+    for (size_t i = 0; i < powers.size(); ++i) {
+      frequencies[i] = 1.0f / (static_cast<float>(factors[i]) * powers[i]);
+    }
+    return frequencies;
+  };
+  rope.frequencies = stretched("short_factor");
+  rope.beyond = stretched("long_factor");
+}
+
 }  // namespace
 
 Result<Rope> readRope(const ConfigReader& config, const RopeModel& model) {
@@ -147,7 +179,7 @@ Result<Rope> readRope(const ConfigReader& config, const RopeModel& model) {
   int64_t original = original_at.integerOr(original_key, model.max_position_embeddings);
   DCC_RETURN_IF_ERROR(config.status());
 
-  Parameters parameters{block, theta, original};
+  Parameters parameters{block, theta, original, original_at.has(original_key)};
   Rope rope;
   rope.frequencies = defaultFrequencies(theta, model.rotary_dim);
   if (type == "linear") {
@@ -158,16 +190,18 @@ Result<Rope> readRope(const ConfigReader& config, const RopeModel& model) {
     applyLlama3(parameters, rope);
   } else if (type == "yarn") {
     applyYarn(parameters, model, rope);
+  } else if (type == "longrope" || type == "su") {
+    applyLongRope(parameters, model, rope);
   } else if (type != "default") {
     block.fail(block.has("rope_type") ? "rope_type" : "type",
                "is \"" + printable(type) +
-                   "\"; default, linear, dynamic, llama3 or yarn is expected (others are not "
-                   "supported yet)");
+                   "\"; default, linear, dynamic, llama3, yarn or longrope is expected");
   }
   DCC_RETURN_IF_ERROR(config.status());
 
   auto finite = [](float f) { return std::isfinite(f); };
-  if (!std::ranges::all_of(rope.frequencies, finite) || !finite(rope.scale) || rope.scale < 0) {
+  if (!std::ranges::all_of(rope.frequencies, finite) || !std::ranges::all_of(rope.beyond, finite) ||
+      !finite(rope.scale) || rope.scale < 0) {
     config.fail(config.has("rope_scaling") ? "rope_scaling" : "rope_parameters",
                 "gives frequencies that are no finite numbers; smaller factors are expected");
   }

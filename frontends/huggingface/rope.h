@@ -24,6 +24,9 @@ struct Rope {
   // cos and sin are multiplied by it (yarn's attention factor; 1 for the other types).
   float scale = 1;
   std::optional<Dynamic> dynamic;
+  // Those of sequences longer than `original_positions` (longrope); empty: no others.
+  std::vector<float> beyond;
+  int64_t original_positions = 0;
 };
 
 // What a model family knows.
@@ -34,9 +37,9 @@ struct RopeModel {
 };
 
 // Reads rope_parameters or, from before transformers 5, rope_theta and rope_scaling, for the types
-// default, linear, dynamic, llama3 and yarn. Computed in float32 where torch does, so that the
-// frequencies are transformers' to the last bit or the one beside it.
-// Errors (user): any field out of range, types not supported; also the reader's earlier errors.
+// default, linear, dynamic, llama3, yarn and longrope. Computed in float32 where torch does, so
+// that the frequencies are transformers' to the last bit or the one beside it. Errors (user): any
+// field out of range, types not supported; also the reader's earlier errors.
 Result<Rope> readRope(const ConfigReader& config, const RopeModel& model);
 
 }  // namespace dcc::huggingface

@@ -1,14 +1,14 @@
 // Llama 1, 2 and 3.
-#include "frontends/huggingface/dense_decoder.h"
+#include "frontends/huggingface/decoder.h"
 
 namespace dcc::huggingface {
 namespace {
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DenseSpec spec = readDense(config);
+  DecoderSpec spec = readDecoder(config);
   spec.attention.bias = spec.attention.output_bias = config.booleanOr("attention_bias", false);
   spec.mlp_bias = config.booleanOr("mlp_bias", false);
-  return makeDense(std::move(spec), config);
+  return makeDecoder(std::move(spec), config);
 }
 
 }  // namespace

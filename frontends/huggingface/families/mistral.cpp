@@ -1,15 +1,15 @@
 // Mistral: Llama whose tokens see a window of the last ones.
-#include "frontends/huggingface/dense_decoder.h"
+#include "frontends/huggingface/decoder.h"
 
 namespace dcc::huggingface {
 namespace {
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DenseSpec spec = readDense(config);
+  DecoderSpec spec = readDecoder(config);
   // Left out it is what MistralConfig says; null is none.
   int64_t window = config.mentions("sliding_window") ? config.integerOr("sliding_window", 0) : 4096;
-  spec.windows.assign(spec.layers, window);
-  return makeDense(std::move(spec), config);
+  spec.attention.window = window;
+  return makeDecoder(std::move(spec), config);
 }
 
 }  // namespace

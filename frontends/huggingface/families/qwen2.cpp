@@ -1,14 +1,14 @@
 // Qwen2 and Qwen2.5: biases on q, k and v; upper layers may see a window.
-#include "frontends/huggingface/dense_decoder.h"
+#include "frontends/huggingface/decoder.h"
 
 namespace dcc::huggingface {
 namespace {
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DenseSpec spec = readDense(config);
+  DecoderSpec spec = readDecoder(config);
   spec.attention.bias = true;
-  spec.windows = readWindows(config, spec.layers);
-  return makeDense(std::move(spec), config);
+  setWindows(spec, readWindows(config, spec.layers));
+  return makeDecoder(std::move(spec), config);
 }
 
 }  // namespace

@@ -1,16 +1,16 @@
 // Qwen3: an rms_norm on every head of q and k; upper layers may see a window.
-#include "frontends/huggingface/dense_decoder.h"
+#include "frontends/huggingface/decoder.h"
 
 namespace dcc::huggingface {
 namespace {
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DenseSpec spec = readDense(config);
+  DecoderSpec spec = readDecoder(config);
   if (!config.has("head_dim")) spec.attention.setHeadDim(128);
   spec.attention.bias = spec.attention.output_bias = config.booleanOr("attention_bias", false);
-  spec.attention.head_norm = true;
-  spec.windows = readWindows(config, spec.layers);
-  return makeDense(std::move(spec), config);
+  spec.attention.head_norm = AttentionSpec::HeadNorm::kRms;
+  setWindows(spec, readWindows(config, spec.layers));
+  return makeDecoder(std::move(spec), config);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ RotaryTable::RotaryTable(std::span<const float> frequencies, float scale,
 
 bool RotaryTable::isFor(std::span<const float> frequencies, float scale,
                         const std::optional<LongFrequencies>& beyond) const {
-  return frequencies.data() == frequencies_.data() && scale == scale_ && dynamic == beyond_;
+  return frequencies.data() == frequencies_.data() && scale == scale_ && beyond == beyond_;
 }
 
 std::span<const float> RotaryTable::frequenciesFor(int64_t length) {

@@ -23,11 +23,18 @@ double exact(Function f, double x) {
       return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
     case Function::kRelu:
       return x > 0 ? x : 0;
+    case Function::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Function::kTanh:
+      return std::tanh(x);
+    case Function::kRelu2:
+      return x > 0 ? x * x : 0;
   }
   return 0;
 }
-constexpr Function kFunctions[] = {Function::kSilu, Function::kGelu, Function::kGeluTanh,
-                                   Function::kRelu};
+constexpr Function kFunctions[] = {Function::kSilu, Function::kGelu,    Function::kGeluTanh,
+                                   Function::kRelu, Function::kSigmoid, Function::kTanh,
+                                   Function::kRelu2};
 
 TEST_P(Elementwise, AddAndMul) {
   for (const Shape& s : kShapes) {

@@ -44,8 +44,8 @@ TEST_P(Rope, RotatesPairs) {
           const auto x = TestMatrix(6, 3 * head_dim, type, 7).random(1);
           auto in_place = x;
           TestMatrix out(6, 3 * head_dim, type, 2);
-          rope(pool, x.view(), table.view(), head_dim, interleaved, out.view());
-          rope(pool, in_place.view(), table.view(), head_dim, interleaved, in_place.view());
+          rope(pool, x.view(), table.view(), head_dim, 0, interleaved, out.view());
+          rope(pool, in_place.view(), table.view(), head_dim, 0, interleaved, in_place.view());
           const auto want = [&](int64_t t, int64_t c) {
             return rotated(x, t, c, head_dim, half, interleaved, scale, f, positions[t]);
           };
@@ -63,7 +63,7 @@ TEST_P(Rope, DynamicFrequenciesPerSequence) {
   const std::vector<int32_t> positions = {3, 4, 90, 91, 92};
   const int32_t starts[] = {0, 2, 5}, lengths[] = {64, 93};
   const auto f = frequencies(8, 10000);
-  RotaryTable table(f, 1, DynamicFrequencies{10000, 2, 64}, 5);
+  RotaryTable table(f, 1, LongFrequencies{64, {}, 10000, 2}, 5);
   table.fill(pool, positions, starts, lengths);
   const double base = 10000 * std::pow(2.0 * 93 / 64 - 1, 16.0 / 14);
   for (int64_t t = 0; t < 5; ++t) {

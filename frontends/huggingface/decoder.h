@@ -1,0 +1,85 @@
+// The decoder that families are: an embedding, blocks of attention and MLP on a residual, a norm
+// and a head. A family reads what is its own into the spec, and replaces the parts that are not
+// shared.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "frontends/huggingface/config.h"
+#include "frontends/huggingface/family.h"
+
+namespace dcc::huggingface {
+
+// How norms, attention and MLP stand on the residual x of a block.
+enum class Residual {
+  kPreNorm,   // x += attn(input_layernorm(x)); x += mlp(post_attention_layernorm(x))
+  kParallel,  // n = input_layernorm(x); x += attn(n) + mlp(n)
+  // x += post_attention_layernorm(attn(input_layernorm(x)));
+  // x += post_feedforward_layernorm(mlp(pre_feedforward_layernorm(x)))
+  kSandwich,
+};
+
+struct DecoderSpec {
+  int64_t hidden = 0, intermediate = 0, layers = 0, vocabulary = 0;
+  int64_t positions = 0;    // the model's own limit, tokens
+  AttentionSpec attention;  // of every layer, but for what attentions say
+  // Layers that differ in attention: one for each, or none.
+  std::vector<AttentionSpec> attentions;
+  bool mlp_bias = false;
+  std::string activation;
+  Residual residual = Residual::kPreNorm;
+
+  // Norms: rms_norm, whose weights are stored as their distance from -norm_plus, or layer_norm.
+  enum class Norm { kRms, kLayer, kLayerWithBias } norm = Norm::kRms;
+  double eps = 0;
+  float norm_plus = 0;
+  std::string final_norm = "model.norm";
+
+  double embedding_scale = 1, residual_scale = 1, logit_scale = 1;
+  double logit_cap = 0;  // 0: none
+  bool tied = false, head_bias = false;
+
+  // Frequencies that attention turns by, by name; every layer uses rope_of(i), or the first.
+  std::vector<std::pair<std::string, Rope>> ropes;
+  std::function<std::string(int64_t layer)> rope_of;
+
+  // In place of the usual attention and gated MLP of layer i: `module` is
+  // "model.layers.3.self_attn" or "model.layers.3.mlp", x what the norm gives; the result is added
+  // to the residual.
+  using Part = std::function<ModelBuilder::Value(ModelBuilder& b, int64_t i,
+                                                 const std::string& module, ModelBuilder::Value x)>;
+  Part self_attention, mlp;
+
+  const AttentionSpec& attentionOf(int64_t layer) const {
+    return attentions.empty() ? attention : attentions[layer];
+  }
+  std::string ropeOf(int64_t layer) const { return rope_of ? rope_of(layer) : ropes.front().first; }
+};
+
+// What the families' config.json files share. Errors are the reader's.
+DecoderSpec readDecoder(const ConfigReader& config);
+// The activation function that a field names; silu and an error when it names none that is known.
+std::string readActivation(const ConfigReader& config, std::string_view key,
+                           const std::string& otherwise);
+// One string for each layer; empty, without an error, where the field is absent.
+std::vector<std::string> readLayerTypes(const ConfigReader& config, int64_t layers);
+
+// Gives the layers of these numbers a window of the last tokens; 0: none.
+void setWindows(DecoderSpec& spec, const std::vector<int64_t>& windows);
+// Windows of the families that have both kinds of layers: layer_types or, without it, all layers
+// from max_window_layers on, if use_sliding_window.
+std::vector<int64_t> readWindows(const ConfigReader& config, int64_t layers);
+
+// The spec as a model; or the reader's first error. Without ropes of its own it has those that the
+// config names, of whole heads, or of partial_rotary_factor of them.
+Result<std::unique_ptr<Model>> makeDecoder(DecoderSpec spec, const ConfigReader& config);
+
+// transformers' own plan of these families, and the vocabulary cut on both ends: the table by rows,
+// the head by columns, whose logits stay cut.
+std::span<const PlanRule> densePlan();
+
+}  // namespace dcc::huggingface
