@@ -16,6 +16,7 @@ struct CompileOptions {
   std::string output;  // the plan directory; with stop_after a file, "" or "-" for stdout
   // Absent or empty: what model.json says, else the default.
   std::optional<int64_t> tp, dp, cp, pp;
+  bool expert_parallel = false;              // whole experts on every rank
   std::string tp_plan;                       // "auto" or a plan file
   std::vector<std::string> tp_rules;         // PATTERN=STRATEGY
   std::vector<std::string> rewrites;         // NAME=on, NAME=off

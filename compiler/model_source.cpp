@@ -19,7 +19,7 @@ using Module = OwningOpRef<ModuleOp>;
 
 // The IR says it all; options that would change it are refused rather than ignored.
 Result<Module> loadIr(MLIRContext& context, const CompileOptions& options) {
-  if (options.tp || options.dp || options.cp || options.pp || !options.tp_plan.empty() ||
+  if (options.tp || options.expert_parallel || options.dp || options.cp || options.pp || !options.tp_plan.empty() ||
       !options.tp_rules.empty() || !options.dtype.empty() || !options.weights.empty() ||
       options.max_tokens || options.max_seqs || options.max_seq_len) {
     return userError(options.model +
@@ -42,6 +42,8 @@ Status addRules(const CompileOptions& options, const graph::ModelJson& file,
       DCC_ASSIGN(rules, graph::readTpPlan(options.tp_plan));
     }
   }
+  import.expert_parallel = options.expert_parallel;
+  import.first_amendment = import.rules.size();
   for (const std::string& text : options.tp_rules) {
     size_t equals = text.find('=');
     if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {

@@ -35,7 +35,9 @@ struct Rule {
   const Strategy* strategy = nullptr;
   bool used = false;
 
-  bool isUsers() const { return attr.getOrigin() != "auto"; }
+  bool isUsers() const {
+    return attr.getOrigin() != "auto" && attr.getOrigin() != "--expert-parallel";
+  }
   std::string text() const {
     return attr.getPattern().str() + " = " + attr.getStrategy().str() + " (" +
            attr.getOrigin().str() + ")";
@@ -183,7 +185,8 @@ class Annotator {
       const Strategy& strategy = *rule->strategy;
       use.request.dimension = dimensionOf(op, weight, strategy);
       // Blocks that lie one after the other: experts' gate and up are weights of their own.
-      use.request.packed = use.request.dimension && strategy.packed && weight.getType().rank() < 3;
+      use.request.packed =
+          use.request.dimension && strategy.packed && !isa<nn::ExpertsOp>(op.getOperation());
       use.request.library = strategy.library;
       // What is gathered at once may be cut anywhere.
       use.request.by_heads =

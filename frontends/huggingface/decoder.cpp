@@ -46,7 +46,7 @@ class Decoder : public Model {
   }
 
   Value mlp(ModelBuilder& b, int64_t i, const std::string& layer, Value x) const {
-    const std::string module = layer + ".mlp";
+    const std::string module = layer + spec_.mlp_name;
     if (spec_.mlp) return spec_.mlp(b, i, module, x);
     return b.gatedMlp(module, x, spec_.intermediate, spec_.activation, spec_.mlp_bias);
   }
@@ -154,7 +154,7 @@ std::vector<int64_t> readWindows(const ConfigReader& config, int64_t layers) {
 
 Result<std::unique_ptr<Model>> makeDecoder(DecoderSpec spec, const ConfigReader& config) {
   DCC_RETURN_IF_ERROR(config.status());
-  if (spec.ropes.empty() && spec.attention.rotates) {
+  if (spec.ropes.empty()) {
     const auto columns = static_cast<double>(spec.attention.head_dim) * rotaryFactor(config);
     if (!(columns >= 2 && columns <= static_cast<double>(spec.attention.head_dim))) {
       config.fail("partial_rotary_factor", "must be above 0, at most 1, and leave two columns");

@@ -29,6 +29,7 @@ struct DecoderSpec {
   AttentionSpec attention;  // of every layer, but for what attentions say
   // Layers that differ in attention: one for each, or none.
   std::vector<AttentionSpec> attentions;
+  std::string mlp_name = ".mlp";
   bool mlp_bias = false;
   std::string activation;
   Residual residual = Residual::kPreNorm;

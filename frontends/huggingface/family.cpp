@@ -2,9 +2,13 @@
 
 namespace dcc::huggingface {
 
-extern const Family kLlama, kMistral, kQwen2, kQwen3;
+extern const Family kDeepseekV3, kGptOss, kLlama, kLlama4Text, kMistral, kMixtral, kQwen2,
+    kQwen2Moe, kQwen3, kQwen3Moe;
 
-static const Family* const kFamilies[] = {&kLlama, &kMistral, &kQwen2, &kQwen3};
+static const Family* const kFamilies[] = {
+    &kDeepseekV3, &kGptOss, &kLlama,    &kLlama4Text, &kMistral,
+    &kMixtral,    &kQwen2,  &kQwen2Moe, &kQwen3,      &kQwen3Moe,
+};
 
 const Family* findFamily(const ConfigReader& config) {
   for (const Family* family : kFamilies) {

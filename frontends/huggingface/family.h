@@ -34,6 +34,8 @@ struct Family {
   std::string_view architecture;        // "LlamaForCausalLM"
   std::span<const PlanRule> (*plan)();  // "auto"
   Result<std::unique_ptr<Model>> (*read)(const ConfigReader& config);
+  // Rules that --expert-parallel puts behind the plan's; null where there are no experts.
+  std::span<const PlanRule> (*expert_plan)() = nullptr;
 };
 
 // Null when no family has that model_type or architecture.

@@ -78,7 +78,16 @@ ArrayAttr planAttr(OpBuilder& builder, const ModelText& text, const ImportOption
   if (options.auto_plan) {
     for (const PlanRule& rule : text.plan) add(rule.pattern, rule.strategy, "auto");
   }
-  for (const UserRule& rule : options.rules) add(rule.pattern, rule.strategy, rule.origin);
+  for (size_t i = 0; i <= options.rules.size(); ++i) {
+    if (options.expert_parallel && i == options.first_amendment) {
+      for (const PlanRule& rule : text.expert_plan) {
+        add(rule.pattern, rule.strategy, "--expert-parallel");
+      }
+    }
+    if (i == options.rules.size()) break;
+    const UserRule& rule = options.rules[i];
+    add(rule.pattern, rule.strategy, rule.origin);
+  }
   return builder.getArrayAttr(rules);
 }
 
@@ -120,6 +129,9 @@ Result<OwningOpRef<ModuleOp>> buildModule(MLIRContext& context, const Model& mod
                                           TensorSource& tensors, const ModelText& text,
                                           const ImportOptions& options) {
   DCC_ASSIGN(Limits limits, limitsOf(options, model));
+  if (options.expert_parallel && text.expert_plan.empty()) {
+    return userError("--expert-parallel: " + text.name + " has no experts; leave it out");
+  }
   OpBuilder builder(&context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(NameLoc::get(builder.getStringAttr(text.file)));
   ModelBuilder layers(*module, tensors, options.compute);
@@ -167,6 +179,7 @@ Result<OwningOpRef<ModuleOp>> importModel(MLIRContext& context, const ImportOpti
   ModelText text{.file = options.directory + "/config.json",
                  .name = std::string(family->architecture),
                  .plan = family->plan()};
+  if (family->expert_plan) text.expert_plan = family->expert_plan();
   return buildModule(context, *model, *tensors, text, options);
 }
 

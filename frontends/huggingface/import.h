@@ -28,6 +28,8 @@ struct ImportOptions {
   std::vector<MeshAxis> mesh;
   bool auto_plan = true;  // the family's own plan comes first
   std::vector<UserRule> rules;
+  bool expert_parallel = false;        // the family's rules for whole experts come
+  size_t first_amendment = 0;          // in front of this rule
   DType compute = DType::kF32;         // of activations
   std::optional<uint64_t> dummy_seed;  // no safetensors: random weights by this seed
   // 0: the default.
@@ -36,9 +38,10 @@ struct ImportOptions {
 
 // What stands around a model's layers in its module.
 struct ModelText {
-  std::string file;                     // that says what the model is, for errors
-  std::string name;                     // "LlamaForCausalLM"
-  std::span<const PlanRule> plan = {};  // "auto"
+  std::string file;                            // that says what the model is, for errors
+  std::string name;                            // "LlamaForCausalLM"
+  std::span<const PlanRule> plan = {};         // "auto"
+  std::span<const PlanRule> expert_plan = {};  // of --expert-parallel
 };
 
 // Names of the entries, in the order in which they are built.

@@ -115,8 +115,11 @@ FlatSymbolRefAttr ModelBuilder::cache(const std::string& name, const AttentionSp
   if (!symbols_.contains(name)) {
     symbols_[name] = symbolBuilder_.create<nn::CacheOp>(
         at(name), name, spec.kv_heads, spec.head_dim, spec.valueDim(), compute_,
-        spec.window ? "window_" + std::to_string(spec.window) : "full",
-        spec.window ? builder_.getI64IntegerAttr(spec.window) : IntegerAttr());
+        spec.window  ? "window_" + std::to_string(spec.window)
+        : spec.chunk ? "chunk_" + std::to_string(spec.chunk)
+                     : "full",
+        // Of a chunk a token sees at most all.
+        positive(spec.window ? spec.window : spec.chunk));
   }
   return FlatSymbolRefAttr::get(builder_.getContext(), name);
 }
@@ -314,7 +317,7 @@ Value ModelBuilder::route(const std::string& module, Value logits, const RouteSp
       spec.bias.empty() ? FlatSymbolRefAttr() : weight(spec.bias, {columns(logits)}),
       builder_.getI64IntegerAttr(spec.k), builder_.getStringAttr(spec.scores),
       spec.normalize ? builder_.getUnitAttr() : UnitAttr(),
-      spec.scale != 1 ? builder_.getF32FloatAttr(float(spec.scale)) : FloatAttr(),
+      spec.scale != 1 ? builder_.getF64FloatAttr(spec.scale) : FloatAttr(),
       positive(spec.groups), positive(spec.live), positive(spec.best));
 }
 

@@ -77,10 +77,10 @@ constexpr AttrInfo kSliceHeads[] = {integer(AttrKey::head_dim), integer(AttrKey:
                                     integer(AttrKey::size)};
 constexpr AttrInfo kHeadDim[] = {integer(AttrKey::head_dim)};
 constexpr AttrInfo kTemperatureAttrs[] = {floating(AttrKey::scale), integer(AttrKey::floor)};
-constexpr AttrInfo kRouteAttrs[] = {integer(AttrKey::k),
+constexpr AttrInfo kRouteAttrs[] = {floating(AttrKey::scale),
+                                    integer(AttrKey::k),
                                     integer(AttrKey::scores),
                                     integer(AttrKey::normalize),
-                                    floating(AttrKey::scale),
                                     integer(AttrKey::groups, kOptional),
                                     integer(AttrKey::live, kOptional),
                                     integer(AttrKey::best, kOptional)};

@@ -232,10 +232,11 @@ void checkAttention(Shapes& s) {
   s.requireCols(kOut, heads * cache.v_dim());
   if (s.has(kSinks)) s.requireVector(kSinks, heads);
   uint64_t kept = s.groupOf(cache).window();
-  const fb::Attr* window = s.attr(AttrKey::window);
-  s.require(kept == 0 || (window && static_cast<uint64_t>(window->i()) <= kept),
+  const fb::Attr* seen = s.attr(AttrKey::window);
+  if (!seen) seen = s.attr(AttrKey::chunk);
+  s.require(kept == 0 || (seen && static_cast<uint64_t>(seen->i()) <= kept),
             "the cache keeps only the last " + std::to_string(kept) +
-                " tokens; window must be at most that");
+                " tokens; window or chunk must be at most that");
 }
 
 void checkBinary(Shapes& s) {

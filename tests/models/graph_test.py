@@ -431,7 +431,8 @@ MISTAKES = [
     ('"final", "inputs": ["x"], "eps": 1e-5', '"final", "inputs": ["x"], "eps": 0',
      "eps: is 0.0; a number above 0 is expected"),
     ('"function": "silu"', '"function": "swish"',
-     'function: "swish" is no function; silu, gelu, gelu_tanh, relu are'),
+     'function: "swish" is no function; silu, gelu, gelu_tanh, relu, '
+     'sigmoid, tanh, relu2 are'),
     ('"module": "embed"', '"module": "em bed"',
      'module: "em bed" is no name; up to 256 letters, digits and _ . - / are expected'),
     # Repeats.

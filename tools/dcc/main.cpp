@@ -97,6 +97,8 @@ int run(int argc, char** argv) {
       ->required();
   compile->add_option("-o,--output", options.output, "plan directory; with --stop-after a file");
   compile->add_option("--tp", options.tp, "tensor-parallel degree");
+  compile->add_flag("--expert-parallel", options.expert_parallel,
+                    "whole experts on every rank, in place of a part of each");
   compile->add_option("--dp", options.dp, "data-parallel degree");
   compile->add_option("--cp", options.cp, "context-parallel degree");
   compile->add_option("--pp", options.pp, "pipeline-parallel degree");
@@ -126,7 +128,6 @@ int run(int argc, char** argv) {
   compile->add_option("--max-collectives-per-layer", options.max_collectives_per_layer,
                       "what a layer may have in a step");
   compile->add_option("--stop-after", options.stop_after, "write the IR of this phase and stop");
-  not_built.flag(compile, "--expert-parallel");
   not_built.flag(compile, "--allow-implicit-gather");
 
   dcc::InspectOptions view;

@@ -93,6 +93,7 @@ TEST_P(Elementwise, ActivationsFarOut) {
   TestMatrix x(1, static_cast<int64_t>(values.size())), out(1, static_cast<int64_t>(values.size()));
   for (size_t i = 0; i < values.size(); ++i) x.set(0, i, values[i]);
   for (Function f : kFunctions) {
+    if (f == Function::kRelu2) continue;  // whose squares are beyond f32
     activation(pool, f, x.view(), out.view());
     testing::expectNear(
         out, [&](int64_t r, int64_t c) { return exact(f, x.at(r, c)); }, 4e-7, 1e-7);

@@ -86,9 +86,9 @@ TEST(Rope, PrecedenceOfSpellings) {
 
 TEST(Rope, ErrorsNameTheField) {
   EXPECT_EQ(
-      errorOf(R"({"rope_scaling": {"rope_type": "longrope"}})"),
-      "config.json: rope_scaling: rope_type: is \"longrope\"; default, linear, dynamic, llama3 "
-      "or yarn is expected (others are not supported yet)");
+      errorOf(R"({"rope_scaling": {"rope_type": "spiral"}})"),
+      "config.json: rope_scaling: rope_type: is \"spiral\"; default, linear, dynamic, llama3, "
+      "yarn or longrope is expected");
   EXPECT_EQ(errorOf(R"({"rope_scaling": {"type": "linear"}})"),
             "config.json: rope_scaling: factor: is missing; a number is expected");
   EXPECT_EQ(errorOf(R"({"rope_scaling": {"type": "linear", "factor": -2}})"),

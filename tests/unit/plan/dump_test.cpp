@@ -14,7 +14,7 @@ TEST(Dump, ReadsWell) {
   auto plans = testing::examplePlans();
   std::string text = dumpOf(plans[1]);
   for (const char* line : {
-           "plan 0.2: example llama, 1 layer\n",
+           "plan 0.3: example llama, 1 layer\n",
            "rank 1 of <tp = 2>\n",
            "size 2 = 8\n",
            "weight 0 model.embed_tokens.weight: f32 [8, 8] from row 8\n",

@@ -19,11 +19,16 @@ TEST(Kernels, UnknownNumbersAndNamesAreNull) {
   EXPECT_EQ(kernelInfo("conv2d"), nullptr);
 }
 
+// What may be left out comes last.
 TEST(Kernels, OutputsFollowInputsAndAreInPlaceOnlyOfInputs) {
   for (fb::KernelKind kind : fb::EnumValuesKernelKind()) {
     bool output_seen = false;
     const KernelInfo& info = *kernelInfo(kind);
     for (const OperandInfo& operand : info.operands) {
+      EXPECT_EQ(&operand - info.operands.data() >= static_cast<ptrdiff_t>(requiredOperands(info)),
+                operand.optional)
+          << info.name;
+      if (operand.optional) continue;
       if (operand.role == Role::kOutput) output_seen = true;
       EXPECT_EQ(operand.role == Role::kOutput, output_seen) << info.name;
       for (uint32_t i = 0; i < 32; ++i) {

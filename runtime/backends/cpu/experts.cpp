@@ -1,0 +1,105 @@
+// experts: one expert after the other, its tokens gathered, its three products, its results added
+// to the tokens' sums. A product's row does not depend on the others, and a token's sum runs over
+// the experts in order: a token's result is its own.
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/backends/cpu/gemm.h"
+#include "runtime/backends/cpu/kernels.h"
+#include "runtime/plan/workspace.h"
+
+namespace dcc::cpu {
+namespace {
+
+// Rows of f32 without gaps.
+Matrix dense(float* data, int64_t rows, int64_t cols) {
+  return {reinterpret_cast<std::byte*>(data), DType::kF32, rows, cols, cols};
+}
+
+// The matrix of one expert.
+WeightView matrixOf(const WeightView& all, int64_t expert, int64_t rows) {
+  WeightView one = all;
+  one.data = all.row(expert * rows);
+  one.rows = rows;
+  return one;
+}
+
+// gate = min(gate, limit) sigmoid(alpha gate) (clamp(up) + 1)
+void clampedGate(ThreadPool& pool, const Matrix& gate, const Matrix& up, float limit, float alpha) {
+  pool.forRanges(gate.rows, rowGrain(gate.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      float* g = gate.f32(r);
+      const float* u = up.f32(r);
+      for (int64_t i = 0; i < gate.cols; ++i) {
+        const float x = std::min(g[i], limit);
+        g[i] = x / (1 + std::exp(-alpha * x)) * (std::clamp(u[i], -limit, limit) + 1);
+      }
+    }
+  });
+}
+
+// The tokens of one expert.
+struct Tokens {
+  int32_t* rows;
+  int64_t count;
+};
+
+Tokens tokensOf(const Matrix& gates, int64_t expert, int32_t* rows) {
+  Tokens tokens{rows, 0};
+  for (int64_t r = 0; r < gates.rows; ++r) {
+    if (gates.f32(r)[expert] != 0) tokens.rows[tokens.count++] = static_cast<int32_t>(r);
+  }
+  return tokens;
+}
+
+}  // namespace
+
+void experts(ThreadPool& pool, const Matrix& x, const Matrix& gates, const Experts& weights,
+             const Matrix& out, std::byte* scratch, int64_t room) {
+  const int64_t d = x.cols, width = weights.down.cols;
+  const plan::ExpertsWorkspace workspace(room, d, width, out.cols, pool.threads());
+  float* const gathered = reinterpret_cast<float*>(scratch);
+  float* const hidden = gathered + workspace.x;
+  float* const other = hidden + workspace.hidden;
+  float* const results = other + workspace.hidden;
+  auto* const places = reinterpret_cast<int32_t*>(results + workspace.result);
+  auto* const product = reinterpret_cast<std::byte*>(places + workspace.places);
+
+  pool.forRanges(out.rows, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) std::fill_n(out.f32(r), out.cols, 0.0f);
+  });
+  for (int64_t e = 0; e < gates.cols; ++e) {
+    const Tokens tokens = tokensOf(gates, e, places);
+    if (tokens.count == 0) continue;
+    const Matrix in = dense(gathered, tokens.count, d);
+    pool.forRanges(tokens.count, rowGrain(d), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        toF32(x.dtype, x.at(tokens.rows[i], 0), in.f32(i), d);
+        if (!weights.scaled_inputs) continue;
+        const float factor = gates.f32(tokens.rows[i])[e];
+        for (int64_t c = 0; c < d; ++c) in.f32(i)[c] *= factor;
+      }
+    });
+    const auto biasOf = [&](const float* all) { return all ? all + e * width : nullptr; };
+    const Matrix gate = dense(hidden, tokens.count, width);
+    const Matrix up = dense(other, tokens.count, width);
+    gemm(pool, in, matrixOf(weights.gate, e, width), biasOf(weights.gate_bias), gate, product);
+    gemm(pool, in, matrixOf(weights.up, e, width), biasOf(weights.up_bias), up, product);
+    if (weights.limit > 0) {
+      clampedGate(pool, gate, up, weights.limit, weights.alpha);
+    } else {
+      gatedActivation(pool, weights.function, gate, up, gate);
+    }
+    const Matrix result = dense(results, tokens.count, out.cols);
+    gemm(pool, gate, matrixOf(weights.down, e, out.cols), nullptr, result, product);
+    pool.forRanges(tokens.count, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const float factor = weights.scaled_inputs ? 1 : gates.f32(tokens.rows[i])[e];
+        float* sum = out.f32(tokens.rows[i]);
+        for (int64_t c = 0; c < out.cols; ++c) sum[c] += factor * result.f32(i)[c];
+      }
+    });
+  }
+}
+
+}  // namespace dcc::cpu
