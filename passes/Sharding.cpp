@@ -55,9 +55,14 @@ class Inference {
     llvm::SmallVector<StringAttr> partial;
     for (char factor : rule_.reduced) {
       auto known = factors_.find(factor);
-      if (known != factors_.end() && known->second.cut.isCut()) {
-        partial.push_back(known->second.cut.getAxis());
+      if (known == factors_.end() || !known->second.cut.isCut()) continue;
+      if (!isDisjoint(known->second.cut)) {
+        conflict(describe(known->second.source) +
+                 " is held in part by several ranks, whose sum would count that part several "
+                 "times; give the producer a rule that gathers (colwise_rep) or replicate");
+        return std::move(out_);
       }
+      partial.push_back(known->second.cut.getAxis());
     }
     if (!passPartialSums(partial)) return std::move(out_);
     for (auto [i, value] : llvm::enumerate(op_->getResults())) {
@@ -70,6 +75,20 @@ class Inference {
   }
 
  private:
+  // Whether no index is held twice.
+  static bool isDisjoint(CutAttr cut) {
+    if (cut.isEven()) return true;
+    SmallVector<std::pair<int64_t, int64_t>> all;
+    for (DenseI64ArrayAttr flat : cut.getRanges()) {
+      for (int64_t i = 0; i < flat.size(); i += 2) all.emplace_back(flat[i], flat[i + 1]);
+    }
+    llvm::sort(all);
+    for (size_t i = 1; i < all.size(); ++i) {
+      if (all[i].first < all[i - 1].second) return false;
+    }
+    return true;
+  }
+
   bool conflict(const std::string& message) {
     out_.kind = Placements::kConflict;
     out_.message = message;
@@ -185,7 +204,8 @@ class Inference {
     int64_t ranks = *mesh_.sizeOf(axis);
     bool one_axis = !h.cut.isCut() || !g.cut.isCut() || h.cut.getAxis() == g.cut.getAxis();
     auto paired = [&](int64_t i) {
-      return covers(unitsOf(g.cut, kv, axis, i), unitsOf(h.cut, heads, axis, i), heads / kv);
+      SmallVector<int64_t> own = unitsOf(h.cut, heads, axis, i), keys = unitsOf(g.cut, kv, axis, i);
+      return nn::pairsEvenly(keys, own, heads / kv) || nn::pairsInOrder(keys, own, heads / kv);
     };
     if (one_axis && llvm::all_of(llvm::seq<int64_t>(0, ranks), paired)) return true;
     return conflict(describe(h.source) + " is " + inWords(h.cut) + ", " + describe(g.source) +
@@ -200,15 +220,6 @@ class Inference {
     SmallVector<int64_t> units;
     for (dist::Range r : ranges[coordinate]) llvm::append_range(units, llvm::seq(r.begin, r.end));
     return units;
-  }
-
-  // Whether a rank's attention, which gives each of its KV heads equally many of its query heads in
-  // order, pairs those that belong together.
-  static bool covers(ArrayRef<int64_t> kv, ArrayRef<int64_t> heads, int64_t group) {
-    if (kv.empty() || heads.size() % kv.size() != 0) return false;
-    size_t own = heads.size() / kv.size();
-    return llvm::all_of(llvm::seq<size_t>(0, heads.size()),
-                        [&](size_t i) { return heads[i] / group == kv[i / own]; });
   }
 
   // An axis can cut only one factor, but for heads and the KV heads that go with them.

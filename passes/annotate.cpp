@@ -290,8 +290,6 @@ class Annotator {
     return success();
   }
 
-  // ---- cuts -------------------------------------------------------------------------------------
-
   // A tied weight that its uses want cut differently is held once for every cut.
   void separateUses() {
     llvm::MapVector<nn::WeightOp, SmallVector<Use>> separate;
@@ -320,69 +318,148 @@ class Annotator {
     return copy;
   }
 
-  // The cut of a dimension over `ranks` coordinates; nothing when they don't divide it.
+  // ---- cuts: which indices each rank has
+  // ---------------------------------------------------------
+
+  // How a value takes part in attention, behind its norms and rotation.
+  struct HeadsOf {
+    nn::AttentionOp attention;
+    bool keys = false;  // KV heads, which ranks share where their query heads do
+
+    explicit operator bool() const { return bool(attention); }
+    int64_t dim() { return attention.getKDim(); }
+    // Query heads, and how many of them share a KV head.
+    int64_t queries() {
+      return attention.getQ().getType().constant(1) / int64_t(attention.getKDim());
+    }
+    int64_t group() {
+      return queries() / (attention.getK().getType().constant(1) / int64_t(attention.getKDim()));
+    }
+    // Columns of attention's result.
+    int64_t columns() { return queries() * int64_t(attention.getVDim()); }
+  };
+
+  static HeadsOf headsOf(Value value) {
+    for (OpOperand& use : value.getUses()) {
+      Operation* op = use.getOwner();
+      if (auto attention = dyn_cast<nn::AttentionOp>(op)) {
+        return {attention, use.getOperandNumber() > 0};
+      }
+      bool passes = isa<nn::AddBiasOp, nn::HeadNormOp, nn::HeadLayerNormOp, nn::RopeOp,
+                        nn::SliceHeadsOp, nn::ExtendHeadsOp, nn::TemperatureOp, nn::ScaleOp>(op);
+      if (!passes || use.getOperandNumber() > 0) continue;
+      if (HeadsOf found = headsOf(op->getResult(0))) return found;
+    }
+    return {};
+  }
+  static HeadsOf headsOf(const Use& use) {
+    Operation* op = nn::FactorRuleInterface(use.op);
+    if (auto attention = dyn_cast<nn::AttentionOp>(op)) return {attention, false};
+    return headsOf(op->getResult(0));
+  }
+
+  // As evenly as it goes, the first ranks one more.
+  static dist::Range share(int64_t units, int64_t rank, int64_t ranks) {
+    auto begin = [&](int64_t i) { return i * (units / ranks) + std::min(i, units % ranks); };
+    return {begin(rank), begin(rank + 1)};
+  }
+
+  // Columns of attention's result, which its output projection takes: those of whole heads or,
+  // where there are more ranks than heads, parts of them.
+  static dist::Range columnsOf(HeadsOf heads, int64_t rank, int64_t ranks) {
+    int64_t dim = heads.attention.getVDim();
+    if (ranks > heads.queries()) return share(heads.columns(), rank, ranks);
+    dist::Range own = share(heads.queries(), rank, ranks);
+    return {own.begin * dim, own.end * dim};
+  }
+
+  // Heads that a rank computes: those its columns are of, and the KV heads that they read.
+  static dist::Range headsOf(HeadsOf heads, int64_t rank, int64_t ranks) {
+    dist::Range columns = columnsOf(heads, rank, ranks);
+    int64_t dim = heads.attention.getVDim(), group = heads.keys ? heads.group() : 1;
+    auto above = [](int64_t n, int64_t d) { return (n + d - 1) / d; };
+    return {columns.begin / dim / group, above(above(columns.end, dim), group)};
+  }
+
+  // The indices of a block of `size`, which are heads or single ones; nothing when there are fewer
+  // than ranks.
+  static std::optional<SmallVector<dist::Range>> rangesOf(HeadsOf heads, int64_t size,
+                                                          int64_t ranks) {
+    SmallVector<dist::Range> ranges;
+    if ((heads ? heads.columns() : size) < ranks) return std::nullopt;
+    int64_t count = heads ? heads.keys ? heads.queries() / heads.group() : heads.queries() : size;
+    for (int64_t i = 0; i < ranks; ++i) {
+      dist::Range own = heads ? headsOf(heads, i, ranks) : share(size, i, ranks);
+      ranges.push_back({own.begin * (size / count), own.end * (size / count)});
+    }
+    return ranges;
+  }
+
+  // The cut of a dimension over `ranks` coordinates; nothing when there is less to cut than that.
   std::optional<dist::CutAttr> cutFor(nn::WeightOp weight, const Use& use, int64_t ranks) {
     int dimension = *use.request.dimension;
     int64_t size = weight.getType().constant(dimension);
-    if (use.request.packed) return packedCut(blocksOf(use, size), size, ranks);
-    bool heads = use.request.by_heads;
-    int64_t units = heads ? *weight.getHeads() : size;
-    if (units % ranks == 0) return dist::CutAttr::get(module_.getContext(), axis_, {});
-    if (!heads || !weight.getShared() || ranks % units != 0) return std::nullopt;
     SmallVector<dist::Ranges> ranges(ranks);
-    for (int64_t i = 0; i < ranks; ++i) {
-      int64_t unit = i * units / ranks;
-      ranges[i].push_back({size / units * unit, size / units * (unit + 1)});
+    auto add = [&](std::optional<SmallVector<dist::Range>> block, int64_t begin) {
+      if (!block) return false;
+      for (auto [all, own] : llvm::zip(ranges, *block)) {
+        all.push_back({begin + own.begin, begin + own.end});
+      }
+      return true;
+    };
+    if (use.request.packed) {
+      int64_t begin = 0;
+      for (auto [block, heads] : blocksOf(use, size)) {
+        if (!add(rangesOf(heads, block, ranks), begin)) return std::nullopt;
+        begin += block;
+      }
+    } else if (HeadsOf heads = inputHeads(use); heads && dimension == 1) {
+      if (heads.columns() < ranks) return std::nullopt;
+      for (int64_t i = 0; i < ranks; ++i) ranges[i].push_back(columnsOf(heads, i, ranks));
+    } else {
+      HeadsOf by = use.request.by_heads ? headsOf(use) : HeadsOf();
+      if (!add(rangesOf(by, size, ranks), 0)) return std::nullopt;
     }
     return dist::cutOf(axis_, ranges, size);
   }
 
+  // Attention whose result a linear takes.
+  static HeadsOf inputHeads(const Use& use) {
+    auto linear = dyn_cast<nn::LinearOp>(nn::FactorRuleInterface(use.op).getOperation());
+    if (!linear) return {};
+    return {linear.getX().getDefiningOp<nn::AttentionOp>(), false};
+  }
+
   // The blocks of a packed dimension: what the model splits the result into, else two halves.
-  static SmallVector<int64_t> blocksOf(const Use& use, int64_t size) {
-    Value result = use.op->getResult(0);
+  static SmallVector<std::pair<int64_t, HeadsOf>> blocksOf(const Use& use, int64_t size) {
+    Value result = nn::FactorRuleInterface(use.op)->getResult(0);
     if (result.hasOneUse() && *use.request.dimension == 0) {
       if (auto bias = dyn_cast<nn::AddBiasOp>(*result.user_begin())) result = bias.getResult();
     }
     if (result.hasOneUse() && *use.request.dimension == 0) {
       if (auto split = dyn_cast<nn::SplitOp>(*result.user_begin())) {
-        SmallVector<int64_t> blocks;
+        SmallVector<std::pair<int64_t, HeadsOf>> blocks;
         for (Value part : split.getParts()) {
-          blocks.push_back(cast<nn::TensorType>(part.getType()).constant(1));
+          int64_t columns = cast<nn::TensorType>(part.getType()).constant(1);
+          blocks.emplace_back(columns, headsOf(part));
         }
         return blocks;
       }
     }
-    return {size / 2, size - size / 2};
+    return {{size / 2, {}}, {size - size / 2, {}}};
   }
 
-  std::optional<dist::CutAttr> packedCut(ArrayRef<int64_t> blocks, int64_t size, int64_t ranks) {
-    SmallVector<dist::Ranges> ranges(ranks);
-    int64_t begin = 0;
-    for (int64_t block : blocks) {
-      if (block % ranks != 0 || block == 0) return std::nullopt;
-      for (int64_t i = 0; i < ranks; ++i) {
-        ranges[i].push_back({begin + block / ranks * i, begin + block / ranks * (i + 1)});
-      }
-      begin += block;
-    }
-    return dist::cutOf(axis_, ranges, size);
-  }
-
-  std::string workingDegrees() {
-    int64_t most = 1;
-    for (auto& [weight, uses] : uses_) {
-      if (std::optional<int> dimension = uses.front().request.dimension)
-        most = std::max(most, weight.getType().constant(*dimension));
-    }
-    std::string list;
-    for (int64_t ranks = 1; ranks <= std::min<int64_t>(most, 4096); ++ranks) {
-      bool all = llvm::all_of(uses_, [&](auto& entry) {
+  // The largest degree that every weight can be cut over.
+  int64_t mostRanks() {
+    int64_t most = 4096;
+    auto all = [&](int64_t ranks) {
+      return llvm::all_of(uses_, [&](auto& entry) {
         const Use& use = entry.second.front();
         return !use.request.dimension || cutFor(entry.first, use, ranks);
       });
-      if (all) list += (list.empty() ? "" : ", ") + std::to_string(ranks);
-    }
-    return list;
+    };
+    while (most > 1 && !all(most)) --most;
+    return most;
   }
 
   LogicalResult cut(nn::WeightOp weight, ArrayRef<Use> uses) {
@@ -395,14 +472,9 @@ class Annotator {
     int dimension = *use.request.dimension;
     std::optional<dist::CutAttr> cut = cutFor(weight, use, ranks_);
     if (!cut) {
-      bool heads = use.request.by_heads;
-      int64_t size = weight.getType().constant(dimension);
-      return use.op->emitError() << (heads ? std::to_string(*weight.getHeads()) + " heads"
-                                     : use.request.packed
-                                         ? "a packed block of size " + std::to_string(size)
-                                         : "size " + std::to_string(size))
-                                 << " can't be cut over --tp " << ranks_
-                                 << "; degrees that work for this model: " << workingDegrees();
+      return use.op->emitError() << "size " << weight.getType().constant(dimension)
+                                 << " can't be cut over --tp " << ranks_ << "; at most --tp "
+                                 << mostRanks() << " works for this model";
     }
     place(weight, dimension, *cut);
     return success();
@@ -495,29 +567,52 @@ class Annotator {
     return uses;
   }
 
-  // Of a value with so many dimensions; null: whole.
-  dist::PlacementAttr placementOf(Layout layout, size_t rank) {
-    dist::PlacementAttr placement = explicitPlacement(layout, rank);
+  // Of a value of this type; null: whole.
+  dist::PlacementAttr placementOf(Layout layout, nn::TensorType type) {
+    dist::PlacementAttr placement = explicitPlacement(layout, type);
     return dist::placement(placement.getContext(), placement.getCuts());
   }
 
-  dist::PlacementAttr explicitPlacement(Layout layout, size_t rank) {
+  dist::PlacementAttr explicitPlacement(Layout layout, nn::TensorType type) {
     MLIRContext* context = module_.getContext();
-    SmallVector<dist::CutAttr> cuts(rank, dist::CutAttr::get(context, StringAttr(), {}));
+    SmallVector<dist::CutAttr> cuts(type.rank(), dist::CutAttr::get(context, StringAttr(), {}));
     if (layout == Layout::kTokens) cuts.front() = dist::CutAttr::get(context, axis_, {});
-    if (layout == Layout::kFeatures) cuts.back() = dist::CutAttr::get(context, axis_, {});
+    if (layout == Layout::kFeatures) {
+      SmallVector<dist::Ranges> ranges(ranks_);
+      for (int64_t i = 0; i < ranks_; ++i) {
+        ranges[i].push_back(share(type.constant(type.rank() - 1), i, ranks_));
+      }
+      cuts.back() = dist::cutOf(axis_, ranges, type.constant(type.rank() - 1));
+    }
     return dist::PlacementAttr::get(context, cuts, {});
   }
 
   void bringInput(Operation* op, const Strategy& strategy, StringAttr because) {
-    if (strategy.arrives == Layout::kAny && strategy.input == Layout::kAny) return;
     OpBuilder builder(op);
     auto type = cast<nn::TensorType>(op->getOperand(0).getType());
-    dist::PlacementAttr from;
-    if (strategy.arrives != Layout::kAny) from = explicitPlacement(strategy.arrives, type.rank());
-    Layout layout = strategy.input == Layout::kAny ? strategy.arrives : strategy.input;
+    auto linear = dyn_cast<nn::LinearOp>(op);
+    // What a product is summed over is cut as its weight is.
+    dist::CutAttr summed;
+    if (linear) summed = symbols_.lookup<nn::WeightOp>(linear.getWeight()).getType().cut(1);
+    auto asWeight = [&] {
+      SmallVector<dist::CutAttr> cuts{dist::CutAttr::get(op->getContext(), StringAttr(), {}),
+                                      summed};
+      return dist::placement(op->getContext(), cuts);
+    };
+    dist::PlacementAttr from, to;
+    if (strategy.arrives == Layout::kAny && strategy.input == Layout::kAny) {
+      // Ranks that compute the same heads take parts of them.
+      auto attention = linear ? linear.getX().getDefiningOp<nn::AttentionOp>() : nullptr;
+      if (!attention || !summed.isCut() || ranks_ <= HeadsOf{attention}.queries()) return;
+      to = asWeight();
+    } else {
+      if (strategy.arrives != Layout::kAny) from = explicitPlacement(strategy.arrives, type);
+      Layout layout = strategy.input == Layout::kAny ? strategy.arrives : strategy.input;
+      bool features = layout == Layout::kFeatures && summed && summed.isCut();
+      to = features ? asWeight() : placementOf(layout, type);
+    }
     op->setOperand(0, builder.create<dist::ReshardOp>(op->getLoc(), type, op->getOperand(0), from,
-                                                      placementOf(layout, type.rank()), because));
+                                                      to, because));
   }
 
   // A rank that holds some of the experts sees the gates of those.
@@ -540,9 +635,9 @@ class Annotator {
     builder.setInsertionPointAfterValue(value);
     auto type = cast<nn::TensorType>(value.getType());
     dist::PlacementAttr from;
-    if (arrives != Layout::kAny) from = explicitPlacement(arrives, type.rank());
+    if (arrives != Layout::kAny) from = explicitPlacement(arrives, type);
     auto brought = builder.create<dist::ReshardOp>(value.getLoc(), type, value, from,
-                                                   placementOf(layout, type.rank()), because);
+                                                   placementOf(layout, type), because);
     for (OpOperand* use : uses) use->set(brought);
   }
 

@@ -6,6 +6,7 @@
 // | partial sum | dimension cut | reduce_scatter |
 // | dimension cut | whole | all_gather |
 // | whole | dimension cut | slice (nothing moves) |
+// | dimension cut | a part of what each rank has of it | slice |
 // | dimension cut | another dimension cut | all_gather, slice |
 #include "passes/Passes.h"
 
@@ -50,6 +51,10 @@ struct Collectives : impl::CollectivesBase<Collectives> {
       Place from = placeOf(cast<nn::TensorType>(value.getType()).getPlacement(), axis);
       Place to = placeOf(target, axis);
       if (from.kind == to.kind && from.dimension == to.dimension && from.cut == to.cut) continue;
+      if (narrows(op, value, from, to)) {
+        value = slice(op, value, axis, to);
+        continue;
+      }
       if (from.kind == Place::kDimension && to.kind == Place::kDimension) {
         FailureOr<Value> whole = move(op, value, axis, from, {});
         if (failed(whole)) return failure();
@@ -63,6 +68,29 @@ struct Collectives : impl::CollectivesBase<Collectives> {
     op.getResult().replaceAllUsesWith(value);
     op.erase();
     return success();
+  }
+
+  static Value slice(dist::ReshardOp op, Value x, StringAttr axis, Place to) {
+    OpBuilder builder(op);
+    auto type = cast<nn::TensorType>(x.getType());
+    return builder.create<dist::SliceOp>(op.getLoc(), type.withPlacement(replaced(type, axis, to)),
+                                         x, to.dimension, axis, nullptr, op.getBecauseAttr());
+  }
+
+  // Whether every rank has all it is to have.
+  static bool narrows(dist::ReshardOp op, Value x, Place from, Place to) {
+    auto type = cast<nn::TensorType>(x.getType());
+    if (from.kind != Place::kDimension || to.kind != Place::kDimension ||
+        from.dimension != to.dimension || !type.size(from.dimension)) {
+      return false;
+    }
+    int64_t ranks = *dist::meshOf(op).sizeOf(from.cut.getAxis()),
+            size = type.constant(to.dimension);
+    for (auto [all, part] :
+         llvm::zip(rangesOf(from.cut, size, ranks), rangesOf(to.cut, size, ranks))) {
+      if (!dist::within(part, all)) return false;
+    }
+    return true;
   }
 
   FailureOr<Value> move(dist::ReshardOp op, Value x, StringAttr axis, Place from, Place to) {
@@ -86,10 +114,7 @@ struct Collectives : impl::CollectivesBase<Collectives> {
                                      because)
           .getResult();
     }
-    if (from.kind == Place::kNone && to.kind == Place::kDimension) {
-      return builder.create<dist::SliceOp>(loc, result, x, to.dimension, axis, nullptr, because)
-          .getResult();
-    }
+    if (from.kind == Place::kNone && to.kind == Place::kDimension) return slice(op, x, axis, to);
     return op.emitError() << "can't go from " << dist::describe(type.getPlacement()) << " to "
                           << dist::describe(op.getResult().getType().getPlacement()) << " over '"
                           << axis.getValue() << "' in one collective";

@@ -137,21 +137,57 @@ class Localizer {
 
   // What each coordinate holds, into the ops that move parts.
   void writeParts(Operation* op) {
-    if (auto gather = dyn_cast<dist::AllGatherOp>(op)) {
+    if (auto attention = dyn_cast<nn::AttentionOp>(op)) {
+      writePairing(attention);
+    } else if (auto gather = dyn_cast<dist::AllGatherOp>(op)) {
       gather.setCountsAttr(counts(gather.getX().getType(), gather.getDimension()));
     } else if (auto scatter = dyn_cast<dist::ReduceScatterOp>(op)) {
       scatter.setCountsAttr(counts(scatter.getResult().getType(), scatter.getDimension()));
     } else if (auto slice = dyn_cast<dist::SliceOp>(op)) {
       nn::TensorType type = slice.getResult().getType();
       if (!type.size(slice.getDimension())) return;
+      // Of what a rank has, which may be less than the whole.
       SmallVector<Attribute> ranges;
-      for (const dist::Ranges& coordinate : rangesOf(type, slice.getDimension())) {
+      dist::CutRanges parts = rangesOf(type, slice.getDimension());
+      dist::CutAttr had = slice.getX().getType().cut(slice.getDimension());
+      if (had.isCut()) {
+        dist::CutRanges all = rangesOf(slice.getX().getType(), slice.getDimension());
+        for (auto [part, own] : llvm::zip(parts, all)) part = *dist::within(part, own);
+      }
+      for (const dist::Ranges& coordinate : parts) {
         SmallVector<int64_t> flat;
         for (dist::Range r : coordinate) flat.append({r.begin, r.end});
         ranges.push_back(DenseI64ArrayAttr::get(op->getContext(), flat));
       }
       slice.setRangesAttr(ArrayAttr::get(op->getContext(), ranges));
     }
+  }
+
+  // Where ranks cut through groups of query heads, attention is told how they pair with KV heads.
+  void writePairing(nn::AttentionOp op) {
+    nn::TensorType q = op.getQ().getType(), k = op.getK().getType();
+    if (!q.cut(1).isCut()) return;
+    int64_t dim = op.getKDim(), group = q.constant(1) / k.constant(1);
+    bool even = true;
+    SmallVector<Attribute> pairs;
+    dist::CutRanges keys(*mesh_.sizeOf(q.cut(1).getAxis()), {{0, k.constant(1)}});
+    if (k.cut(1).isCut()) keys = rangesOf(k, 1);
+    for (auto [own, kv] : llvm::zip(rangesOf(q, 1), keys)) {
+      even &= nn::pairsEvenly(headsOf(kv, dim), headsOf(own, dim), group);
+      pairs.push_back(
+          DenseI64ArrayAttr::get(op.getContext(), {own.front().begin / dim % group, group}));
+    }
+    if (even) return;
+    op.setPairingAttr(ArrayAttr::get(op.getContext(), pairs));
+    op->setAttr("axis", q.cut(1).getAxis());
+  }
+
+  static SmallVector<int64_t> headsOf(const dist::Ranges& columns, int64_t dim) {
+    SmallVector<int64_t> heads;
+    for (dist::Range r : columns) {
+      llvm::append_range(heads, llvm::seq(r.begin / dim, r.end / dim));
+    }
+    return heads;
   }
 
   dist::CutRanges rangesOf(nn::TensorType type, size_t dimension) {

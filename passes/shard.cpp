@@ -101,7 +101,12 @@ LogicalResult Shard::visitReshard(dist::ReshardOp op, SymbolTableCollection& sym
   if (to && op.getX().getType().isPartial() && !op.getX().hasOneUse()) sumOf(op.getX(), symbols);
   dist::PlacementAttr from = op.getX().getType().getPlacement();
   bool sum = from && from.isPartial() && !from.isCut();
-  if (op.getFrom() && from != normal(*op.getFrom()) && !(sum && !normal(*op.getFrom()))) {
+  auto sameAxes = [](dist::PlacementAttr a, dist::PlacementAttr b) {
+    if (!a || !b || a.getPartial() != b.getPartial()) return a == b;
+    return llvm::equal(a.getCuts(), b.getCuts(),
+                       [](dist::CutAttr x, dist::CutAttr y) { return x.getAxis() == y.getAxis(); });
+  };
+  if (op.getFrom() && !sameAxes(from, normal(*op.getFrom())) && !(sum && !normal(*op.getFrom()))) {
     return op.emitError() << "takes its input " << dist::describe(normal(*op.getFrom())) << " ("
                           << op.getBecause() << "), but it arrives " << dist::describe(from) << " ("
                           << ruleBehind(op.getX(), symbols)

@@ -13,6 +13,24 @@ int64_t sizeOf(const Ranges& ranges) {
   return n;
 }
 
+std::optional<Ranges> within(const Ranges& part, const Ranges& all) {
+  Ranges places;
+  for (Range r : part) {
+    int64_t before = 0;
+    bool found = false;
+    for (Range own : all) {
+      if (r.begin >= own.begin && r.end <= own.end) {
+        places.push_back({before + r.begin - own.begin, before + r.end - own.begin});
+        found = true;
+        break;
+      }
+      before += own.size();
+    }
+    if (!found) return std::nullopt;
+  }
+  return places;
+}
+
 CutRanges rangesOf(CutAttr cut, int64_t size, int64_t ranks) {
   CutRanges result(ranks);
   for (int64_t i = 0; i < ranks; ++i) {

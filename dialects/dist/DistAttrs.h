@@ -42,6 +42,8 @@ int64_t tokensOf(int64_t n, int64_t i, int64_t ranks);
 CutRanges rangesOf(CutAttr cut, int64_t size, int64_t ranks);
 /// The cut that has these ranges, written evenly where it is even.
 CutAttr cutOf(mlir::StringAttr axis, llvm::ArrayRef<Ranges> ranges, int64_t size);
+/// Where the ranges are within what holds `all`; nothing when they are not all there.
+std::optional<Ranges> within(const Ranges& part, const Ranges& all);
 /// Total length.
 int64_t sizeOf(const Ranges& ranges);
 /// The cut of dimensions stacked one after the other, of which each has one; nothing when they

@@ -29,6 +29,12 @@ struct FactorRule {
 /// composite dimensions divide. Works on whole and on local shapes alike.
 mlir::LogicalResult verifyFactors(mlir::Operation* op, mlir::SymbolTableCollection& symbols);
 
+/// Whether attention that gives each of a rank's KV heads equally many of its query heads, in
+/// order, pairs those that belong together: query head h reads KV head h / group.
+bool pairsEvenly(llvm::ArrayRef<int64_t> kv, llvm::ArrayRef<int64_t> heads, int64_t group);
+/// Whether one does that is told the first query head's place in its group: both are neighbours.
+bool pairsInOrder(llvm::ArrayRef<int64_t> kv, llvm::ArrayRef<int64_t> heads, int64_t group);
+
 /// `0.03125`: a float in the fewest digits that read back as the same number.
 void printFloat(mlir::AsmPrinter& printer, float value);
 void printFloat(mlir::AsmPrinter& printer, mlir::FloatAttr value);

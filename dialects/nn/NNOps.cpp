@@ -67,7 +67,7 @@ class FactorSizes {
 
   // `h = g r`: whole groups of query heads share a KV head.
   LogicalResult checkCovering(const FactorRule& rule) {
-    if (!rule.covering) return success();
+    if (!rule.covering || op_->hasAttr("pairing")) return success();
     auto h = cast<IntegerAttr>(sizes_.lookup(rule.covering)).getInt();
     auto g = cast<IntegerAttr>(sizes_.lookup(rule.covered)).getInt();
     if (h % g == 0) return success();
@@ -106,6 +106,22 @@ LogicalResult verifyFactors(Operation* op, SymbolTableCollection& symbols) {
     if (failed(sizes.add(rule.results[i], type, "result " + Twine(i)))) return failure();
   }
   return sizes.checkCovering(rule);
+}
+
+bool pairsEvenly(ArrayRef<int64_t> kv, ArrayRef<int64_t> heads, int64_t group) {
+  if (kv.empty() || heads.size() % kv.size() != 0) return false;
+  size_t own = heads.size() / kv.size();
+  return llvm::all_of(llvm::seq<size_t>(0, heads.size()),
+                      [&](size_t i) { return heads[i] / group == kv[i / own]; });
+}
+
+bool pairsInOrder(ArrayRef<int64_t> kv, ArrayRef<int64_t> heads, int64_t group) {
+  auto neighbours = [](ArrayRef<int64_t> list) {
+    return !list.empty() && list.back() - list.front() + 1 == int64_t(list.size()) &&
+           llvm::is_sorted(list);
+  };
+  return neighbours(kv) && neighbours(heads) && heads.front() / group == kv.front() &&
+         heads.back() / group == kv.back();
 }
 
 // ---- single ops --------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A golden model at one degree of tensor parallelism: golden_test.py MODEL TP.
+"""A golden model at one degree of tensor parallelism: golden_test.py MODEL TP, where TP is a number or,
+with whole experts on every rank, ep and a number.
 
 Logits lie within 2e-5 of the largest golden logit and greedy tokens are equal: alone, batched, and
 with steps of 8 tokens at most. The golden.* files beside the models say what transformers computed.
@@ -49,10 +50,12 @@ class Golden(harness.EndToEnd):
         super().setUpClass()
         directory = harness.model_dir(cls.model)
         cls.cases = load_cases(directory)
+        options = ["--tp", cls.tp.removeprefix("ep")]
+        if cls.tp.startswith("ep"):
+            options.append("--expert-parallel")
         cls.plans = {
-            "whole prompts": cls.compile(directory, "plan", "--tp", cls.tp),
-            "steps of 8 tokens": cls.compile(directory, "plan8", "--tp", cls.tp,
-                                             "--max-tokens", "8"),
+            "whole prompts": cls.compile(directory, "plan", *options),
+            "steps of 8 tokens": cls.compile(directory, "plan8", *options, "--max-tokens", "8"),
         }
 
     def for_each_plan(self, check):
