@@ -19,9 +19,9 @@ using Module = OwningOpRef<ModuleOp>;
 
 // The IR says it all; options that would change it are refused rather than ignored.
 Result<Module> loadIr(MLIRContext& context, const CompileOptions& options) {
-  if (options.tp || options.expert_parallel || options.dp || options.cp || options.pp || !options.tp_plan.empty() ||
-      !options.tp_rules.empty() || !options.dtype.empty() || !options.weights.empty() ||
-      options.max_tokens || options.max_seqs || options.max_seq_len) {
+  if (options.tp || options.expert_parallel || options.dp || options.cp || options.pp ||
+      !options.tp_plan.empty() || !options.tp_rules.empty() || !options.dtype.empty() ||
+      !options.weights.empty() || options.max_tokens || options.max_seqs || options.max_seq_len) {
     return userError(options.model +
                      ": mesh, plan, dtype, weights and limits are in the IR; edit them there");
   }

@@ -252,7 +252,6 @@ class Inference {
 
   // Partial operands: passed on where the op is linear in them, else to be summed first.
   bool passPartialSums(SmallVectorImpl<StringAttr>& partial) {
-    std::optional<unsigned> first;
     bool all = true;
     ArrayRef<StringAttr> axes;
     for (unsigned i : rule_.linear) {

@@ -2,6 +2,7 @@
 //
 // A rule is looked up as Hugging Face does: the parameter's path with numbers as `*`, then its
 // module's. A weight whose uses want different cuts (a tied head) becomes one weight for each cut.
+#include "passes/Cuts.h"
 #include "passes/Passes.h"
 #include "passes/Strategy.h"
 
@@ -271,7 +272,11 @@ class Annotator {
   LogicalResult checkSiblings() {
     if (llvm::none_of(rules_, [](const Rule& rule) { return rule.isUsers(); })) return success();
     llvm::StringMap<std::string> covered;  // parent -> rule
-    auto parentOf = [](Use& use) { return nn::moduleOf(use.op).rsplit('.').first; };
+    // Experts' weights are parameters of their module.
+    auto parentOf = [](Use& use) {
+      StringRef module = nn::moduleOf(use.op);
+      return isa<nn::ExpertsOp>(use.op.getOperation()) ? module : module.rsplit('.').first;
+    };
     for (auto& [weight, uses] : uses_) {
       for (Use& use : uses) {
         if (use.rule && weight.getType().rank() > 1) covered[parentOf(use)] = use.rule->text();
@@ -318,147 +323,24 @@ class Annotator {
     return copy;
   }
 
-  // ---- cuts: which indices each rank has
-  // ---------------------------------------------------------
-
-  // How a value takes part in attention, behind its norms and rotation.
-  struct HeadsOf {
-    nn::AttentionOp attention;
-    bool keys = false;  // KV heads, which ranks share where their query heads do
-
-    explicit operator bool() const { return bool(attention); }
-    int64_t dim() { return attention.getKDim(); }
-    // Query heads, and how many of them share a KV head.
-    int64_t queries() {
-      return attention.getQ().getType().constant(1) / int64_t(attention.getKDim());
-    }
-    int64_t group() {
-      return queries() / (attention.getK().getType().constant(1) / int64_t(attention.getKDim()));
-    }
-    // Columns of attention's result.
-    int64_t columns() { return queries() * int64_t(attention.getVDim()); }
-  };
-
-  static HeadsOf headsOf(Value value) {
-    for (OpOperand& use : value.getUses()) {
-      Operation* op = use.getOwner();
-      if (auto attention = dyn_cast<nn::AttentionOp>(op)) {
-        return {attention, use.getOperandNumber() > 0};
-      }
-      bool passes = isa<nn::AddBiasOp, nn::HeadNormOp, nn::HeadLayerNormOp, nn::RopeOp,
-                        nn::SliceHeadsOp, nn::ExtendHeadsOp, nn::TemperatureOp, nn::ScaleOp>(op);
-      if (!passes || use.getOperandNumber() > 0) continue;
-      if (HeadsOf found = headsOf(op->getResult(0))) return found;
-    }
-    return {};
-  }
-  static HeadsOf headsOf(const Use& use) {
-    Operation* op = nn::FactorRuleInterface(use.op);
-    if (auto attention = dyn_cast<nn::AttentionOp>(op)) return {attention, false};
-    return headsOf(op->getResult(0));
-  }
-
-  // As evenly as it goes, the first ranks one more.
-  static dist::Range share(int64_t units, int64_t rank, int64_t ranks) {
-    auto begin = [&](int64_t i) { return i * (units / ranks) + std::min(i, units % ranks); };
-    return {begin(rank), begin(rank + 1)};
-  }
-
-  // Columns of attention's result, which its output projection takes: those of whole heads or,
-  // where there are more ranks than heads, parts of them.
-  static dist::Range columnsOf(HeadsOf heads, int64_t rank, int64_t ranks) {
-    int64_t dim = heads.attention.getVDim();
-    if (ranks > heads.queries()) return share(heads.columns(), rank, ranks);
-    dist::Range own = share(heads.queries(), rank, ranks);
-    return {own.begin * dim, own.end * dim};
-  }
-
-  // Heads that a rank computes: those its columns are of, and the KV heads that they read.
-  static dist::Range headsOf(HeadsOf heads, int64_t rank, int64_t ranks) {
-    dist::Range columns = columnsOf(heads, rank, ranks);
-    int64_t dim = heads.attention.getVDim(), group = heads.keys ? heads.group() : 1;
-    auto above = [](int64_t n, int64_t d) { return (n + d - 1) / d; };
-    return {columns.begin / dim / group, above(above(columns.end, dim), group)};
-  }
-
-  // The indices of a block of `size`, which are heads or single ones; nothing when there are fewer
-  // than ranks.
-  static std::optional<SmallVector<dist::Range>> rangesOf(HeadsOf heads, int64_t size,
-                                                          int64_t ranks) {
-    SmallVector<dist::Range> ranges;
-    if ((heads ? heads.columns() : size) < ranks) return std::nullopt;
-    int64_t count = heads ? heads.keys ? heads.queries() / heads.group() : heads.queries() : size;
-    for (int64_t i = 0; i < ranks; ++i) {
-      dist::Range own = heads ? headsOf(heads, i, ranks) : share(size, i, ranks);
-      ranges.push_back({own.begin * (size / count), own.end * (size / count)});
-    }
-    return ranges;
-  }
-
-  // The cut of a dimension over `ranks` coordinates; nothing when there is less to cut than that.
   std::optional<dist::CutAttr> cutFor(nn::WeightOp weight, const Use& use, int64_t ranks) {
-    int dimension = *use.request.dimension;
-    int64_t size = weight.getType().constant(dimension);
-    SmallVector<dist::Ranges> ranges(ranks);
-    auto add = [&](std::optional<SmallVector<dist::Range>> block, int64_t begin) {
-      if (!block) return false;
-      for (auto [all, own] : llvm::zip(ranges, *block)) {
-        all.push_back({begin + own.begin, begin + own.end});
-      }
-      return true;
-    };
-    if (use.request.packed) {
-      int64_t begin = 0;
-      for (auto [block, heads] : blocksOf(use, size)) {
-        if (!add(rangesOf(heads, block, ranks), begin)) return std::nullopt;
-        begin += block;
-      }
-    } else if (HeadsOf heads = inputHeads(use); heads && dimension == 1) {
-      if (heads.columns() < ranks) return std::nullopt;
-      for (int64_t i = 0; i < ranks; ++i) ranges[i].push_back(columnsOf(heads, i, ranks));
-    } else {
-      HeadsOf by = use.request.by_heads ? headsOf(use) : HeadsOf();
-      if (!add(rangesOf(by, size, ranks), 0)) return std::nullopt;
-    }
-    return dist::cutOf(axis_, ranges, size);
-  }
-
-  // Attention whose result a linear takes.
-  static HeadsOf inputHeads(const Use& use) {
-    auto linear = dyn_cast<nn::LinearOp>(nn::FactorRuleInterface(use.op).getOperation());
-    if (!linear) return {};
-    return {linear.getX().getDefiningOp<nn::AttentionOp>(), false};
-  }
-
-  // The blocks of a packed dimension: what the model splits the result into, else two halves.
-  static SmallVector<std::pair<int64_t, HeadsOf>> blocksOf(const Use& use, int64_t size) {
-    Value result = nn::FactorRuleInterface(use.op)->getResult(0);
-    if (result.hasOneUse() && *use.request.dimension == 0) {
-      if (auto bias = dyn_cast<nn::AddBiasOp>(*result.user_begin())) result = bias.getResult();
-    }
-    if (result.hasOneUse() && *use.request.dimension == 0) {
-      if (auto split = dyn_cast<nn::SplitOp>(*result.user_begin())) {
-        SmallVector<std::pair<int64_t, HeadsOf>> blocks;
-        for (Value part : split.getParts()) {
-          int64_t columns = cast<nn::TensorType>(part.getType()).constant(1);
-          blocks.emplace_back(columns, headsOf(part));
-        }
-        return blocks;
-      }
-    }
-    return {{size / 2, {}}, {size - size / 2, {}}};
+    return dcc::cutFor(axis_, ranks, use.op, weight,
+                       {*use.request.dimension, use.request.packed, use.request.by_heads});
   }
 
   // The largest degree that every weight can be cut over.
   int64_t mostRanks() {
-    int64_t most = 4096;
     auto all = [&](int64_t ranks) {
       return llvm::all_of(uses_, [&](auto& entry) {
         const Use& use = entry.second.front();
         return !use.request.dimension || cutFor(entry.first, use, ranks);
       });
     };
-    while (most > 1 && !all(most)) --most;
+    int64_t most = 1, above = 1 << 16;
+    while (above - most > 1) {
+      int64_t middle = (most + above) / 2;
+      (all(middle) ? most : above) = middle;
+    }
     return most;
   }
 

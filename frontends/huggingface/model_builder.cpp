@@ -317,8 +317,8 @@ Value ModelBuilder::route(const std::string& module, Value logits, const RouteSp
       spec.bias.empty() ? FlatSymbolRefAttr() : weight(spec.bias, {columns(logits)}),
       builder_.getI64IntegerAttr(spec.k), builder_.getStringAttr(spec.scores),
       spec.normalize ? builder_.getUnitAttr() : UnitAttr(),
-      spec.scale != 1 ? builder_.getF64FloatAttr(spec.scale) : FloatAttr(),
-      positive(spec.groups), positive(spec.live), positive(spec.best));
+      spec.scale != 1 ? builder_.getF64FloatAttr(spec.scale) : FloatAttr(), positive(spec.groups),
+      positive(spec.live), positive(spec.best));
 }
 
 Value ModelBuilder::experts(const std::string& module, Value x, Value gates,

@@ -159,7 +159,7 @@ class BadModel(bad.BadInput):
         good = {"model": str(harness.model_dir(MODEL))}
         for document, words in [
                 ({}, ["model"]), ({**good, "promt": "x"}, ["promt", "prompt"]),
-                ({**good, "mesh": {"tp": 0}}, ["tp"]), ({**good, "mesh": {"tp": 3}}, ["3"]),
+                ({**good, "mesh": {"tp": 0}}, ["tp"]), ({**good, "mesh": {"tp": 300}}, ["300"]),
                 ({**good, "tp_plan": {"model.layers.*.mlp.nothing": "colwise"}}, ["nothing"]),
                 ({**good, "tp_plan": {"model.layers.*.mlp.up_proj": "diagonal"}}, ["diagonal"]),
                 ({**good, "tp_plan": "absent.json"}, ["absent.json"]),

@@ -30,8 +30,26 @@ def of(module, rules):
 NORMS = ["model.layers.*.input_layernorm", "model.layers.*.post_attention_layernorm", "model.norm"]
 SPLIT = attention("colwise", "rowwise") | mlp("colwise", "rowwise")
 
+MOE = "model.layers.*.mlp"
+SHARED = of("mlp.shared_experts", {"gate_proj": "colwise", "up_proj": "colwise", "down_proj": "rowwise"})
+PARTS = of("mlp.experts", {"gate_up_proj": "packed_colwise", "down_proj": "rowwise"})
+WHOLE = of("mlp.experts", dict.fromkeys(["gate_up_proj", "down_proj"], "grouped_gemm"))
+LATENT = of("self_attn", {"q_a_proj": "replicate", "q_b_proj": "colwise",
+                          "kv_a_proj_with_mqa": "mla_kv_a_proj", "kv_b_proj": "colwise",
+                          "o_proj": "rowwise"})
+
+# Strategy -> a plan that needs it, of a model with experts and latent attention.
+EXPERT_PLANS = {
+    "grouped_gemm": WHOLE | SHARED,
+    "moe_tp_experts": PARTS | SHARED | {f"{MOE}.experts": "moe_tp_experts"},
+    "ep_dispatch_experts": WHOLE | SHARED | {f"{MOE}.experts": "ep_dispatch_experts"},
+    "ep_router": WHOLE | {f"{MOE}.gate": "ep_router"},
+    "moe_identity_expert": PARTS | {f"{MOE}.experts": "moe_identity_expert"},
+    "mla_kv_a_proj": LATENT | PARTS,
+    "local_params": of("mlp.experts", dict.fromkeys(["gate_up_proj", "down_proj"], "local_params")),
+}
 # Strategy -> a plan that needs it.
-PLANS = {
+DENSE_PLANS = {
     "colwise": SPLIT | {"lm_head": "colwise"},
     "rowwise": SPLIT | {"model.embed_tokens": "rowwise"},
     "colwise_rep": attention("colwise_rep", "colwise_rep") | mlp("colwise_rep", "colwise_rep") |
@@ -66,11 +84,12 @@ class Strategies(harness.EndToEnd):
     def setUpClass(cls):
         super().setUpClass()
         cls.directory = harness.model_dir(cls.model)
+        cls.plans = EXPERT_PLANS if cls.model == "deepseek_v3" else DENSE_PLANS
         cls.one = cls.compile(cls.directory, "one", "--tp", "1")
 
     def plan(self, strategy, *options):
         file = self.scratch / f"{strategy}.json"
-        file.write_text(json.dumps(PLANS[strategy]))
+        file.write_text(json.dumps(self.plans[strategy]))
         return self.compile(self.directory, "plan." + strategy + "".join(options), "--tp", self.tp,
                             "--tp-plan", file, *options)
 
@@ -82,16 +101,18 @@ class Strategies(harness.EndToEnd):
 
     def test_all_are_here(self):
         table = run("dcc", "strategies").out.splitlines()
-        self.assertEqual(sorted(PLANS), sorted(line.split()[0] for line in table[1:]))
+        self.assertEqual(sorted(DENSE_PLANS | EXPERT_PLANS), sorted(line.split()[0] for line in table[1:]))
 
     def test_logits(self):
-        for strategy in PLANS:
+        for strategy in self.plans:
             with self.subTest(strategy=strategy):
-                self.assertIn(strategy, PLANS[strategy].values())
+                self.assertIn(strategy, self.plans[strategy].values())
                 self.assert_close(self.plan(strategy), PROMPTS)
 
     def test_uneven_tokens(self):
         """Steps of fewer tokens than ranks, of more, and a prompt in pieces."""
+        if "sequence_parallel" not in self.plans:
+            return
         plan = self.plan("sequence_parallel")
         for prompt in PROMPTS:
             with self.subTest(tokens=len(prompt)):

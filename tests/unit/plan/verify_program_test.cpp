@@ -67,7 +67,7 @@ TEST(VerifyProgram, KernelOperandsAndAttributes) {
        [](PlanT& p) { setAttr(p, kRopeQ, fb::AttrKey::head_dim, 0, 0); }},
       {rope + "constant has 3 frequencies; there must be from 1 to 2",
        [](PlanT& p) { p.constants[0]->values.push_back(0); }},
-      {rope + "theta, factor and original_positions must come together",
+      {rope + "original_positions must come with theta and factor or with other frequencies",
        [](PlanT& p) {
          kernel(p, kRopeQ).attrs.push_back({fb::AttrKey::theta, 0, 1e4});
        }},
@@ -79,9 +79,8 @@ TEST(VerifyProgram, KernelOperandsAndAttributes) {
          attrs.push_back({fb::AttrKey::original_positions, 32, 0});
        }},
       {"entry prefill: instruction 12 (gated_activation, model.layers.0.mlp): function must be "
-       "from "
-       "0 to 3",
-       [](PlanT& p) { setAttr(p, kGated, fb::AttrKey::function, 4, 0); }},
+       "from 0 to 6",
+       [](PlanT& p) { setAttr(p, kGated, fb::AttrKey::function, 7, 0); }},
   });
   EXPECT_EQ(errorAfter([](PlanT& p) {
               auto& attrs = kernel(p, kRopeQ).attrs;
@@ -128,7 +127,7 @@ TEST(VerifyProgram, KernelShapes) {
        [](PlanT& p) {
          kernel(p, kAttention).operands[2] = {fb::OperandKind::buffer, 11};
        }},
-      {attention + "the cache keeps only the last 4 tokens; window must be at most that",
+      {attention + "the cache keeps only the last 4 tokens; window or chunk must be at most that",
        [](PlanT& p) { p.page_groups[0]->window = 4; }},
       {"entry prefill: instruction 16 (last_token, model): out [T, 8] must have B rows",
        [](PlanT& p) {
@@ -161,7 +160,7 @@ TEST(VerifyProgram, SlicedColumns) {
   };
   EXPECT_EQ(withRanges({0, 6}), "");
   EXPECT_EQ(withRanges({12, 16, 0, 2}), "");
-  for (std::vector<uint64_t> bad : std::vector<std::vector<uint64_t>>{
+  for (const std::vector<uint64_t>& bad : std::vector<std::vector<uint64_t>>{
            {}, {0}, {0, 5}, {0, 7}, {2, 2, 0, 6}, {12, 18}, {UINT64_MAX, 5}, {0, 6, 7}}) {
     EXPECT_NE(withRanges(bad), "") << bad.size();
   }

@@ -42,7 +42,7 @@ TEST(Verify, EverythingUnknownIsListedAtOnce) {
       message,
       "rank_0.dplan: needs what this build does not have: collective all_to_all, decoding 9, "
       "dtype 20, feature paged_v2, feature quantised\\n, kernel 77, kernel 78, reduction max; "
-      "use the version that compiled it (plan format 0.2) or compile the model again");
+      "use the version that compiled it (plan format 0.3) or compile the model again");
 }
 
 TEST(Verify, DamageIsNotTakenForNovelty) {
@@ -64,7 +64,7 @@ TEST(Verify, AnotherMajorVersion) {
   fb::FinishPlanBuffer(b, fb::Plan::Pack(b, &plans[0]));
   EXPECT_EQ(
       errorOf({b.GetBufferPointer(), b.GetBufferPointer() + b.GetSize()}),
-      "rank_0.dplan: is of plan format 3.2; this build reads 0.x, so compile the model again");
+      "rank_0.dplan: is of plan format 3.3; this build reads 0.x, so compile the model again");
 }
 
 TEST(Verify, HashesMustFit) {
