@@ -162,7 +162,8 @@ Value ModelBuilder::embedding(const std::string& module, Value tokens, int64_t v
       at(module), result, tokens, weight(named(tensor, module + ".weight"), {vocabulary, hidden}));
 }
 
-Value ModelBuilder::linear(const std::string& module, Value x, int64_t out, LinearOptions options) {
+Value ModelBuilder::linear(const std::string& module, Value x, int64_t out,
+                           const LinearOptions& options) {
   Value y =
       builder_.create<nn::LinearOp>(at(module), like(x, out, options.sum ? f32() : compute_), x,
                                     weight({.name = named(options.weight, module + ".weight"),

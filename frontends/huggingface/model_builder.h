@@ -118,7 +118,7 @@ class ModelBuilder {
     std::string weight = {}, bias_tensor = {};
     std::vector<TensorView> views = {};  // of the weight, where it is not one tensor
   };
-  Value linear(const std::string& module, Value x, int64_t out, LinearOptions options);
+  Value linear(const std::string& module, Value x, int64_t out, const LinearOptions& options);
   Value linear(const std::string& module, Value x, int64_t out) {
     return linear(module, x, out, {});
   }
