@@ -14,8 +14,8 @@ import harness
 from harness import run
 
 RANKS = 4
-SHAPE = {"layers": 22, "hidden": 2048, "heads": 32, "kv-heads": 4, "intermediate": 5632,
-         "vocabulary": 32000}
+SHAPE = {"layers": 22, "hidden": 2048, "heads": 32, "kv-heads": 4, "head-dim": 64,
+         "intermediate": 5632, "vocabulary": 32000}
 PROMPT = list(range(1, 65))  # fills a step, so that the whole arena is touched
 
 
@@ -24,7 +24,7 @@ class Memory(harness.EndToEnd):
     def setUpClass(cls):
         super().setUpClass()
         cls.model = cls.scratch / "model"
-        script = harness.ROOT / "benchmarks/compile/sparse_llama.py"
+        script = harness.ROOT / "benchmarks/compile/sparse_model.py"
         sizes = [f"--{name}={size}" for name, size in SHAPE.items()]
         subprocess.run([sys.executable, "-B", script, cls.model, *sizes], check=True)
         files = list(cls.model.glob("*.safetensors"))
