@@ -1,5 +1,6 @@
 #include "frontends/huggingface/decoder.h"
 
+#include "runtime/base/printable.h"
 #include "runtime/plan/kernels.h"
 
 namespace dcc::huggingface {
@@ -48,7 +49,8 @@ class Decoder : public Model {
   Value mlp(ModelBuilder& b, int64_t i, const std::string& layer, Value x) const {
     const std::string module = layer + spec_.mlp_name;
     if (spec_.mlp) return spec_.mlp(b, i, module, x);
-    return b.gatedMlp(module, x, spec_.intermediate, spec_.activation, spec_.mlp_bias);
+    return b.gatedMlp(module, x, spec_.intermediate, spec_.activation, spec_.mlp_bias,
+                      spec_.packed_mlp);
   }
 
   // x plus what a part of the block gives.
@@ -59,55 +61,83 @@ class Decoder : public Model {
 
   Value block(ModelBuilder& b, int64_t i, Value x) const {
     const std::string layer = "model.layers." + std::to_string(i);
-    Value y = norm(b, layer + ".input_layernorm", x);
-    if (spec_.residual == Residual::kParallel) {
-      // The two sums of ranks become one.
-      return add(b, layer, x, b.add(layer, attention(b, i, layer, y), mlp(b, i, layer, y)));
+    auto normed = [&](const std::string& name, Value y) {
+      return name.empty() ? y : norm(b, layer + "." + name, y);
+    };
+    const Value read = normed(spec_.before_attention, x);
+    const Value attended = normed(spec_.after_attention, attention(b, i, layer, read));
+    if (spec_.parallel) {
+      const Value own = spec_.before_mlp.empty() ? read : normed(spec_.before_mlp, x);
+      // One sum, so that ranks exchange it once.
+      return add(b, layer, x, b.addSums(layer, attended, mlp(b, i, layer, own)));
     }
-    const bool sandwich = spec_.residual == Residual::kSandwich;
-    y = attention(b, i, layer, y);
-    if (sandwich) y = norm(b, layer + ".post_attention_layernorm", y);
-    x = add(b, layer, x, y);
-    y = norm(b, layer + (sandwich ? ".pre_feedforward_layernorm" : ".post_attention_layernorm"), x);
-    y = mlp(b, i, layer, y);
-    if (sandwich) y = norm(b, layer + ".post_feedforward_layernorm", y);
-    return add(b, layer, x, y);
+    x = add(b, layer, x, attended);
+    const Value fed = mlp(b, i, layer, normed(spec_.before_mlp, x));
+    return add(b, layer, x, normed(spec_.after_mlp, fed));
   }
 
   DecoderSpec spec_;
 };
 
-// The fraction of a head that turns; from the block of rope parameters, or beside it.
-double rotaryFactor(const ConfigReader& config) {
-  std::optional<ConfigReader> rope = config.object("rope_parameters");
-  const char* key = "partial_rotary_factor";
-  return rope && rope->has(key) ? rope->numberOr(key, 1) : config.numberOr(key, 1);
+// The columns of a head that turn; the factor is in the block of rope parameters or beside it.
+int64_t rotaryColumns(const ConfigReader& config, const DecoderSpec& spec) {
+  const int64_t all = spec.attention.head_dim;
+  if (spec.rotary_factor == 0) return all;
+  const std::string_view key = "partial_rotary_factor";
+  const std::optional<ConfigReader> block = ropeBlock(config);
+  const ConfigReader& at = block && block->has(key) ? *block : config;
+  const double factor = at.numberOr(key, spec.rotary_factor);
+  const double columns = static_cast<double>(all) * factor;
+  if (columns >= 2 && factor <= 1) return static_cast<int64_t>(columns);
+  at.fail(key, "must be at most 1 and leave two columns of " + std::to_string(all));
+  return all;
+}
+
+// transformers has as many as heads where it is null, and the family's own default where it is not
+// mentioned.
+int64_t readKvHeads(const ConfigReader& config, int64_t heads, const Defaults& defaults) {
+  const std::string_view key = "num_key_value_heads";
+  const bool own = defaults.kv_heads > 0 && !config.mentions(key);
+  const int64_t kv_heads = config.integerOr(key, own ? defaults.kv_heads : heads, {1, 65536});
+  if (heads % kv_heads != 0) {
+    config.fail(key, "must divide num_attention_heads = " + std::to_string(heads));
+    return heads;
+  }
+  return kv_heads;
 }
 
 }  // namespace
 
-DecoderSpec readDecoder(const ConfigReader& config) {
+DecoderSpec readDecoder(const ConfigReader& config, const Defaults& defaults) {
   DecoderSpec spec;
   spec.hidden = config.integer("hidden_size");
   spec.intermediate = config.integer("intermediate_size");
   spec.layers = config.integer("num_hidden_layers", {1, 10000});
   spec.vocabulary = config.integer("vocab_size");
-  spec.positions = config.integerOr("max_position_embeddings", 2048);
+  spec.positions = config.integerOr("max_position_embeddings", defaults.positions);
   AttentionSpec& attention = spec.attention;
   attention.hidden = spec.hidden;
   attention.heads = config.integer("num_attention_heads", {1, 65536});
-  attention.kv_heads = config.integerOr("num_key_value_heads", attention.heads, {1, 65536});
+  attention.kv_heads = readKvHeads(config, attention.heads, defaults);
+  const int64_t share = std::max<int64_t>(1, spec.hidden / attention.heads);
   attention.setHeadDim(
-      config.integerOr("head_dim", std::max<int64_t>(1, spec.hidden / attention.heads)));
-  spec.eps = config.positiveOr("rms_norm_eps", 1e-6);
+      config.integerOr("head_dim", defaults.head_dim > 0 ? defaults.head_dim : share));
+  spec.eps = config.positiveOr(defaults.eps_key, defaults.eps);
   attention.eps = spec.eps;
-  spec.tied = config.booleanOr("tie_word_embeddings", false);
-  spec.activation = readActivation(config, "hidden_act", "silu");
-  if (attention.heads % attention.kv_heads != 0) {
-    config.fail("num_key_value_heads",
-                "must divide num_attention_heads = " + std::to_string(attention.heads));
-  }
+  spec.tied = config.booleanOr("tie_word_embeddings", defaults.tied);
+  spec.activation = readActivation(config, defaults.activation_key, defaults.activation);
+  spec.theta = defaults.theta;
+  spec.rotary_factor = defaults.rotary_factor;
   return spec;
+}
+
+int64_t readWindow(const ConfigReader& config, int64_t otherwise) {
+  const std::string_view key = "sliding_window";
+  return config.integerOr(key, config.mentions(key) ? 0 : otherwise);
+}
+
+double readCap(const ConfigReader& config, std::string_view key, double otherwise) {
+  return config.positiveOr(key, config.mentions(key) ? 0 : otherwise);
 }
 
 std::string readActivation(const ConfigReader& config, std::string_view key,
@@ -116,8 +146,8 @@ std::string readActivation(const ConfigReader& config, std::string_view key,
   if (name == "gelu_pytorch_tanh" || name == "gelu_new" || name == "gelu_fast") name = "gelu_tanh";
   if (name == "swish") name = "silu";
   if (plan::functionNamed(name)) return name;
-  config.fail(
-      key, "'" + name + "' is not supported; gelu_pytorch_tanh, " + plan::functionNames() + " are");
+  config.fail(key, "'" + printable(name) + "' is not supported; gelu_pytorch_tanh, " +
+                       plan::functionNames() + " are");
   return "silu";
 }
 
@@ -129,6 +159,21 @@ std::vector<std::string> readLayerTypes(const ConfigReader& config, int64_t laye
     types.clear();
   }
   return types;
+}
+
+std::vector<int64_t> readSlidingWindows(const ConfigReader& config, int64_t layers, int64_t pattern,
+                                        int64_t otherwise) {
+  const int64_t window = readWindow(config, otherwise);
+  const std::vector<std::string> types = readLayerTypes(config, layers);
+  std::vector<int64_t> windows(layers, 0);
+  for (int64_t i = 0; i < layers; ++i) {
+    const bool slides = types.empty() ? (i + 1) % pattern != 0 : types[i] == "sliding_attention";
+    if (slides) windows[i] = window;
+    if (types.empty() || slides || types[i] == "full_attention") continue;
+    config.fail("layer_types", "names '" + printable(types[i]) +
+                                   "'; full_attention and sliding_attention are supported here");
+  }
+  return windows;
 }
 
 void setWindows(DecoderSpec& spec, const std::vector<int64_t>& windows) {
@@ -155,13 +200,11 @@ std::vector<int64_t> readWindows(const ConfigReader& config, int64_t layers) {
 Result<std::unique_ptr<Model>> makeDecoder(DecoderSpec spec, const ConfigReader& config) {
   DCC_RETURN_IF_ERROR(config.status());
   if (spec.ropes.empty()) {
-    const auto columns = static_cast<double>(spec.attention.head_dim) * rotaryFactor(config);
-    if (!(columns >= 2 && columns <= static_cast<double>(spec.attention.head_dim))) {
-      config.fail("partial_rotary_factor", "must be above 0, at most 1, and leave two columns");
-    }
-    DCC_RETURN_IF_ERROR(config.status());
-    DCC_ASSIGN(Rope rope, readRope(config, {.rotary_dim = static_cast<int64_t>(columns),
-                                            .max_position_embeddings = spec.positions}));
+    DCC_ASSIGN(Rope rope, readRope(config, {.rotary_dim = rotaryColumns(config, spec),
+                                            .max_position_embeddings = spec.positions,
+                                            .default_theta = spec.theta,
+                                            .default_original_positions = spec.original_positions,
+                                            .only_longrope = spec.only_longrope}));
     spec.ropes.emplace_back(kRope, std::move(rope));
   }
   return std::unique_ptr<Model>(std::make_unique<Decoder>(std::move(spec)));

@@ -14,13 +14,19 @@
 
 namespace dcc::huggingface {
 
-// How norms, attention and MLP stand on the residual x of a block.
-enum class Residual {
-  kPreNorm,   // x += attn(input_layernorm(x)); x += mlp(post_attention_layernorm(x))
-  kParallel,  // n = input_layernorm(x); x += attn(n) + mlp(n)
-  // x += post_attention_layernorm(attn(input_layernorm(x)));
-  // x += post_feedforward_layernorm(mlp(pre_feedforward_layernorm(x)))
-  kSandwich,
+// What a config.json may leave out, as the family's configuration class in transformers has it; and
+// how the class calls what others call otherwise.
+struct Defaults {
+  int64_t positions = 2048;
+  int64_t kv_heads = 0, head_dim = 0;  // 0: as many as heads; hidden_size / heads
+  const char* eps_key = "rms_norm_eps";
+  double eps = 1e-6;
+  bool tied = false;
+  const char* activation_key = "hidden_act";
+  const char* activation = "silu";
+  double theta = 10000;
+  // The part of a head that turns; 0: all of it, partial_rotary_factor is not read.
+  double rotary_factor = 0;
 };
 
 struct DecoderSpec {
@@ -31,8 +37,16 @@ struct DecoderSpec {
   std::vector<AttentionSpec> attentions;
   std::string mlp_name = ".mlp";
   bool mlp_bias = false;
+  bool packed_mlp = false;  // mlp.gate_up_proj in place of gate_proj and up_proj
   std::string activation;
-  Residual residual = Residual::kPreNorm;
+
+  // The norms of a block on the residual x: x += after_attention(attn(before_attention(x)));
+  // x += after_mlp(mlp(before_mlp(x))). Any may be missing (empty).
+  std::string before_attention = "input_layernorm", after_attention = "";
+  std::string before_mlp = "post_attention_layernorm", after_mlp = "";
+  // Both parts read the x that the block was given: x += attn(...) + mlp(...), and without a norm
+  // of its own the MLP reads what attention does.
+  bool parallel = false;
 
   // Norms: rms_norm, whose weights are stored as their distance from -norm_plus, or layer_norm.
   enum class Norm { kRms, kLayer, kLayerWithBias } norm = Norm::kRms;
@@ -44,9 +58,13 @@ struct DecoderSpec {
   double logit_cap = 0;  // 0: none
   bool tied = false, head_bias = false;
 
-  // Frequencies that attention turns by, by name; every layer uses rope_of(i), or the first.
+  // Frequencies that attention turns by, by name; every layer uses rope_of(i), or the first. Empty:
+  // those that the config names.
   std::vector<std::pair<std::string, Rope>> ropes;
   std::function<std::string(int64_t layer)> rope_of;
+  double theta = 10000, rotary_factor = 0;  // Defaults
+  int64_t original_positions = 0;           // RopeModel
+  bool only_longrope = false;
 
   // In place of the usual attention and gated MLP of layer i: `module` is
   // "model.layers.3.self_attn" or "model.layers.3.mlp", x what the norm gives; the result is added
@@ -62,12 +80,21 @@ struct DecoderSpec {
 };
 
 // What the families' config.json files share. Errors are the reader's.
-DecoderSpec readDecoder(const ConfigReader& config);
+DecoderSpec readDecoder(const ConfigReader& config, const Defaults& defaults = {});
+// A number that null switches off (0), with what it is when it is left out.
+int64_t readWindow(const ConfigReader& config, int64_t otherwise);
+double readCap(const ConfigReader& config, std::string_view key, double otherwise);
 // The activation function that a field names; silu and an error when it names none that is known.
 std::string readActivation(const ConfigReader& config, std::string_view key,
                            const std::string& otherwise);
 // One string for each layer; empty, without an error, where the field is absent.
 std::vector<std::string> readLayerTypes(const ConfigReader& config, int64_t layers);
+
+// The window of every layer, 0 where there is none: sliding_window (`otherwise` where it is left
+// out) of the layers that layer_types names sliding_attention, the others being full_attention;
+// without layer_types of all but every `pattern`-th.
+std::vector<int64_t> readSlidingWindows(const ConfigReader& config, int64_t layers, int64_t pattern,
+                                        int64_t otherwise);
 
 // Gives the layers of these numbers a window of the last tokens; 0: none.
 void setWindows(DecoderSpec& spec, const std::vector<int64_t>& windows);
@@ -75,8 +102,7 @@ void setWindows(DecoderSpec& spec, const std::vector<int64_t>& windows);
 // from max_window_layers on, if use_sliding_window.
 std::vector<int64_t> readWindows(const ConfigReader& config, int64_t layers);
 
-// The spec as a model; or the reader's first error. Without ropes of its own it has those that the
-// config names, of whole heads, or of partial_rotary_factor of them.
+// The spec as a model; or the reader's first error.
 Result<std::unique_ptr<Model>> makeDecoder(DecoderSpec spec, const ConfigReader& config);
 
 // transformers' own plan of these families, and the vocabulary cut on both ends: the table by rows,

@@ -2,12 +2,13 @@
 
 namespace dcc::huggingface {
 
-extern const Family kDeepseekV3, kGptOss, kLlama, kLlama4Text, kMistral, kMixtral, kQwen2,
-    kQwen2Moe, kQwen3, kQwen3Moe;
+extern const Family kCohere, kCohere2, kDeepseekV3, kGemma, kGemma2, kGemma3, kGptOss, kLlama,
+    kLlama4Text, kMistral, kMixtral, kPhi, kPhi3, kQwen2, kQwen2Moe, kQwen3, kQwen3Moe;
 
 static const Family* const kFamilies[] = {
-    &kDeepseekV3, &kGptOss, &kLlama,    &kLlama4Text, &kMistral,
-    &kMixtral,    &kQwen2,  &kQwen2Moe, &kQwen3,      &kQwen3Moe,
+    &kCohere, &kCohere2, &kDeepseekV3, &kGemma,   &kGemma2,   &kGemma3,
+    &kGptOss, &kLlama,   &kLlama4Text, &kMistral, &kMixtral,  &kPhi,
+    &kPhi3,   &kQwen2,   &kQwen2Moe,   &kQwen3,   &kQwen3Moe,
 };
 
 const Family* findFamily(const ConfigReader& config) {

@@ -270,6 +270,14 @@ Value ModelBuilder::attend(const std::string& module, Value q, Value k, Value v,
 
 Value ModelBuilder::attention(const std::string& module, Value x, const AttentionSpec& spec,
                               std::string_view frequencies) {
+  if (spec.packed) {
+    const int64_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
+    LinearOptions options{
+        .bias = spec.bias, .heads = spec.heads + 2 * spec.kv_heads, .shared = true};
+    Value qkv = linear(module + ".qkv_proj", x, q + 2 * kv, options);
+    std::vector<Value> parts = split(module + ".qkv_proj", qkv, {q, kv, kv});
+    return attention(module, parts[0], parts[1], parts[2], spec, frequencies);
+  }
   auto project = [&](const char* name, int64_t heads, bool shared) {
     LinearOptions options{.bias = spec.bias, .heads = heads, .shared = shared};
     return linear(module + name, x, heads * spec.head_dim, options);
@@ -293,14 +301,23 @@ Value ModelBuilder::attention(const std::string& module, Value q, Value k, Value
     q = rope(module, q, frequencies, spec.head_dim, spec.interleaved);
     k = rope(module, k, frequencies, spec.head_dim, spec.interleaved);
   }
-  return linear(module + ".o_proj", attend(module, q, k, v, spec), spec.hidden,
+  return linear(module + spec.output, attend(module, q, k, v, spec), spec.hidden,
                 {.bias = spec.output_bias, .sum = true});
 }
 
 Value ModelBuilder::gatedMlp(const std::string& module, Value x, int64_t intermediate,
-                             std::string_view function, bool bias) {
-  Value gate = linear(module + ".gate_proj", x, intermediate, {.bias = bias});
-  Value up = linear(module + ".up_proj", x, intermediate, {.bias = bias});
+                             std::string_view function, bool bias, bool packed) {
+  const LinearOptions in{.bias = bias};
+  Value gate, up;
+  if (packed) {
+    Value both = linear(module + ".gate_up_proj", x, 2 * intermediate, in);
+    std::vector<Value> parts = split(module + ".gate_up_proj", both, {intermediate, intermediate});
+    gate = parts[0];
+    up = parts[1];
+  } else {
+    gate = linear(module + ".gate_proj", x, intermediate, in);
+    up = linear(module + ".up_proj", x, intermediate, in);
+  }
   Value product = mul(module, activation(module + ".act_fn", function, gate), up);
   return linear(module + ".down_proj", product, columns(x), {.bias = bias, .sum = true});
 }
@@ -363,6 +380,10 @@ Value ModelBuilder::gatedActivation(const std::string& module, std::string_view 
 
 Value ModelBuilder::add(const std::string& module, Value x, Value y) {
   return builder_.create<nn::AddOp>(at(module), like(x, columns(x), compute_), x, y);
+}
+
+Value ModelBuilder::addSums(const std::string& module, Value x, Value y) {
+  return builder_.create<nn::AddOp>(at(module), like(x, columns(x), f32()), x, y);
 }
 
 Value ModelBuilder::mul(const std::string& module, Value x, Value y) {

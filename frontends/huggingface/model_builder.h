@@ -27,6 +27,8 @@ struct AttentionSpec {
   int64_t v_dim = 0;  // columns of a head of v; 0: head_dim
   double scale = 0;
   bool bias = false, output_bias = false;  // of q, k, v; of o
+  bool packed = false;                     // qkv_proj, whose rows are those of q, k and v
+  std::string output = ".o_proj";          // the projection of the result
   // q_norm and k_norm, of every head: an rms_norm with one weight for all heads, or a layer_norm
   // with a weight for each.
   enum class HeadNorm { kNone, kRms, kLayer } head_norm = HeadNorm::kNone;
@@ -152,9 +154,9 @@ class ModelBuilder {
   // q, k and v projections first, attention over the cache, output projection.
   Value attention(const std::string& module, Value x, const AttentionSpec& spec,
                   std::string_view frequencies);
-  // down(f(gate(x)) * up(x))
+  // down(f(gate(x)) * up(x)); packed: gate_up_proj has the rows of both.
   Value gatedMlp(const std::string& module, Value x, int64_t intermediate,
-                 std::string_view function, bool bias);
+                 std::string_view function, bool bias, bool packed = false);
   // down(f(up(x))), whose projections have the names given
   Value mlp(const std::string& module, Value x, int64_t intermediate, std::string_view function,
             bool bias, const char* up = ".fc1", const char* down = ".fc2");
@@ -163,6 +165,8 @@ class ModelBuilder {
   Value activation(const std::string& module, std::string_view function, Value x);
   Value gatedActivation(const std::string& module, std::string_view function, Value gate, Value up);
   Value add(const std::string& module, Value x, Value y);
+  // In f32 whatever the activations are, as a sum to be added to the residual is.
+  Value addSums(const std::string& module, Value x, Value y);
   Value mul(const std::string& module, Value x, Value y);
   Value scale(const std::string& module, Value x, double factor);
   // Every row times its number of factors [rows, 1].

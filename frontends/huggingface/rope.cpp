@@ -18,7 +18,6 @@ struct Parameters {
   const ConfigReader& block;  // rope_scaling, rope_parameters or, without either, the config
   double theta;
   int64_t original_positions;
-  bool original_positions_given;
 };
 
 // theta^(2i / dim), as torch does it: float32 throughout. std::pow in double, rounded once, is the
@@ -125,10 +124,9 @@ void applyDynamic(const Parameters& p, const RopeModel& model, Rope& rope) {
 
 // Every frequency has its own factor, one for short and one for long sequences.
 void applyLongRope(const Parameters& p, const RopeModel& model, Rope& rope) {
-  const double factor = p.original_positions_given
-                            ? static_cast<double>(model.max_position_embeddings) /
-                                  static_cast<double>(p.original_positions)
-                            : p.block.positive("factor");
+  const double factor =
+      p.block.positiveOr("factor", static_cast<double>(model.max_position_embeddings) /
+                                       static_cast<double>(p.original_positions));
   const double scale =
       factor <= 1
           ? 1.0
@@ -156,7 +154,23 @@ void applyLongRope(const Parameters& p, const RopeModel& model, Rope& rope) {
 
 }  // namespace
 
+std::optional<ConfigReader> ropeBlock(const ConfigReader& config) {
+  std::optional<ConfigReader> block = config.object("rope_scaling");
+  return block ? block : config.object("rope_parameters");
+}
+
 Result<Rope> readRope(const ConfigReader& config, const RopeModel& model) {
+  const std::optional<ConfigReader> block = ropeBlock(config);
+  for (const char* type : {"full_attention", "sliding_attention"}) {
+    if (block && block->has(type)) {
+      block->fail(type, "is a scaling of some layers; one for all is expected of this model");
+    }
+  }
+  return readRope(config, block, model);
+}
+
+Result<Rope> readRope(const ConfigReader& config, const std::optional<ConfigReader>& nested,
+                      const RopeModel& model) {
   if (model.rotary_dim < 2 || model.rotary_dim % 2 != 0 || model.rotary_dim > kMostColumns) {
     config.fail("head_dim", "gives heads of " + std::to_string(model.rotary_dim) +
                                 " rotary columns; an even number up to " +
@@ -164,22 +178,28 @@ Result<Rope> readRope(const ConfigReader& config, const RopeModel& model) {
   }
   DCC_RETURN_IF_ERROR(config.status());
 
-  // Precedence as in transformers: rope_scaling before rope_parameters, theta in the block before
-  // theta beside it, but original_max_position_embeddings beside the block first.
-  std::optional<ConfigReader> nested = config.object("rope_scaling");
-  if (!nested) nested = config.object("rope_parameters");
+  // Precedence as in transformers: theta in the block before theta beside it, but
+  // original_max_position_embeddings beside the block first.
   const ConfigReader& block = nested ? *nested : config;
   std::string type =
       nested ? nested->stringOr("rope_type", nested->stringOr("type", "default")) : "default";
-  const ConfigReader& theta_at = block.has("rope_theta") ? block : config;
-  double theta = theta_at.positiveOr("rope_theta", model.default_theta);
-  if (!(theta > 1)) theta_at.fail("rope_theta", "is not above 1; 10000, say, is expected");
+  const bool in_block = nested && block.has("rope_theta");
+  const ConfigReader& theta_at = in_block ? block : config;
+  const std::string_view theta_key = in_block ? "rope_theta" : model.theta_key;
+  double theta = theta_at.positiveOr(theta_key, model.default_theta);
+  if (!(theta > 1)) theta_at.fail(theta_key, "is not above 1; 10000, say, is expected");
   const std::string_view original_key = "original_max_position_embeddings";
-  const ConfigReader& original_at = config.has(original_key) ? config : block;
-  int64_t original = original_at.integerOr(original_key, model.max_position_embeddings);
+  const bool own = model.default_original_positions > 0;
+  const ConfigReader& original_at = own || config.has(original_key) ? config : block;
+  int64_t original = original_at.integerOr(
+      original_key, own ? model.default_original_positions : model.max_position_embeddings);
+  if (model.only_longrope && (type == "yarn" || type == "su")) type = "longrope";
+  if (model.only_longrope && type != "default" && type != "longrope") {
+    block.fail("rope_type", "is \"" + printable(type) + "\"; longrope is expected of this model");
+  }
   DCC_RETURN_IF_ERROR(config.status());
 
-  Parameters parameters{block, theta, original, original_at.has(original_key)};
+  Parameters parameters{block, theta, original};
   Rope rope;
   rope.frequencies = defaultFrequencies(theta, model.rotary_dim);
   if (type == "linear") {

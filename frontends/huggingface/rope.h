@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "frontends/huggingface/config.h"
@@ -34,12 +35,24 @@ struct RopeModel {
   int64_t rotary_dim;               // columns of a head that turn; even
   int64_t max_position_embeddings;  // the config's
   double default_theta = 10000.0;
+  // Where theta stands beside the block.
+  std::string_view theta_key = "rope_theta";
+  // original_max_position_embeddings where the config, beside the block, doesn't say; 0: it stands
+  // in the block, or else is max_position_embeddings.
+  int64_t default_original_positions = 0;
+  bool only_longrope = false;  // any scaling is longrope, also what old files call yarn (phi3)
 };
 
-// Reads rope_parameters or, from before transformers 5, rope_theta and rope_scaling, for the types
-// default, linear, dynamic, llama3, yarn and longrope. Computed in float32 where torch does, so
-// that the frequencies are transformers' to the last bit or the one beside it. Errors (user): any
-// field out of range, types not supported; also the reader's earlier errors.
+// rope_scaling, or rope_parameters as transformers 5 writes it; none where there is neither.
+std::optional<ConfigReader> ropeBlock(const ConfigReader& config);
+
+// Reads the types default, linear, dynamic, llama3, yarn and longrope from ropeBlock(), or from a
+// block of the family's choice (none: unscaled), and what stands beside it in the config. Computed
+// in float32 where torch does, so that the frequencies are transformers' to the last bit or the one
+// beside it. Errors (user): any field out of range, types not supported; also the reader's earlier
+// errors.
 Result<Rope> readRope(const ConfigReader& config, const RopeModel& model);
+Result<Rope> readRope(const ConfigReader& config, const std::optional<ConfigReader>& block,
+                      const RopeModel& model);
 
 }  // namespace dcc::huggingface

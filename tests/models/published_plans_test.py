@@ -14,7 +14,12 @@ MODELS = {"LlamaForCausalLM": ["llama3", "llama_linear_tied", "llama_bias_mha"],
           "Qwen3ForCausalLM": ["qwen3"], "MixtralForCausalLM": ["mixtral"],
           "Qwen2MoeForCausalLM": ["qwen2_moe"], "Qwen3MoeForCausalLM": ["qwen3_moe"],
           "GptOssForCausalLM": ["gpt_oss"], "Llama4ForCausalLM": ["llama4_text"],
-          "DeepseekV3ForCausalLM": ["deepseek_v3"]}
+          "DeepseekV3ForCausalLM": ["deepseek_v3"], "GemmaForCausalLM": ["gemma"],
+          "Gemma2ForCausalLM": ["gemma2"], "Gemma3ForCausalLM": ["gemma3"],
+          "PhiForCausalLM": ["phi"], "Phi3ForCausalLM": ["phi3", "phi3_longrope"],
+          # Not cohere_qknorm: the published plan cuts q and k, and leaves the weights of their norms
+          # whole, which have a row for each head.
+          "CohereForCausalLM": ["cohere"], "Cohere2ForCausalLM": ["cohere2"]}
 PROMPTS = [[1, 200, 30], [1, 17, 5, 99, 3, 250, 41, 8, 9, 120]]
 PUBLISHED = json.loads((harness.MODELS / "published_plans.json").read_text())["plans"]
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <cmath>
 #include <cstdlib>
 
 #include "runtime/base/json.h"
@@ -84,11 +85,49 @@ TEST(Rope, PrecedenceOfSpellings) {
             1.0f / 256);
 }
 
+// Phi 3 has one kind of scaling, and a length of its own that its block can't change.
+TEST(Rope, OnlyLongRope) {
+  const RopeModel phi3{.rotary_dim = 4,
+                       .max_position_embeddings = 8192,
+                       .default_original_positions = 4096,
+                       .only_longrope = true};
+  for (std::string_view name : {"longrope", "su", "yarn"}) {
+    Result<Rope> rope = read(R"({"rope_scaling": {"short_factor": [1, 2], "long_factor": [4, 5],
+                                 "original_max_position_embeddings": 7, "type": ")" +
+                                 std::string(name) + "\"}}",
+                             phi3);
+    ASSERT_TRUE(rope.ok()) << rope.error().message;
+    EXPECT_EQ(rope->frequencies, (std::vector<float>{1, 0.005f}));
+    EXPECT_EQ(rope->beyond, (std::vector<float>{0.25f, 0.002f}));
+    EXPECT_EQ(rope->original_positions, 4096);
+    EXPECT_EQ(rope->scale, static_cast<float>(std::sqrt(1 + std::log(2.0) / std::log(4096.0))));
+  }
+  EXPECT_FALSE(read(R"({"rope_scaling": {"type": "linear", "factor": 2}})", phi3).ok());
+}
+
+// Gemma 3: a block of the caller's choice, and theta beside it under another name.
+TEST(Rope, BlocksOfTheFamily) {
+  Result<ConfigReader> config = ConfigReader::fromJson(
+      R"({"rope_theta": 65536.0, "local": 256.0,
+          "full": {"rope_type": "linear", "factor": 2}})",
+      "config.json");
+  ASSERT_TRUE(config.ok());
+  RopeModel model{.rotary_dim = 4, .max_position_embeddings = 64};
+  EXPECT_EQ(readRope(*config, config->object("full"), model)->frequencies[1], 1.0f / 512);
+  model.theta_key = "local";
+  EXPECT_EQ(readRope(*config, std::nullopt, model)->frequencies[1], 1.0f / 16);
+}
+
 TEST(Rope, ErrorsNameTheField) {
-  EXPECT_EQ(
-      errorOf(R"({"rope_scaling": {"rope_type": "spiral"}})"),
-      "config.json: rope_scaling: rope_type: is \"spiral\"; default, linear, dynamic, llama3, "
-      "yarn or longrope is expected");
+  EXPECT_EQ(errorOf(R"({"rope_scaling": {"rope_type": "proportional"}})"),
+            "config.json: rope_scaling: rope_type: is \"proportional\"; default, linear, dynamic, "
+            "llama3, yarn or longrope is expected");
+  EXPECT_EQ(errorOf(R"({"rope_scaling": {"type": "longrope", "short_factor": [1, 2]}})"),
+            "config.json: rope_scaling: short_factor: has 2 numbers; 16 are expected, one for each "
+            "pair of columns that turns");
+  EXPECT_EQ(errorOf(R"({"rope_parameters": {"full_attention": {"rope_theta": 5.0}}})"),
+            "config.json: rope_parameters: full_attention: is a scaling of some layers; one for "
+            "all is expected of this model");
   EXPECT_EQ(errorOf(R"({"rope_scaling": {"type": "linear"}})"),
             "config.json: rope_scaling: factor: is missing; a number is expected");
   EXPECT_EQ(errorOf(R"({"rope_scaling": {"type": "linear", "factor": -2}})"),
