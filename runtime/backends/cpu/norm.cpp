@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <cmath>
-#include <iterator>
 
 #include "runtime/backends/cpu/kernels.h"
 
@@ -30,17 +28,17 @@ float sumOfSquares(const float* x, int64_t n) {
   return hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
 }
 
-// out = x * factor * weight; out may be x.
+// out = x * factor * weight, a missing weight being 1; out may be x.
 void scaleRow(const float* x, float factor, const float* weight, float* out, int64_t n) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = hn::Lanes(d);
-  const auto f = hn::Set(d, factor);
+  const auto f = hn::Set(d, factor), one = hn::Set(d, 1.0f);
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    const auto v = hn::Mul(hn::Mul(hn::LoadU(d, x + i), f), hn::LoadU(d, weight + i));
-    hn::StoreU(v, d, out + i);
+    const auto w = weight ? hn::LoadU(d, weight + i) : one;
+    hn::StoreU(hn::Mul(hn::Mul(hn::LoadU(d, x + i), f), w), d, out + i);
   }
-  for (; i < n; ++i) out[i] = x[i] * factor * weight[i];
+  for (; i < n; ++i) out[i] = x[i] * factor * (weight ? weight[i] : 1);
 }
 
 float sumOf(const float* x, int64_t n) {
@@ -98,7 +96,7 @@ HWY_EXPORT(sumOf);
 HWY_EXPORT(sumOfSquaresFrom);
 HWY_EXPORT(normalizeRow);
 
-// Columns [begin, begin + cols) of row r.
+// Columns [begin, begin + cols) of row r; the weight may be missing.
 void normRow(const Matrix& x, const float* weight, float eps, const Matrix& out, int64_t r,
              int64_t begin, int64_t cols) {
   Reader in(x);
@@ -110,7 +108,8 @@ void normRow(const Matrix& x, const float* weight, float eps, const Matrix& out,
   const float factor = 1 / std::sqrt(squares / static_cast<float>(cols) + eps);
   forBlocks(cols, [&](int64_t c, int64_t n) {
     const float* v = in.read(r, begin + c, n);
-    HWY_DYNAMIC_DISPATCH(scaleRow)(v, factor, weight + c, to.begin(r, begin + c, n), n);
+    const float* w = weight ? weight + c : nullptr;
+    HWY_DYNAMIC_DISPATCH(scaleRow)(v, factor, w, to.begin(r, begin + c, n), n);
     to.end();
   });
 }
@@ -141,9 +140,7 @@ void layerNormRow(const Matrix& x, const float* weight, const float* bias, float
 }  // namespace
 
 void unitNorm(ThreadPool& pool, const Matrix& x, float eps, int64_t head_dim, const Matrix& out) {
-  float ones[kBlock];
-  std::fill(std::begin(ones), std::end(ones), 1.0f);
-  rmsNorm(pool, x, ones, eps, head_dim, out);
+  rmsNorm(pool, x, nullptr, eps, head_dim, out);
 }
 
 void layerNorm(ThreadPool& pool, const Matrix& x, const float* weight, const float* bias, float eps,

@@ -10,13 +10,23 @@ using testing::TestMatrix;
 
 struct Shape {
   int64_t heads, kv_heads, k_dim, v_dim, per_page, window;
+  int64_t chunk = 0;
+  float softcap = 0;
+  bool sinks = false;
+  // Query head h reads KV head (first + h) / group; group 0: as many for each.
+  int64_t first = 0, group = 0;
+
+  int64_t kvHead(int64_t head) const {
+    return group > 0 ? (first + head) / group : head / (heads / kv_heads);
+  }
 };
 
 // Sequences whose keys and values are all in a cache of scattered pages; queries of any positions.
 class Model {
  public:
   Model(const Shape& shape, std::vector<int64_t> lengths, DType type)
-      : shape_(shape), lengths_(std::move(lengths)) {
+      : shape_(shape), lengths_(std::move(lengths)), sinks_(1, shape.heads) {
+    sinks_.random(9, 3);
     const int64_t longest = *std::max_element(lengths_.begin(), lengths_.end());
     stride_ = (longest + shape.per_page - 1) / shape.per_page;
     const int64_t pages = stride_ * static_cast<int64_t>(lengths_.size());
@@ -70,10 +80,19 @@ class Model {
       }
     }
     TestMatrix out(starts.back(), shape_.heads * shape_.v_dim, type, 5);
+    const int64_t group = shape_.group > 0 ? shape_.group : shape_.heads / cache_.heads;
     testing::Scratch scratch(plan::attentionWorkspaceBytes(
-        {cache_.k_dim, cache_.v_dim, shape_.heads / cache_.heads}, pool.threads()));
+        {cache_.k_dim, cache_.v_dim, std::min(group, shape_.heads)}, pool.threads()));
     attention(pool, q.view(), cache_, {starts, positions, pages.data(), stride_},
-              {shape_.k_dim, scale(), shape_.window}, out.view(), scratch.data());
+              {.head_dim = shape_.k_dim,
+               .scale = scale(),
+               .window = shape_.window,
+               .chunk = shape_.chunk,
+               .softcap = shape_.softcap,
+               .first = shape_.first,
+               .group = shape_.group,
+               .sinks = shape_.sinks ? sinks_.f32() : nullptr},
+              out.view(), scratch.data());
     EXPECT_TRUE(out.guardsIntact());
     return out;
   }
@@ -82,9 +101,10 @@ class Model {
   std::vector<double> expected(int64_t b, int64_t position) const {
     std::vector<double> out;
     for (int64_t h = 0; h < shape_.heads; ++h) {
-      const int64_t g = h / (shape_.heads / shape_.kv_heads);
-      const int64_t first =
-          shape_.window > 0 ? std::max<int64_t>(0, position - shape_.window + 1) : 0;
+      const int64_t g = shape_.kvHead(h);
+      int64_t first = 0;
+      if (shape_.window > 0) first = std::max<int64_t>(0, position - shape_.window + 1);
+      if (shape_.chunk > 0) first = position / shape_.chunk * shape_.chunk;
       std::vector<double> weights;
       double largest = -HUGE_VAL, sum = 0;
       for (int64_t j = first; j <= position; ++j) {
@@ -92,8 +112,15 @@ class Model {
         for (int64_t c = 0; c < shape_.k_dim; ++c) {
           score += q_[b].at(position, h * shape_.k_dim + c) * k_[b].at(j, g * shape_.k_dim + c);
         }
-        weights.push_back(score * scale());
-        largest = std::max(largest, weights.back());
+        score *= scale();
+        if (shape_.softcap > 0) score = shape_.softcap * std::tanh(score / shape_.softcap);
+        weights.push_back(score);
+        largest = std::max(largest, score);
+      }
+      if (shape_.sinks) {
+        const double sink = sinks_.at(0, h);
+        largest = std::max(largest, sink);
+        sum = std::exp(sink - largest);
       }
       for (double& w : weights) sum += w = std::exp(w - largest);
       for (int64_t c = 0; c < shape_.v_dim; ++c) {
@@ -129,6 +156,7 @@ class Model {
   CacheView cache_;
   std::vector<std::byte> bytes_;
   std::vector<TestMatrix> q_, k_, v_;
+  TestMatrix sinks_;
 };
 
 using Attention = testing::PerSetting;
@@ -146,6 +174,39 @@ TEST_P(Attention, MatchesDefinition) {
     Model model(shape, {1, 9, 150, 290}, DType::kF32);
     // A whole prompt, the middle of one, and single tokens, together.
     const std::vector<int64_t> firsts = {0, 0, 100, 289}, counts = {1, 9, 33, 1};
+    model.expectRows(model.run(pool, firsts, counts), firsts, counts);
+  }
+}
+
+// Soft caps, sinks, and chunks that end inside and beyond a block of keys.
+constexpr Shape kVariants[] = {
+    {4, 2, 16, 16, 16, 0, 0, 0.5f},   {4, 1, 24, 20, 8, 7, 0, 2.0f},
+    {4, 2, 16, 16, 16, 0, 16},        {2, 2, 16, 16, 8, 0, 130},
+    {3, 1, 16, 16, 16, 0, 1},         {6, 2, 16, 16, 16, 0, 0, 0, true},
+    {4, 4, 20, 12, 4, 5, 0, 0, true}, {4, 2, 16, 16, 16, 0, 100, 1.5f, true},
+};
+
+TEST_P(Attention, CapsSinksAndChunks) {
+  for (const Shape& shape : kVariants) {
+    Model model(shape, {1, 9, 150, 290}, DType::kF32);
+    const std::vector<int64_t> firsts = {0, 0, 100, 289}, counts = {1, 9, 33, 1};
+    model.expectRows(model.run(pool, firsts, counts), firsts, counts);
+  }
+}
+
+// A rank whose query heads begin or end within a group: some KV heads have fewer of them.
+TEST_P(Attention, PartsOfGroups) {
+  constexpr Shape kParts[] = {
+      {3, 2, 16, 16, 16, 0, 0, 0, false, 0, 2},  // of heads 0 1 | 2
+      {3, 2, 16, 16, 16, 0, 0, 0, true, 1, 2},   // 1 | 2 3
+      {5, 3, 16, 24, 8, 9, 0, 0, true, 2, 3},    // 2 | 3 4 5 | 6
+      {2, 1, 20, 12, 4, 0, 0, 0, false, 5, 8},   // 5 6 of 8
+  };
+  for (Shape shape : kParts) {
+    // The KV heads that are here begin with the first one that is read.
+    shape.first %= shape.group;
+    Model model(shape, {9, 150}, DType::kF32);
+    const std::vector<int64_t> firsts = {0, 100}, counts = {9, 33};
     model.expectRows(model.run(pool, firsts, counts), firsts, counts);
   }
 }

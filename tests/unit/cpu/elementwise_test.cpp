@@ -110,6 +110,53 @@ TEST_P(Elementwise, GatedInPlaceOfEither) {
   EXPECT_TRUE(want == over_up);
 }
 
+TEST_P(Elementwise, Scale) {
+  for (const Shape& s : kShapes) {
+    for (DType type : testing::kFloats) {
+      const auto x = TestMatrix(s.rows, s.cols, type, s.gap).random(15, 4);
+      const auto by = TestMatrix(s.rows, 1, type, 2).random(16);
+      auto in_place = x;
+      TestMatrix out(s.rows, s.cols, type, 1), rows(s.rows, s.cols, type);
+      scale(pool, x.view(), -0.75f, out.view());
+      scale(pool, x.view(), -0.75f, in_place.view());
+      scaleRows(pool, x.view(), by.view(), rows.view());
+      const auto all = [&](int64_t r, int64_t c) { return x.at(r, c) * -0.75; };
+      testing::expectNear(out, all, 1e-7, 0);
+      testing::expectNear(in_place, all, 1e-7, 0);
+      testing::expectNear(
+          rows, [&](int64_t r, int64_t c) { return x.at(r, c) * by.at(r, 0); }, 1e-7, 0);
+    }
+  }
+}
+
+TEST_P(Elementwise, SoftCap) {
+  for (const Shape& s : kShapes) {
+    for (DType type : testing::kFloats) {
+      const auto x = TestMatrix(s.rows, s.cols, type, s.gap).random(17, 90);
+      auto in_place = x;
+      TestMatrix out(s.rows, s.cols, type, 1);
+      softCap(pool, x.view(), 30, out.view());
+      softCap(pool, x.view(), 30, in_place.view());
+      const auto want = [&](int64_t r, int64_t c) { return 30 * std::tanh(x.at(r, c) / 30); };
+      testing::expectNear(out, want, 1e-6, 1e-7);
+      testing::expectNear(in_place, want, 1e-6, 1e-7);
+    }
+  }
+}
+
+TEST_P(Elementwise, Temperature) {
+  const int32_t positions[] = {0, 6, 7, 100, 1 << 20};
+  for (DType type : testing::kFloats) {
+    const auto x = TestMatrix(5, 77, type, 3).random(18, 2);
+    TestMatrix out(5, 77, type, 1);
+    temperature(pool, x.view(), positions, 0.1f, 8, out.view());
+    const auto want = [&](int64_t r, int64_t c) {
+      return x.at(r, c) * (1 + 0.1 * std::log(1 + std::floor((positions[r] + 1) / 8)));
+    };
+    testing::expectNear(out, want, 3e-7, 0);
+  }
+}
+
 // 1 / root mean square of each row.
 std::vector<double> factors(const TestMatrix& x, double eps) {
   std::vector<double> result;
@@ -175,6 +222,61 @@ TEST_P(Elementwise, AddRmsNorm) {
           out, [&](int64_t r, int64_t c) { return x.at(r, c) * factor[r] * w.at(0, c); }, 2e-6,
           1e-7);
     }
+  }
+}
+
+struct Block {
+  int64_t head_dim, heads;
+};
+constexpr Block kBlocks[] = {{1, 1}, {7, 3}, {64, 1}, {100, 2}, {1500, 1}};
+
+// Mean and 1 / standard deviation of columns [begin, begin + n) of a row.
+std::pair<double, double> moments(const TestMatrix& x, int64_t r, int64_t begin, int64_t n,
+                                  double eps) {
+  double mean = 0, squares = 0;
+  for (int64_t c = begin; c < begin + n; ++c) mean += x.at(r, c) / static_cast<double>(n);
+  for (int64_t c = begin; c < begin + n; ++c) squares += std::pow(x.at(r, c) - mean, 2);
+  return {mean, 1 / std::sqrt(squares / static_cast<double>(n) + eps)};
+}
+
+// Of a row as one block, and of every head with weights of its own; far from zero, where a variance
+// as a difference of squares would be lost.
+TEST_P(Elementwise, LayerNorm) {
+  for (const Block& b : kBlocks) {
+    const int64_t cols = b.head_dim * b.heads;
+    for (DType type : testing::kFloats) {
+      auto x = TestMatrix(6, cols, type, 2).random(19, 2);
+      for (int64_t r = 0; r < 6; ++r) {
+        for (int64_t c = 0; c < cols; ++c) x.set(r, c, static_cast<float>(x.at(r, c)) + 30);
+      }
+      const auto w = TestMatrix(1, cols).random(20), bias = TestMatrix(1, cols).random(21);
+      TestMatrix out(6, cols, type, 1), plain(6, cols, type);
+      layerNorm(pool, x.view(), w.f32(), bias.f32(), 1e-3f, b.head_dim, out.view());
+      layerNorm(pool, x.view(), w.f32(), nullptr, 1e-3f, b.head_dim, plain.view());
+      const auto want = [&](int64_t r, int64_t c) {
+        const auto [mean, factor] = moments(x, r, c / b.head_dim * b.head_dim, b.head_dim, 1e-3);
+        return (x.at(r, c) - mean) * factor * w.at(0, c);
+      };
+      // The mean is rounded: a unit of 30 in 2^24, grown by the factor of up to 32.
+      testing::expectNear(plain, want, 1e-5, 1e-4);
+      testing::expectNear(
+          out, [&](int64_t r, int64_t c) { return want(r, c) + bias.at(0, c); }, 1e-5, 1e-4);
+    }
+  }
+}
+
+TEST_P(Elementwise, UnitNorm) {
+  for (const Block& b : kBlocks) {
+    const auto x = TestMatrix(4, b.head_dim * b.heads, DType::kF32, 1).random(22, 3);
+    TestMatrix out(4, b.head_dim * b.heads);
+    unitNorm(pool, x.view(), 1e-5f, b.head_dim, out.view());
+    const auto want = [&](int64_t r, int64_t c) {
+      double squares = 0;
+      const int64_t begin = c / b.head_dim * b.head_dim;
+      for (int64_t i = begin; i < begin + b.head_dim; ++i) squares += x.at(r, i) * x.at(r, i);
+      return x.at(r, c) / std::sqrt(squares / static_cast<double>(b.head_dim) + 1e-5);
+    };
+    testing::expectNear(out, want, 2e-6, 1e-7);
   }
 }
 

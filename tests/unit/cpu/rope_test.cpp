@@ -76,6 +76,57 @@ TEST_P(Rope, DynamicFrequenciesPerSequence) {
   }
 }
 
+// Columns before `first` and behind what turns pass through.
+TEST_P(Rope, FromAColumnOn) {
+  const std::vector<int32_t> positions = {0, 5, 4000};
+  const int32_t starts[] = {0, 3}, lengths[] = {3};
+  const int64_t head_dim = 40, first = 12, half = 10;
+  const auto f = frequencies(half, 10000);
+  RotaryTable table(f, 1, std::nullopt, 3);
+  table.fill(pool, positions, starts, lengths);
+  for (bool interleaved : {false, true}) {
+    for (DType type : testing::kFloats) {
+      const auto x = TestMatrix(3, 2 * head_dim, type, 1).random(2);
+      auto in_place = x;
+      TestMatrix out(3, 2 * head_dim, type);
+      rope(pool, x.view(), table.view(), head_dim, first, interleaved, out.view());
+      rope(pool, in_place.view(), table.view(), head_dim, first, interleaved, in_place.view());
+      // The part that turns, as heads of their own.
+      TestMatrix part(3, 2 * 2 * half);
+      for (int64_t t = 0; t < 3; ++t) {
+        for (int64_t c = 0; c < 4 * half; ++c) {
+          const int64_t from = c / (2 * half) * head_dim + first + c % (2 * half);
+          part.set(t, c, static_cast<float>(x.at(t, from)));
+        }
+      }
+      const auto want = [&](int64_t t, int64_t c) {
+        const int64_t i = c % head_dim - first;
+        if (i < 0 || i >= 2 * half) return x.at(t, c);
+        return rotated(part, t, c / head_dim * 2 * half + i, 2 * half, half, interleaved, 1, f,
+                       positions[t]);
+      };
+      testing::expectNear(out, want, 1e-6, 3e-7);
+      testing::expectNear(in_place, want, 1e-6, 3e-7);
+    }
+  }
+}
+
+// longrope: a sequence past the original length has the other frequencies, from its first token on.
+TEST_P(Rope, FrequenciesBeyondALength) {
+  const std::vector<int32_t> positions = {62, 63, 0, 64};
+  const int32_t starts[] = {0, 2, 4}, lengths[] = {64, 65};
+  const auto f = frequencies(8, 10000), beyond = frequencies(8, 500);
+  RotaryTable table(f, 1.5f, LongFrequencies{64, beyond}, 4);
+  table.fill(pool, positions, starts, lengths);
+  for (int64_t t = 0; t < 4; ++t) {
+    for (int64_t i = 0; i < 8; ++i) {
+      const double angle = static_cast<float>(positions[t]) * (t < 2 ? f[i] : beyond[i]);
+      EXPECT_NEAR(table.view().cos[t * 8 + i], 1.5 * std::cos(angle), 5e-7);
+      EXPECT_NEAR(table.view().sin[t * 8 + i], 1.5 * std::sin(angle), 5e-7);
+    }
+  }
+}
+
 DCC_PER_SETTING(Rope);
 
 }  // namespace

@@ -44,6 +44,33 @@ TEST_P(Rows, SliceColumns) {
       out, [&](int64_t r, int64_t c) { return x.at(r, columns[c]); }, 0, 0);
 }
 
+TEST_P(Rows, SliceHeads) {
+  for (DType from : testing::kFloats) {
+    for (DType to : testing::kFloats) {
+      const auto x = TestMatrix(5, 3 * 70, from, 2).random(4);
+      TestMatrix out(5, 3 * 33, to, 1);
+      sliceHeads(pool, x.view(), 70, 20, 33, out.view());
+      testing::expectNear(
+          out, [&](int64_t r, int64_t c) { return x.at(r, c / 33 * 70 + 20 + c % 33); }, 0, 0);
+    }
+  }
+}
+
+TEST_P(Rows, ExtendHeads) {
+  for (DType from : testing::kFloats) {
+    for (DType to : testing::kFloats) {
+      const auto x = TestMatrix(4, 3 * 50, from, 1).random(5);
+      const auto y = TestMatrix(4, 7, DType::kF32, 2).random(6);
+      TestMatrix out(4, 3 * 57, to, 3);
+      extendHeads(pool, x.view(), y.view(), 50, out.view());
+      const auto want = [&](int64_t r, int64_t c) {
+        return c % 57 < 50 ? x.at(r, c / 57 * 50 + c % 57) : y.at(r, c % 57 - 50);
+      };
+      testing::expectNear(out, want, 0, 0);
+    }
+  }
+}
+
 // Two sequences over scattered pages, the second from the middle of a page; keys and values of
 // different width. Slots no token went to keep what they had.
 TEST_P(Rows, KvWrite) {
