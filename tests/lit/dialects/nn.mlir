@@ -7,6 +7,8 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>,
                 #nn.random<"norms", 64 bytes, seed 18446744073709551615 mean -1.5 spread 0.03125>]} {
   // CHECK: nn.frequencies @rope [1.0e+00, 5.6234133e-01] scale 1.000000e+00 dynamic [1.000000e+04, 2.000000e+00, 2.048000e+03]
   nn.frequencies @rope [1.0, 0.56234133] scale 1.0 dynamic [10000.0, 2.0, 2048.0]
+  // CHECK: nn.frequencies @longrope [1.0e+00, 5.0e-01] scale 1.200000e+00 beyond 32 [2.5e-01, 1.25e-01]
+  nn.frequencies @longrope [1.0, 0.5] scale 1.2 beyond 32 [0.25, 0.125]
   // CHECK: nn.weight @embed.weight : !nn.tensor<32 x 8 x bf16, [tp, _]> from [#nn.source<"embed.weight" in 0 at 1024 : 32 x 8 x bf16>] rule "embed = rowwise (auto)"
   nn.weight @embed.weight : !nn.tensor<32 x 8 x bf16, [tp, _]>
       from [#nn.source<"embed.weight" in 0 at 1024 : 32 x 8 x bf16>] rule "embed = rowwise (auto)"
@@ -19,6 +21,13 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>,
   nn.weight @norm.weight : !nn.tensor<8 x f32> from [#nn.source<"norm.weight" in 0 at 0 : 8 x f32>]
   nn.weight @q.weight : !nn.tensor<8 x 8 x f32> from [#nn.source<"q.weight" in 0 at 0 : 8 x 8 x f32>]
   nn.weight @kv.weight : !nn.tensor<4 x 8 x f32> from [#nn.source<"kv.weight" in 0 at 0 : 4 x 8 x f32>]
+  nn.weight @head.weight : !nn.tensor<2 x 4 x f32> from [#nn.source<"h" in 0 at 0 : 2 x 4 x f32>]
+  nn.weight @sinks : !nn.tensor<2 x f32> from [#nn.source<"s" in 0 at 0 : 2 x f32>]
+  // CHECK: nn.weight @plus.weight : !nn.tensor<8 x f32> plus 1.000000e+00 from
+  nn.weight @plus.weight : !nn.tensor<8 x f32> plus 1.0 from [#nn.source<"p" in 0 at 0 : 8 x f32>]
+  // A view: columns of the tensor as rows.
+  // CHECK: nn.weight @view.weight : !nn.tensor<4 x 8 x f32> from [#nn.source<"w" in 0 at 16 : 4 x 8 x f32 strides [1, 4]>]
+  nn.weight @view.weight : !nn.tensor<4 x 8 x f32> from [#nn.source<"w" in 0 at 16 : 4 x 8 x f32 strides [1, 4]>]
   // CHECK: nn.cache @cache : 1 heads of 4 + 4 x f32 in "full"
   nn.cache @cache : 1 heads of 4 + 4 x f32 in "full"
 
@@ -50,6 +59,34 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>,
     // CHECK: nn.add_rms_norm
     %sum, %h = nn.add_rms_norm %x, %g, @norm.weight eps 1.0e-5
         : <T x 8 x f32>, <T x 8 x f32> -> <T x 8 x f32>, <T x 8 x f32>
+    // CHECK: nn.layer_norm %{{.*}}, @norm.weight bias @norm.weight eps 1.000000e-05
+    %ln = nn.layer_norm %h, @norm.weight bias @norm.weight eps 1.0e-5 : <T x 8 x f32> -> <T x 8 x f32>
+    // CHECK: nn.layer_norm %{{.*}}, @plus.weight eps 1.000000e-05
+    %lp = nn.layer_norm %ln, @plus.weight eps 1.0e-5 : <T x 8 x f32> -> <T x 8 x f32>
+    // CHECK: nn.head_norm %{{.*}} head_dim 4 eps 1.000000e-05
+    %un = nn.head_norm %lp head_dim 4 eps 1.0e-5 : <T x 8 x f32> -> <T x 8 x f32>
+    // CHECK: nn.head_layer_norm %{{.*}}, @head.weight head_dim 4 eps 1.000000e-05
+    %hl = nn.head_layer_norm %un, @head.weight head_dim 4 eps 1.0e-5 : <T x 8 x f32> -> <T x 8 x f32>
+    // CHECK: nn.rope %{{.*}}, %{{.*}}, @longrope head_dim 8 first 4
+    %rf = nn.rope %hl, %positions, @longrope head_dim 8 first 4 : <T x 8 x f32>, <T x i32> -> <T x 8 x f32>
+    // CHECK: nn.temperature %{{.*}}, %{{.*}} scale 1.000000e-01 floor 8192
+    %tp = nn.temperature %rf, %positions scale 0.1 floor 8192 : <T x 8 x f32>, <T x i32> -> <T x 8 x f32>
+    // CHECK: nn.attention %{{.*}}, @cache sinks @sinks k_dim 4 v_dim 4 scale 5.000000e-01 softcap 3.000000e+01 chunk 16 pairing [array<i64: 0, 2>, array<i64: 1, 2>]
+    %as = nn.attention %tp, %k, %k, @cache sinks @sinks k_dim 4 v_dim 4 scale 0.5 softcap 30.0 chunk 16
+        pairing [array<i64: 0, 2>, array<i64: 1, 2>]
+        : <T x 8 x f32>, <T x 4 x f32>, <T x 4 x f32> -> <T x 8 x f32>
+    // CHECK: nn.slice_heads %{{.*}} head_dim 4 first 1 size 3 : <T x 8 x f32> -> <T x 6 x f32>
+    %sh = nn.slice_heads %as head_dim 4 first 1 size 3 : <T x 8 x f32> -> <T x 6 x f32>
+    // CHECK: nn.extend_heads %{{.*}}, %{{.*}} head_dim 3 : <T x 6 x f32>, <T x 4 x f32> -> <T x 14 x f32>
+    %eh = nn.extend_heads %sh, %k head_dim 3 : <T x 6 x f32>, <T x 4 x f32> -> <T x 14 x f32>
+    // CHECK: nn.scale %{{.*}} by 2.500000e-01 : <T x 14 x f32> -> <T x 14 x f32>
+    %sc = nn.scale %eh by 0.25 : <T x 14 x f32> -> <T x 14 x f32>
+    // CHECK: nn.slice_heads %{{.*}} head_dim 14 first 13 size 1
+    %f = nn.slice_heads %sc head_dim 14 first 13 size 1 : <T x 14 x f32> -> <T x 1 x f32>
+    // CHECK: nn.scale_rows %{{.*}}, %{{.*}} : <T x 14 x f32>, <T x 1 x f32> -> <T x 14 x f32>
+    %sr = nn.scale_rows %sc, %f : <T x 14 x f32>, <T x 1 x f32> -> <T x 14 x f32>
+    // CHECK: nn.soft_cap %{{.*}} at 3.000000e+01 : <T x 14 x f32> -> <T x 14 x f32>
+    %cap = nn.soft_cap %sr at 30.0 : <T x 14 x f32> -> <T x 14 x f32>
     // CHECK: nn.split %{{.*}} : <T x 8 x f32> -> !nn.tensor<T x 6 x f32>, !nn.tensor<T x 2 x f32>
     %parts:2 = nn.split %h : <T x 8 x f32> -> !nn.tensor<T x 6 x f32>, !nn.tensor<T x 2 x f32>
     // CHECK: nn.last_token %{{.*}} : <T x 8 x f32> -> <B x 8 x f32>

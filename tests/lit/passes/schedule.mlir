@@ -66,3 +66,53 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.limits = {max_tokens = 8, 
     nn.weight @embed : !nn.tensor<16 x 4 x f32> from [#nn.source<"e" in 0 at 0 : 16 x 4 x f32>]
   }
 }
+
+// -----
+
+// What the other families add: each op is a kernel, in place where nobody else reads its input.
+module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.limits = {max_tokens = 8, max_seqs = 2, max_seq_len = 40}} {
+  dist.program @program_0 ranks [0, 1] {
+    nn.cache @cache : 1 heads of 4 + 4 x f32 in "full"
+    // CHECK: plan.constant @rope [1.0e+00]
+    // CHECK: plan.constant @[[BEYOND:.*]] [5.0e-01]
+    nn.frequencies @rope [1.0] scale 1.0 beyond 32 [0.5]
+    nn.weight @embed : !nn.tensor<16 x 8 x f32> from [#nn.source<"e" in 0 at 0 : 16 x 8 x f32>]
+    nn.weight @kv : !nn.tensor<4 x 8 x f32> from [#nn.source<"kv" in 0 at 0 : 4 x 8 x f32>]
+    nn.weight @norm : !nn.tensor<8 x f32> from [#nn.source<"n" in 0 at 0 : 8 x f32>]
+    nn.weight @heads : !nn.tensor<2 x 4 x f32> from [#nn.source<"h" in 0 at 0 : 2 x 4 x f32>]
+    nn.weight @sinks : !nn.tensor<2 x f32> from [#nn.source<"s" in 0 at 0 : 2 x f32>]
+    func.func @prefill(%tokens: !nn.tensor<T x i32>, %positions: !nn.tensor<T x i32>) -> !nn.tensor<T x 10 x f32>
+        attributes {nn.bounds = {B = 2, T = 8}, nn.results = [!nn.tensor<T x 10 x f32>]} {
+      // CHECK: plan.kernel "embedding"(%{{.*}}) [@embed] into(%[[E:.*]])
+      %e = nn.embedding %tokens, @embed : <T x i32> -> <T x 8 x f32>
+      // CHECK: plan.kernel "scale"(%[[E]]) [] into(%[[E]]) {scale = 8.000000e+00 : f64}
+      %x = nn.scale %e by 8.0 : <T x 8 x f32> -> <T x 8 x f32>
+      // CHECK: plan.kernel "layer_norm"(%[[E]]) [@norm, @norm] into(%[[N:.*]]) {eps = 1.000000e-05 : f64}
+      %n = nn.layer_norm %x, @norm bias @norm eps 1.0e-5 : <T x 8 x f32> -> <T x 8 x f32>
+      %k = nn.linear %n, @kv : <T x 8 x f32> -> <T x 4 x f32>
+      // CHECK: plan.kernel "layer_norm"(%[[N]]) [@heads] into(%[[H:.*]]) {eps = 1.000000e-05 : f64, head_dim = 4 : i64}
+      %h = nn.head_layer_norm %n, @heads head_dim 4 eps 1.0e-5 : <T x 8 x f32> -> <T x 8 x f32>
+      // CHECK: plan.kernel "unit_norm"(%[[H]]) [] into(%[[H]]) {eps = 1.000000e-05 : f64, head_dim = 4 : i64}
+      %u = nn.head_norm %h head_dim 4 eps 1.0e-5 : <T x 8 x f32> -> <T x 8 x f32>
+      // CHECK: plan.kernel "rope"(%[[H]], %[[POSITIONS:.*]]) [@rope, @[[BEYOND]]] into(%[[H]]) {first = 2 : i64, head_dim = 4 : i64, original_positions = 32 : i64, scale = 1.000000e+00 : f64}
+      %r = nn.rope %u, %positions, @rope head_dim 4 first 2 : <T x 8 x f32>, <T x i32> -> <T x 8 x f32>
+      // CHECK: plan.kernel "temperature"(%[[H]], %[[POSITIONS]]) [] into(%[[H]]) {floor = 16 : i64, scale = 1.000000e-01 : f64}
+      %t = nn.temperature %r, %positions scale 0.1 floor 16 : <T x 8 x f32>, <T x i32> -> <T x 8 x f32>
+      // CHECK: plan.kernel "kv_write"
+      // CHECK: plan.kernel "attention"(%[[H]]) [@cache, @sinks] into(%[[A:.*]]) {chunk = 16 : i64, head_dim = 4 : i64, scale = 5.000000e-01 : f64, softcap = 3.000000e+01 : f64}
+      %a = nn.attention %t, %k, %k, @cache sinks @sinks k_dim 4 v_dim 4 scale 0.5 softcap 30.0 chunk 16
+          : <T x 8 x f32>, <T x 4 x f32>, <T x 4 x f32> -> <T x 8 x f32>
+      // CHECK: plan.kernel "slice_heads"(%[[A]]) [] into(%[[S:.*]]) {first = 1 : i64, head_dim = 4 : i64, size = 1 : i64}
+      %s = nn.slice_heads %a head_dim 4 first 1 size 1 : <T x 8 x f32> -> <T x 2 x f32>
+      // CHECK: plan.kernel "extend_heads"(%[[S]], %{{.*}}) [] into(%[[X:.*]]) {head_dim = 1 : i64}
+      %y = nn.extend_heads %s, %k head_dim 1 : <T x 2 x f32>, <T x 4 x f32> -> <T x 10 x f32>
+      // CHECK: plan.kernel "slice_heads"(%[[X]]) [] into(%[[F:.*]]) {first = 9 : i64, head_dim = 10 : i64, size = 1 : i64}
+      %f = nn.slice_heads %y head_dim 10 first 9 size 1 : <T x 10 x f32> -> <T x 1 x f32>
+      // CHECK: plan.kernel "scale_rows"(%[[X]], %[[F]]) [] into(%[[Z:.*]]) :
+      %z = nn.scale_rows %y, %f : <T x 10 x f32>, <T x 1 x f32> -> <T x 10 x f32>
+      // CHECK: plan.kernel "soft_cap"(%[[Z]]) [] into(%[[Z]]) {softcap = 2.000000e+01 : f64}
+      %c = nn.soft_cap %z at 20.0 : <T x 10 x f32> -> <T x 10 x f32>
+      return %c : !nn.tensor<T x 10 x f32>
+    }
+  }
+}
