@@ -103,7 +103,7 @@ Status OpCall::checkHeads(size_t i, Value x, int64_t head_dim) const {
 // ---- keys --------------------------------------------------------------------------------------
 
 Result<int64_t> OpCall::integer(std::string_view key) const {
-  return at(key).integer(key, 1, key == "window" ? INT32_MAX : kMostColumns);
+  return at(key).integer(key, 1, key == "window" || key == "chunk" ? INT32_MAX : kMostColumns);
 }
 
 Result<double> OpCall::positive(std::string_view key) const {

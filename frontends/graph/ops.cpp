@@ -22,22 +22,24 @@ Status embedding(OpCall& op) {
       op.builder.embedding(op.module(), op.ids(), table.shape[0], table.shape[1], table.tensor));
 }
 
+// The tensor that `key` names, or <module>.<key> where it is true; empty: there is none.
+Result<std::string> optionalWeight(OpCall& op, std::string_view key, int64_t size) {
+  if (!op.has(key)) return std::string();
+  if (!op.at(key).find(key)->is_string()) {
+    DCC_ASSIGN(bool wanted, op.flag(key));
+    if (!wanted) return std::string();
+  }
+  DCC_ASSIGN(Weight weight, op.weight(key, {size}));
+  return weight.tensor;
+}
+
 Status linear(OpCall& op) {
   DCC_ASSIGN(Value x, op.tensor(0));
   DCC_ASSIGN(Weight weight, op.weight("weight", {std::nullopt, columns(x)}));
   const int64_t out = weight.shape[0];
-  ModelBuilder::LinearOptions options{.sum = op.summed(), .weight = weight.tensor};
-  if (op.has("bias")) {
-    const bool named = op.at("bias").find("bias")->is_string();
-    if (!named) {
-      DCC_ASSIGN(options.bias, op.flag("bias"));
-    }
-    if (named || options.bias) {
-      DCC_ASSIGN(Weight bias, op.weight("bias", {out}));
-      options.bias = true;
-      options.bias_tensor = bias.tensor;
-    }
-  }
+  DCC_ASSIGN(std::string bias, optionalWeight(op, "bias", out));
+  ModelBuilder::LinearOptions options{
+      .bias = !bias.empty(), .sum = op.summed(), .weight = weight.tensor, .bias_tensor = bias};
   if (std::optional<Heads> heads = op.heads(); heads && out % heads->head_dim == 0) {
     options.heads = out / heads->head_dim;
     options.shared = heads->shared;
@@ -50,6 +52,14 @@ Status rmsNorm(OpCall& op) {
   DCC_ASSIGN(double eps, op.positive("eps"));
   DCC_ASSIGN(Weight weight, op.weight("weight", {columns(x)}));
   return op.gives(op.builder.rmsNorm(op.module(), x, eps, weight.tensor));
+}
+
+Status layerNorm(OpCall& op) {
+  DCC_ASSIGN(Value x, op.tensor(0));
+  DCC_ASSIGN(double eps, op.positive("eps"));
+  DCC_ASSIGN(Weight weight, op.weight("weight", {columns(x)}));
+  DCC_ASSIGN(std::string bias, optionalWeight(op, "bias", columns(x)));
+  return op.gives(op.builder.layerNorm(op.module(), x, eps, weight.tensor, bias));
 }
 
 Status headNorm(OpCall& op) {
@@ -67,7 +77,8 @@ Status frequencies(OpCall& op) {
   constexpr std::string_view kKeys[] = {
       "rope_type",       "rope_theta",       "factor",           "original_max_position_embeddings",
       "low_freq_factor", "high_freq_factor", "attention_factor", "beta_fast",
-      "beta_slow",       "mscale",           "mscale_all_dim",   "truncate"};
+      "beta_slow",       "mscale",           "mscale_all_dim",   "truncate",
+      "short_factor",    "long_factor"};
   DCC_ASSIGN(int64_t rotary_dim, op.integer("rotary_dim"));
   if (rotary_dim % 2 != 0 || rotary_dim > 65536) {
     return op.at("rotary_dim").error("rotary_dim", "an even number up to 65536 is expected");
@@ -89,14 +100,19 @@ Status rope(OpCall& op) {
   DCC_ASSIGN(Frequencies table, op.frequencies(1));
   DCC_ASSIGN(int64_t head_dim, op.integer("head_dim"));
   DCC_RETURN_IF_ERROR(op.checkHeads(0, x, head_dim));
-  if (table.rotary_dim > head_dim) {
+  int64_t first = 0;
+  if (op.has("first")) {
+    DCC_ASSIGN(first, op.integer("first"));
+  }
+  if (first + table.rotary_dim > head_dim) {
     return op.at("head_dim")
         .error("head_dim", "is " + std::to_string(head_dim) + ", but " +
-                               std::to_string(table.rotary_dim) +
-                               " columns of a head turn; at least as many are expected");
+                               std::to_string(table.rotary_dim) + " columns of a head turn" +
+                               (first > 0 ? " from column " + std::to_string(first) + " on" : "") +
+                               "; at least as many are expected");
   }
   DCC_ASSIGN(bool interleaved, op.flag("interleaved"));
-  return op.gives(op.builder.rope(op.module(), x, table.symbol, head_dim, interleaved));
+  return op.gives(op.builder.rope(op.module(), x, table.symbol, head_dim, interleaved, first));
 }
 
 Status attention(OpCall& op) {
@@ -122,8 +138,31 @@ Status attention(OpCall& op) {
   if (op.has("window")) {
     DCC_ASSIGN(spec.window, op.integer("window"));
   }
+  if (op.has("chunk")) {
+    DCC_ASSIGN(spec.chunk, op.integer("chunk"));
+  }
+  if (spec.window > 0 && spec.chunk > 0) {
+    return op.at("chunk").error("chunk", "stands beside window; one of the two is expected");
+  }
+  if (op.has("softcap")) {
+    DCC_ASSIGN(spec.softcap, op.positive("softcap"));
+  }
+  DCC_ASSIGN(spec.sinks_tensor, optionalWeight(op, "sinks", spec.heads));
+  spec.sinks = !spec.sinks_tensor.empty();
   DCC_RETURN_IF_ERROR(op.claim(op.module() + ".cache"));
   return op.gives(op.builder.attend(op.module(), q, k, v, spec));
+}
+
+Status scale(OpCall& op) {
+  DCC_ASSIGN(Value x, op.tensor(0));
+  DCC_ASSIGN(double factor, op.positive("factor"));
+  return op.gives(op.builder.scale(op.module(), x, factor));
+}
+
+Status softCap(OpCall& op) {
+  DCC_ASSIGN(Value x, op.tensor(0));
+  DCC_ASSIGN(double cap, op.positive("cap"));
+  return op.gives(op.builder.softCap(op.module(), x, cap));
 }
 
 Status activation(OpCall& op) {
@@ -172,10 +211,16 @@ const std::vector<OpKind>& opKinds() {
       {"embedding", {"tokens"}, {"weight"}, embedding},
       {"linear", {"x"}, {"weight", "bias"}, linear},
       {"rms_norm", {"x"}, {"eps", "weight"}, rmsNorm},
+      {"layer_norm", {"x"}, {"eps", "weight", "bias"}, layerNorm},
       {"head_norm", {"x"}, {"head_dim", "eps", "weight"}, headNorm, true},
       {"frequencies", {}, {"rotary_dim", "rope_parameters"}, frequencies},
-      {"rope", {"x", "frequencies"}, {"head_dim", "interleaved"}, rope, true},
-      {"attention", {"q", "k", "v"}, {"head_dim", "scale", "window"}, attention},
+      {"rope", {"x", "frequencies"}, {"head_dim", "interleaved", "first"}, rope, true},
+      {"attention",
+       {"q", "k", "v"},
+       {"head_dim", "scale", "window", "chunk", "softcap", "sinks"},
+       attention},
+      {"scale", {"x"}, {"factor"}, scale, true},
+      {"soft_cap", {"x"}, {"cap"}, softCap, true},
       {"activation", {"x"}, {"function"}, activation, true},
       {"gated_activation", {"gate", "up"}, {"function"}, gatedActivation, true},
       {"add", {"x", "y"}, {}, binary<&ModelBuilder::add>, true},

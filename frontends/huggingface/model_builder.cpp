@@ -189,10 +189,17 @@ Value ModelBuilder::rmsNorm(const std::string& module, Value x, double eps,
       builder_.getF64FloatAttr(eps));
 }
 
-Value ModelBuilder::layerNorm(const std::string& module, Value x, double eps, bool bias) {
+Value ModelBuilder::layerNorm(const std::string& module, Value x, double eps, bool bias,
+                              float plus) {
+  return layerNorm(module, x, eps, module + ".weight", bias ? module + ".bias" : "", plus);
+}
+
+Value ModelBuilder::layerNorm(const std::string& module, Value x, double eps,
+                              const std::string& tensor, const std::string& bias, float plus) {
   return builder_.create<nn::LayerNormOp>(
-      at(module), like(x, columns(x), compute_), x, weight(module + ".weight", {columns(x)}),
-      bias ? weight(module + ".bias", {columns(x)}) : FlatSymbolRefAttr(),
+      at(module), like(x, columns(x), compute_), x,
+      weight({.name = tensor, .shape = {columns(x)}, .plus = plus}),
+      bias.empty() ? FlatSymbolRefAttr() : weight(bias, {columns(x)}),
       builder_.getF64FloatAttr(eps));
 }
 
@@ -260,7 +267,9 @@ Value ModelBuilder::attend(const std::string& module, Value q, Value k, Value v,
   return builder_.create<nn::AttentionOp>(
       at(module), like(q, spec.heads * spec.valueDim(), element), q, k, v,
       cache(module + ".cache", spec),
-      spec.sinks ? weight({.name = module + ".sinks", .shape = {spec.heads}, .heads = spec.heads})
+      spec.sinks ? weight({.name = named(spec.sinks_tensor, module + ".sinks"),
+                           .shape = {spec.heads},
+                           .heads = spec.heads})
                  : FlatSymbolRefAttr(),
       builder_.getI64IntegerAttr(spec.head_dim), builder_.getI64IntegerAttr(spec.valueDim()),
       builder_.getF64FloatAttr(spec.scale),

@@ -39,7 +39,8 @@ struct AttentionSpec {
   int64_t window = 0;        // last tokens that are seen, itself included; 0: all
   int64_t chunk = 0;         // only tokens of the same stretch of so many are seen; 0: all
   double softcap = 0;        // of the scores; 0: none
-  bool sinks = false;        // module.sinks: a score per head that has no value
+  bool sinks = false;        // module.sinks: a score per head that has no value,
+  std::string sinks_tensor;  // or another tensor's
 
   int64_t valueDim() const { return v_dim ? v_dim : head_dim; }
   // With the usual scale.
@@ -127,7 +128,10 @@ class ModelBuilder {
   // `plus` is added to the weight.
   Value rmsNorm(const std::string& module, Value x, double eps, const std::string& weight = {},
                 float plus = 0);
-  Value layerNorm(const std::string& module, Value x, double eps, bool bias);
+  Value layerNorm(const std::string& module, Value x, double eps, bool bias, float plus = 0);
+  // Of tensors with other names; bias empty: none.
+  Value layerNorm(const std::string& module, Value x, double eps, const std::string& weight,
+                  const std::string& bias, float plus = 0);
   // An rms_norm of every head, one weight [head_dim] for all.
   Value headNorm(const std::string& module, Value x, int64_t head_dim, double eps,
                  const std::string& weight = {}, float plus = 0);

@@ -33,9 +33,9 @@ SMALL = """{
           {"op": "linear", "module": "qkv", "inputs": ["n"], "output": "qkv", "bias": true, "shape": ["T", 64]},
           {"op": "split", "inputs": ["qkv"], "outputs": ["q", "k", "v"], "sizes": [32, 16, 16]},
           {"op": "head_norm", "module": "q_norm", "inputs": ["q"], "output": "q", "head_dim": 8, "eps": 1e-5},
-          {"op": "rope", "inputs": ["q", "rotary"], "output": "q", "head_dim": 8, "interleaved": true},
-          {"op": "rope", "inputs": ["k", "rotary"], "output": "k", "head_dim": 8, "interleaved": true},
-          {"op": "attention", "inputs": ["q", "k", "v"], "output": "a", "head_dim": 8, "window": 5, "scale": 0.5},
+          {"op": "rope", "inputs": ["q", "rotary"], "output": "q", "head_dim": 8, "interleaved": true, "first": 4},
+          {"op": "rope", "inputs": ["k", "rotary"], "output": "k", "head_dim": 8, "interleaved": true, "first": 4},
+          {"op": "attention", "inputs": ["q", "k", "v"], "output": "a", "head_dim": 8, "window": 5, "scale": 0.5, "softcap": 0.7, "sinks": true},
           {"op": "linear", "module": "out", "inputs": ["a"], "output": "a"}
         ]},
         {"module": "mlp", "ops": [
@@ -51,15 +51,17 @@ SMALL = """{
         {"op": "add", "inputs": ["y", "e"], "output": "y"},
         {"op": "add", "inputs": ["x", "y"], "output": "x"}
       ]},
-      {"op": "rms_norm", "module": "final", "inputs": ["x"], "eps": 1e-5},
+      {"op": "layer_norm", "module": "final", "inputs": ["x"], "eps": 1e-5, "bias": true},
       {"op": "last_token", "inputs": ["final"], "output": "last"},
-      {"op": "linear", "module": "head", "inputs": ["last"], "weight": "embed.weight"}
+      {"op": "linear", "module": "head", "inputs": ["last"], "weight": "embed.weight"},
+      {"op": "scale", "inputs": ["head"], "output": "head", "factor": 0.5},
+      {"op": "soft_cap", "inputs": ["head"], "cap": 1.5}
     ]
   },
   "tp_plan": {
     "embed": "embedding_rowwise",
     "layers.*.attn.qkv": "packed_colwise",
-    "layers.*.attn.out": "rowwise",
+    "layers.*.attn.sinks": "colwise", "layers.*.attn.out": "rowwise",
     "layers.*.mlp.gate_up": "packed_colwise",
     "layers.*.mlp.down": "rowwise",
     "layers.*.extra": "colwise_gather_output",
@@ -67,11 +69,11 @@ SMALL = """{
   }
 }
 """
-SHAPES = {"embed.weight": [64, 32], "final.weight": [32]}
+SHAPES = {"embed.weight": [64, 32], "final.weight": [32], "final.bias": [32]}
 for layer in range(2):
     SHAPES |= {f"layers.{layer}.{name}": shape for name, shape in {
         "norm.weight": [32], "attn.qkv.weight": [64, 32], "attn.qkv.bias": [64],
-        "attn.q_norm.weight": [8], "attn.out.weight": [32, 32], "mlp.gate_up.weight": [96, 32],
+        "attn.q_norm.weight": [8], "attn.sinks": [4], "attn.out.weight": [32, 32], "mlp.gate_up.weight": [96, 32],
         "mlp.down.weight": [32, 48], "extra.weight": [32, 32], "attn.inv_freq": [4]}.items()}
     SHAPES[f"extra.{layer + 1}.b"] = [32]
 
@@ -81,7 +83,7 @@ def random_weights():
     weights = {}
     for name, shape in SHAPES.items():
         count = math.prod(shape)
-        mean = 1 if "norm" in name or "final" in name else 0
+        mean = 1 if "norm" in name or name == "final.weight" else 0
         weights[name] = array.array("f", [mean + draw.uniform(-0.4, 0.4) for _ in range(count)])
     return weights
 
@@ -164,6 +166,21 @@ class Reference:
 
     rms_norm = head_norm
 
+    def layer_norm(self, op, module, index, x):
+        (weight,) = self.weight(op, module, index)
+        bias, n, out = self.weights[module + ".bias"], len(weight), []
+        for row in x:
+            mean = sum(row) / n
+            scale = 1 / math.sqrt(sum((v - mean)**2 for v in row) / n + op["eps"])
+            out.append([(v - mean) * scale * w + b for v, w, b in zip(row, weight, bias)])
+        return out
+
+    def scale(self, op, module, index, x):
+        return [[op["factor"] * v for v in row] for row in x]
+
+    def soft_cap(self, op, module, index, x):
+        return [[op["cap"] * math.tanh(v / op["cap"]) for v in row] for row in x]
+
     def frequencies(self, op, module, index):
         d, theta = op["rotary_dim"], op["rope_parameters"]["rope_theta"]
         return [theta**(-2 * i / d) for i in range(d // 2)]
@@ -173,7 +190,8 @@ class Reference:
         for t, row in enumerate(out):
             for h in range(0, len(row), op["head_dim"]):
                 for i, f in enumerate(frequencies):
-                    a, b = h + 2 * i, h + 2 * i + 1
+                    a = h + op["first"] + 2 * i
+                    b = a + 1
                     c, s = math.cos(t * f), math.sin(t * f)
                     row[a], row[b] = row[a] * c - row[b] * s, row[a] * s + row[b] * c
         return out
@@ -186,11 +204,12 @@ class Reference:
             out.append([])
             for h in range(len(row) // d):
                 own, kv = slice(h * d, h * d + d), slice(h // group * d, h // group * d + d)
-                seen = range(max(0, t + 1 - op["window"]), t + 1)
+                oldest = t + 1 - op["window"] if "window" in op else t // op["chunk"] * op["chunk"]
+                seen = range(max(0, oldest), t + 1)
                 scores = [op["scale"] * sum(a * b for a, b in zip(row[own], k[u][kv])) for u in seen]
-                top = max(scores)
-                mass = [math.exp(s - top) for s in scores]
-                out[-1] += [sum(m * v[u][kv][c] for m, u in zip(mass, seen)) / sum(mass)
+                mass = [math.exp(op["softcap"] * math.tanh(s / op["softcap"])) for s in scores]
+                whole = sum(mass) + math.exp(self.weights[module + ".sinks"][h])
+                out[-1] += [sum(m * v[u][kv][c] for m, u in zip(mass, seen)) / whole
                             for c in range(d)]
         return out
 
@@ -273,6 +292,14 @@ class Graph(bad.BadInput):
         # The first token of decoding, by every token's logits.
         row = expected[64 * (len(PROMPTS[0]) - 1):64 * len(PROMPTS[0])]
         self.assertEqual(tokens[0][0], row.index(max(row)))
+
+    def test_chunks(self):
+        text = SMALL.replace('"window": 5', '"chunk": 4')
+        path = self.scratch / "chunks.json"
+        path.write_text(text)
+        reference = Reference(json.loads(text), self.weights)
+        expected = [x for prompt in PROMPTS for x in reference.logits(prompt)]
+        self.assert_close(self.values(self.compile(path, "chunks", "--tp", "2")), expected)
 
     def test_a_graph_of_no_family(self):
         path = GRAPHS / "parallel_residual.json"
@@ -435,6 +462,9 @@ MISTAKES = [
      'sigmoid, tanh, relu2 are'),
     ('"module": "embed"', '"module": "em bed"',
      'module: "em bed" is no name; up to 256 letters, digits and _ . - / are expected'),
+    ('"window": 5', '"window": 5, "chunk": 4',
+     "chunk: stands beside window; one of the two is expected"),
+    ('"cap": 1.5', '"cap": -1', "cap: is -1.0; a number above 0 is expected"),
     # Repeats.
     ('"module": "layers.{i}"', '"module": "layers.{j}"',
      'module: "layers.{j}" has braces that hold no index; {i} is expected, or the like of {i+1}, '
@@ -488,17 +518,17 @@ MISTAKES = [
     ('"output": "q", "head_dim": 8, "interleaved"', '"output": "q", "head_dim": 7, "interleaved"',
      'inputs: "q" has 32 columns; whole heads of head_dim 7 are expected'),
     ('"output": "q", "head_dim": 8, "interleaved"', '"output": "q", "head_dim": 2, "interleaved"',
-     "head_dim: is 2, but 4 columns of a head turn; at least as many are expected"),
+     "head_dim: is 2, but 4 columns of a head turn from column 4 on; at least as many are expected"),
     ('["e", "n"], "output": "e"', '["e", "gate"], "output": "e"',
      "inputs: have shapes [T, 32] and [T, 48]; the same shape is expected"),
     ('["e", "n"], "output": "e"', '["e", "y"], "output": "e"',
      'inputs: "y" is given only in line 30; ops stand in the order in which they run'),
     ('["last"], "weight"', '["last"], "bias": true, "weight"',
-     'bias: tensor "head.bias" is not in weights; did you mean "embed.weight"?'),
+     'bias: tensor "head.bias" is not in weights; did you mean "final.bias"?'),
     ('["last"], "weight"', '["final"], "weight"',
      '35: output: nobody reads "last"; read it, leave the op out, or call it "_"'),
     ('"last_token", "inputs": ["final"]', '"add", "inputs": ["final", "final"]',
-     "36: op: the last op gives [T, 64]; logits of shape [B, 64] are expected, B the sequences: "
+     "38: op: the last op gives [T, 64]; logits of shape [B, 64] are expected, B the sequences: "
      "vocab_size columns, and a last_token before"),
     ('"output": "last"}', '"output": "last"}, {"op": "last_token", "inputs": ["last"], "output": "last"}',
      'inputs: "last" has shape [B, 32]; every token\'s row is expected, so that last_token stands before '

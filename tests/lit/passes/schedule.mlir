@@ -83,14 +83,14 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.limits = {max_tokens = 8, 
     nn.weight @sinks : !nn.tensor<2 x f32> from [#nn.source<"s" in 0 at 0 : 2 x f32>]
     func.func @prefill(%tokens: !nn.tensor<T x i32>, %positions: !nn.tensor<T x i32>) -> !nn.tensor<T x 10 x f32>
         attributes {nn.bounds = {B = 2, T = 8}, nn.results = [!nn.tensor<T x 10 x f32>]} {
-      // CHECK: plan.kernel "embedding"(%{{.*}}) [@embed] into(%[[E:.*]])
+      // CHECK: plan.kernel "embedding"(%{{.*}}) [@embed] into(%[[E:[0-9]+]])
       %e = nn.embedding %tokens, @embed : <T x i32> -> <T x 8 x f32>
       // CHECK: plan.kernel "scale"(%[[E]]) [] into(%[[E]]) {scale = 8.000000e+00 : f64}
       %x = nn.scale %e by 8.0 : <T x 8 x f32> -> <T x 8 x f32>
-      // CHECK: plan.kernel "layer_norm"(%[[E]]) [@norm, @norm] into(%[[N:.*]]) {eps = 1.000000e-05 : f64}
+      // CHECK: plan.kernel "layer_norm"(%[[E]]) [@norm, @norm] into(%[[N:[0-9]+]]) {eps = 1.000000e-05 : f64}
       %n = nn.layer_norm %x, @norm bias @norm eps 1.0e-5 : <T x 8 x f32> -> <T x 8 x f32>
       %k = nn.linear %n, @kv : <T x 8 x f32> -> <T x 4 x f32>
-      // CHECK: plan.kernel "layer_norm"(%[[N]]) [@heads] into(%[[H:.*]]) {eps = 1.000000e-05 : f64, head_dim = 4 : i64}
+      // CHECK: plan.kernel "layer_norm"(%[[N]]) [@heads] into(%[[H:[0-9]+]]) {eps = 1.000000e-05 : f64, head_dim = 4 : i64}
       %h = nn.head_layer_norm %n, @heads head_dim 4 eps 1.0e-5 : <T x 8 x f32> -> <T x 8 x f32>
       // CHECK: plan.kernel "unit_norm"(%[[H]]) [] into(%[[H]]) {eps = 1.000000e-05 : f64, head_dim = 4 : i64}
       %u = nn.head_norm %h head_dim 4 eps 1.0e-5 : <T x 8 x f32> -> <T x 8 x f32>
@@ -99,16 +99,16 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.limits = {max_tokens = 8, 
       // CHECK: plan.kernel "temperature"(%[[H]], %[[POSITIONS]]) [] into(%[[H]]) {floor = 16 : i64, scale = 1.000000e-01 : f64}
       %t = nn.temperature %r, %positions scale 0.1 floor 16 : <T x 8 x f32>, <T x i32> -> <T x 8 x f32>
       // CHECK: plan.kernel "kv_write"
-      // CHECK: plan.kernel "attention"(%[[H]]) [@cache, @sinks] into(%[[A:.*]]) {chunk = 16 : i64, head_dim = 4 : i64, scale = 5.000000e-01 : f64, softcap = 3.000000e+01 : f64}
+      // CHECK: plan.kernel "attention"(%[[H]]) [@cache, @sinks] into(%[[A:[0-9]+]]) {chunk = 16 : i64, head_dim = 4 : i64, scale = 5.000000e-01 : f64, softcap = 3.000000e+01 : f64}
       %a = nn.attention %t, %k, %k, @cache sinks @sinks k_dim 4 v_dim 4 scale 0.5 softcap 30.0 chunk 16
           : <T x 8 x f32>, <T x 4 x f32>, <T x 4 x f32> -> <T x 8 x f32>
-      // CHECK: plan.kernel "slice_heads"(%[[A]]) [] into(%[[S:.*]]) {first = 1 : i64, head_dim = 4 : i64, size = 1 : i64}
+      // CHECK: plan.kernel "slice_heads"(%[[A]]) [] into(%[[S:[0-9]+]]) {first = 1 : i64, head_dim = 4 : i64, size = 1 : i64}
       %s = nn.slice_heads %a head_dim 4 first 1 size 1 : <T x 8 x f32> -> <T x 2 x f32>
-      // CHECK: plan.kernel "extend_heads"(%[[S]], %{{.*}}) [] into(%[[X:.*]]) {head_dim = 1 : i64}
+      // CHECK: plan.kernel "extend_heads"(%[[S]], %{{.*}}) [] into(%[[X:[0-9]+]]) {head_dim = 1 : i64}
       %y = nn.extend_heads %s, %k head_dim 1 : <T x 2 x f32>, <T x 4 x f32> -> <T x 10 x f32>
-      // CHECK: plan.kernel "slice_heads"(%[[X]]) [] into(%[[F:.*]]) {first = 9 : i64, head_dim = 10 : i64, size = 1 : i64}
+      // CHECK: plan.kernel "slice_heads"(%[[X]]) [] into(%[[F:[0-9]+]]) {first = 9 : i64, head_dim = 10 : i64, size = 1 : i64}
       %f = nn.slice_heads %y head_dim 10 first 9 size 1 : <T x 10 x f32> -> <T x 1 x f32>
-      // CHECK: plan.kernel "scale_rows"(%[[X]], %[[F]]) [] into(%[[Z:.*]]) :
+      // CHECK: plan.kernel "scale_rows"(%[[X]], %[[F]]) [] into(%[[Z:[0-9]+]]) :
       %z = nn.scale_rows %y, %f : <T x 10 x f32>, <T x 1 x f32> -> <T x 10 x f32>
       // CHECK: plan.kernel "soft_cap"(%[[Z]]) [] into(%[[Z]]) {softcap = 2.000000e+01 : f64}
       %c = nn.soft_cap %z at 20.0 : <T x 10 x f32> -> <T x 10 x f32>
