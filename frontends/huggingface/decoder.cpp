@@ -37,7 +37,8 @@ class Decoder : public Model {
     if (spec_.norm == DecoderSpec::Norm::kRms) {
       return b.rmsNorm(module, x, spec_.eps, {}, spec_.norm_plus);
     }
-    return b.layerNorm(module, x, spec_.eps, spec_.norm == DecoderSpec::Norm::kLayerWithBias);
+    const bool bias = spec_.norm == DecoderSpec::Norm::kLayerWithBias;
+    return b.layerNorm(module, x, spec_.eps, bias, spec_.norm_plus);
   }
 
   Value attention(ModelBuilder& b, int64_t i, const std::string& layer, Value x) const {
@@ -49,6 +50,10 @@ class Decoder : public Model {
   Value mlp(ModelBuilder& b, int64_t i, const std::string& layer, Value x) const {
     const std::string module = layer + spec_.mlp_name;
     if (spec_.mlp) return spec_.mlp(b, i, module, x);
+    if (spec_.plain_mlp) {
+      return b.mlp(module, x, spec_.intermediate, spec_.activation, spec_.mlp_bias,
+                   spec_.plain_mlp->up, spec_.plain_mlp->down);
+    }
     return b.gatedMlp(module, x, spec_.intermediate, spec_.activation, spec_.mlp_bias,
                       spec_.packed_mlp);
   }
@@ -120,8 +125,8 @@ DecoderSpec readDecoder(const ConfigReader& config, const Defaults& defaults) {
   attention.heads = config.integer("num_attention_heads", {1, 65536});
   attention.kv_heads = readKvHeads(config, attention.heads, defaults);
   const int64_t share = std::max<int64_t>(1, spec.hidden / attention.heads);
-  attention.setHeadDim(
-      config.integerOr("head_dim", defaults.head_dim > 0 ? defaults.head_dim : share));
+  const bool own = defaults.head_dim > 0 && !config.mentions("head_dim");
+  attention.setHeadDim(config.integerOr("head_dim", own ? defaults.head_dim : share));
   spec.eps = config.positiveOr(defaults.eps_key, defaults.eps);
   attention.eps = spec.eps;
   spec.tied = config.booleanOr("tie_word_embeddings", defaults.tied);
@@ -138,6 +143,11 @@ int64_t readWindow(const ConfigReader& config, int64_t otherwise) {
 
 double readCap(const ConfigReader& config, std::string_view key, double otherwise) {
   return config.positiveOr(key, config.mentions(key) ? 0 : otherwise);
+}
+
+void readBiases(const ConfigReader& config, DecoderSpec& spec) {
+  spec.attention.bias = spec.attention.output_bias = config.booleanOr("attention_bias", false);
+  spec.mlp_bias = config.booleanOr("mlp_bias", false);
 }
 
 std::string readActivation(const ConfigReader& config, std::string_view key,
@@ -185,11 +195,9 @@ void setWindows(DecoderSpec& spec, const std::vector<int64_t>& windows) {
 
 std::vector<int64_t> readWindows(const ConfigReader& config, int64_t layers) {
   std::vector<int64_t> windows(layers, 0);
-  if (!config.booleanOr("use_sliding_window", false) || !config.has("sliding_window")) {
-    return windows;
-  }
-  int64_t window = config.integer("sliding_window");
-  int64_t full = config.integerOr("max_window_layers", layers, {0, INT32_MAX});
+  if (!config.booleanOr("use_sliding_window", false)) return windows;
+  int64_t window = readWindow(config, 4096);
+  int64_t full = config.integerOr("max_window_layers", 28, {0, INT32_MAX});
   std::vector<std::string> types = readLayerTypes(config, layers);
   for (int64_t i = 0; i < layers; ++i) {
     if (types.empty() ? i >= full : types[i] == "sliding_attention") windows[i] = window;

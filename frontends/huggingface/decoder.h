@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,6 +39,11 @@ struct DecoderSpec {
   std::string mlp_name = ".mlp";
   bool mlp_bias = false;
   bool packed_mlp = false;  // mlp.gate_up_proj in place of gate_proj and up_proj
+  // An MLP without a gate: down(f(up(x))), by the names of the two.
+  struct PlainMlp {
+    const char *up, *down;
+  };
+  std::optional<PlainMlp> plain_mlp;
   std::string activation;
 
   // The norms of a block on the residual x: x += after_attention(attn(before_attention(x)));
@@ -98,9 +104,12 @@ std::vector<int64_t> readSlidingWindows(const ConfigReader& config, int64_t laye
 
 // Gives the layers of these numbers a window of the last tokens; 0: none.
 void setWindows(DecoderSpec& spec, const std::vector<int64_t>& windows);
-// Windows of the families that have both kinds of layers: layer_types or, without it, all layers
-// from max_window_layers on, if use_sliding_window.
+// Windows of Qwen 2 and 3: of the layers that layer_types names or, without it, of those from
+// max_window_layers on, if use_sliding_window.
 std::vector<int64_t> readWindows(const ConfigReader& config, int64_t layers);
+
+// attention_bias of q, k, v and o, and mlp_bias, as Llama's; both false where they are left out.
+void readBiases(const ConfigReader& config, DecoderSpec& spec);
 
 // The spec as a model; or the reader's first error.
 Result<std::unique_ptr<Model>> makeDecoder(DecoderSpec spec, const ConfigReader& config);

@@ -2,13 +2,16 @@
 
 namespace dcc::huggingface {
 
-extern const Family kCohere, kCohere2, kDeepseekV3, kGemma, kGemma2, kGemma3, kGptOss, kLlama,
-    kLlama4Text, kMistral, kMixtral, kPhi, kPhi3, kQwen2, kQwen2Moe, kQwen3, kQwen3Moe;
+extern const Family kArcee, kCohere, kCohere2, kDeepseekV3, kErnie45, kExaone4, kGemma, kGemma2,
+    kGemma3, kGlm, kGlm4, kGptOss, kGranite, kHelium, kLlama, kLlama4Text, kMistral, kMixtral,
+    kNemotron, kOlmo2, kPhi, kPhi3, kQwen2, kQwen2Moe, kQwen3, kQwen3Moe, kSeedOss, kSmolLm3,
+    kStarcoder2;
 
 static const Family* const kFamilies[] = {
-    &kCohere, &kCohere2, &kDeepseekV3, &kGemma,   &kGemma2,   &kGemma3,
-    &kGptOss, &kLlama,   &kLlama4Text, &kMistral, &kMixtral,  &kPhi,
-    &kPhi3,   &kQwen2,   &kQwen2Moe,   &kQwen3,   &kQwen3Moe,
+    &kArcee,   &kCohere,   &kCohere2,  &kDeepseekV3, &kErnie45,    &kExaone4, &kGemma, &kGemma2,
+    &kGemma3,  &kGlm,      &kGlm4,     &kGptOss,     &kGranite,    &kHelium,  &kLlama, &kLlama4Text,
+    &kMistral, &kMixtral,  &kNemotron, &kOlmo2,      &kPhi,        &kPhi3,    &kQwen2, &kQwen2Moe,
+    &kQwen3,   &kQwen3Moe, &kSeedOss,  &kSmolLm3,    &kStarcoder2,
 };
 
 const Family* findFamily(const ConfigReader& config) {

@@ -288,7 +288,9 @@ Value ModelBuilder::attention(const std::string& module, Value x, const Attentio
     return attention(module, parts[0], parts[1], parts[2], spec, frequencies);
   }
   auto project = [&](const char* name, int64_t heads, bool shared) {
-    LinearOptions options{.bias = spec.bias, .heads = heads, .shared = shared};
+    // What ranks have of the heads that one norm spans is gathered first, and collectives are f32.
+    const bool gathered = spec.head_norm == AttentionSpec::HeadNorm::kAllRms;
+    LinearOptions options{.bias = spec.bias, .sum = gathered, .heads = heads, .shared = shared};
     return linear(module + name, x, heads * spec.head_dim, options);
   };
   Value q = project(".q_proj", spec.heads, false);
@@ -305,6 +307,9 @@ Value ModelBuilder::attention(const std::string& module, Value q, Value k, Value
   } else if (spec.head_norm == AttentionSpec::HeadNorm::kLayer) {
     q = headLayerNorm(module + ".q_norm", q, spec.head_dim, spec.eps, false);
     k = headLayerNorm(module + ".k_norm", k, spec.head_dim, spec.eps, true);
+  } else if (spec.head_norm == AttentionSpec::HeadNorm::kAllRms) {
+    q = rmsNorm(module + ".q_norm", q, spec.eps);
+    k = rmsNorm(module + ".k_norm", k, spec.eps);
   }
   if (spec.rotates) {
     q = rope(module, q, frequencies, spec.head_dim, spec.interleaved);

@@ -30,8 +30,8 @@ struct AttentionSpec {
   bool packed = false;                     // qkv_proj, whose rows are those of q, k and v
   std::string output = ".o_proj";          // the projection of the result
   // q_norm and k_norm, of every head: an rms_norm with one weight for all heads, or a layer_norm
-  // with a weight for each.
-  enum class HeadNorm { kNone, kRms, kLayer } head_norm = HeadNorm::kNone;
+  // with a weight for each. kAllRms: one rms_norm of all heads together.
+  enum class HeadNorm { kNone, kRms, kLayer, kAllRms } head_norm = HeadNorm::kNone;
   double eps = 0;            // of the norms
   float norm_plus = 0;       // added to their weights
   bool rotates = true;       // by the positions, with

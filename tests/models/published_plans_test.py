@@ -19,7 +19,13 @@ MODELS = {"LlamaForCausalLM": ["llama3", "llama_linear_tied", "llama_bias_mha"],
           "PhiForCausalLM": ["phi"], "Phi3ForCausalLM": ["phi3", "phi3_longrope"],
           # Not cohere_qknorm: the published plan cuts q and k, and leaves the weights of their norms
           # whole, which have a row for each head.
-          "CohereForCausalLM": ["cohere"], "Cohere2ForCausalLM": ["cohere2"]}
+          "CohereForCausalLM": ["cohere"], "Cohere2ForCausalLM": ["cohere2"],
+          "ArceeForCausalLM": ["arcee"], "Ernie4_5ForCausalLM": ["ernie4_5"],
+          "Exaone4ForCausalLM": ["exaone4"], "GlmForCausalLM": ["glm"], "Glm4ForCausalLM": ["glm4"],
+          "GraniteForCausalLM": ["granite"], "HeliumForCausalLM": ["helium"],
+          "NemotronForCausalLM": ["nemotron"], "Olmo2ForCausalLM": ["olmo2"],
+          "SeedOssForCausalLM": ["seed_oss"], "SmolLM3ForCausalLM": ["smollm3"],
+          "Starcoder2ForCausalLM": ["starcoder2"]}
 PROMPTS = [[1, 200, 30], [1, 17, 5, 99, 3, 250, 41, 8, 9, 120]]
 PUBLISHED = json.loads((harness.MODELS / "published_plans.json").read_text())["plans"]
 

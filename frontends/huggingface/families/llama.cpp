@@ -6,8 +6,7 @@ namespace {
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
   DecoderSpec spec = readDecoder(config);
-  spec.attention.bias = spec.attention.output_bias = config.booleanOr("attention_bias", false);
-  spec.mlp_bias = config.booleanOr("mlp_bias", false);
+  readBiases(config, spec);
   return makeDecoder(std::move(spec), config);
 }
 

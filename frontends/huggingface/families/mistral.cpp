@@ -5,10 +5,8 @@ namespace dcc::huggingface {
 namespace {
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DecoderSpec spec = readDecoder(config);
-  // Left out it is what MistralConfig says; null is none.
-  int64_t window = config.mentions("sliding_window") ? config.integerOr("sliding_window", 0) : 4096;
-  spec.attention.window = window;
+  DecoderSpec spec = readDecoder(config, {.positions = 131072, .kv_heads = 8});
+  spec.attention.window = readWindow(config, 4096);
   return makeDecoder(std::move(spec), config);
 }
 

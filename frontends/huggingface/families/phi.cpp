@@ -29,10 +29,7 @@ Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
   spec.before_mlp = "";
   spec.attention.bias = spec.attention.output_bias = spec.mlp_bias = spec.head_bias = true;
   spec.attention.output = ".dense";
-  spec.mlp = [width = spec.intermediate, function = spec.activation](
-                 ModelBuilder& b, int64_t, const std::string& module, ModelBuilder::Value x) {
-    return b.mlp(module, x, width, function, /*bias=*/true);
-  };
+  spec.plain_mlp = {".fc1", ".fc2"};
   if (config.booleanOr("qk_layernorm", false)) {
     config.fail("qk_layernorm", "is not supported; false is expected");
   }

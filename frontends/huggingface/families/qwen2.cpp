@@ -5,7 +5,7 @@ namespace dcc::huggingface {
 namespace {
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DecoderSpec spec = readDecoder(config);
+  DecoderSpec spec = readDecoder(config, {.positions = 32768, .kv_heads = 32});
   spec.attention.bias = true;
   setWindows(spec, readWindows(config, spec.layers));
   return makeDecoder(std::move(spec), config);

@@ -5,8 +5,7 @@ namespace dcc::huggingface {
 namespace {
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DecoderSpec spec = readDecoder(config);
-  if (!config.has("head_dim")) spec.attention.setHeadDim(128);
+  DecoderSpec spec = readDecoder(config, {.positions = 32768, .kv_heads = 32, .head_dim = 128});
   spec.attention.bias = spec.attention.output_bias = config.booleanOr("attention_bias", false);
   spec.attention.head_norm = AttentionSpec::HeadNorm::kRms;
   setWindows(spec, readWindows(config, spec.layers));
