@@ -1,6 +1,8 @@
 #include "runtime/base/json.h"
 
 #include <cmath>
+#include <type_traits>
+#include <unordered_set>
 #include <vector>
 
 #include "runtime/base/file.h"
@@ -9,6 +11,7 @@ namespace dcc {
 namespace {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 // Iterates over text and tells a shared counter how far the lexer has come, which is the only way
 // to learn the position of an event from nlohmann's SAX parser.
@@ -33,9 +36,12 @@ class CountingIterator {
   const char** furthest_;
 };
 
-// Builds the value, refusing duplicate keys and deep nesting. Every callback returns whether to
-// go on.
+// Builds the value, a json or ordered_json, refusing duplicate keys and deep nesting. Every
+// callback returns whether to go on.
+template <class Json>
 class Builder {
+  static constexpr bool kOrdered = std::is_same_v<Json, ordered_json>;
+
  public:
   Builder(std::string_view text, const char** read, const JsonLimits& limits)
       : text_(text), read_(read), limits_(limits) {}
@@ -44,22 +50,34 @@ class Builder {
   bool boolean(bool value) { return add(value); }
   bool number_integer(int64_t value) { return add(value); }
   bool number_unsigned(uint64_t value) { return add(value); }
-  bool number_float(double value, const std::string&) { return add(value); }
+  bool number_float(double value, const std::string& text) {
+    if (kOrdered && text.find_first_of(".eE") == text.npos) {
+      return fail(consumed() - 1, "an integer of more than 64 bits");
+    }
+    return add(value);
+  }
   bool string(std::string& value) { return add(std::move(value)); }
-  bool binary(json::binary_t&) { return false; }  // never called for text
+  bool binary(typename Json::binary_t&) { return false; }  // never called for text
 
-  bool start_object(size_t) { return open(json::object()); }
-  bool start_array(size_t) { return open(json::array()); }
+  bool start_object(size_t) { return open(Json::object()); }
+  bool start_array(size_t) { return open(Json::array()); }
   bool end_object() { return close(); }
   bool end_array() { return close(); }
 
   bool key(std::string& key) {
-    auto [field, added] = open_.back()->get_ref<json::object_t&>().emplace(key, nullptr);
-    if (!added) {
-      return fail(consumed() - 1, "the key " + json(key).dump() + " stands twice in one object");
+    auto& object = open_.back()->template get_ref<typename Json::object_t&>();
+    bool added;
+    if constexpr (kOrdered) {
+      // Its own emplace() looks through all fields each time.
+      added = keys_.back().insert(key).second;
+      if (added) field_ = &object.emplace_back(key, nullptr).second;
+    } else {
+      const auto [field, is_new] = object.emplace(key, nullptr);
+      added = is_new;
+      field_ = &field->second;
     }
-    field_ = &field->second;
-    return true;
+    if (added) return true;
+    return fail(consumed() - 1, "the key " + json(key).dump() + " stands twice in one object");
   }
 
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) {
@@ -72,7 +90,7 @@ class Builder {
     return fail(position == 0 ? 0 : position - 1, std::string(what));
   }
 
-  json take() { return std::move(root_); }
+  Json take() { return std::move(root_); }
   size_t errorOffset() const { return error_offset_; }
   const std::string& errorText() const { return error_text_; }
 
@@ -84,28 +102,30 @@ class Builder {
     return true;
   }
 
-  bool open(json container) {
+  bool open(Json container) {
     if (open_.size() >= static_cast<size_t>(limits_.depth)) {
       return fail(consumed() - 1,
                   "nested deeper than " + std::to_string(limits_.depth) + " levels");
     }
     if (++values_ > limits_.values) return tooMany();
-    json& placed = place();
+    Json& placed = place();
     placed = std::move(container);
     open_.push_back(&placed);
+    if (kOrdered) keys_.emplace_back();
     return true;
   }
 
   bool close() {
     open_.pop_back();
+    if (kOrdered) keys_.pop_back();
     return true;
   }
 
   // Where the next value goes. Only the innermost open array grows, so the addresses in open_ hold.
-  json& place() {
+  Json& place() {
     if (open_.empty()) return root_;
     if (open_.back()->is_object()) return *field_;
-    return open_.back()->get_ref<json::array_t&>().emplace_back(nullptr);
+    return open_.back()->template get_ref<typename Json::array_t&>().emplace_back(nullptr);
   }
 
   bool tooMany() {
@@ -124,9 +144,10 @@ class Builder {
   const char** read_;
   const JsonLimits& limits_;
   uint64_t values_ = 0;
-  json root_;
-  std::vector<json*> open_;
-  json* field_ = nullptr;
+  Json root_;
+  std::vector<Json*> open_;
+  std::vector<std::unordered_set<std::string>> keys_;  // of the open containers, of ordered ones
+  Json* field_ = nullptr;
   size_t error_offset_ = 0;
   std::string error_text_;
 };
@@ -142,7 +163,10 @@ TextPosition textPosition(std::string_view text, size_t offset) {
   return position;
 }
 
-Result<json> parseJson(std::string_view text, const std::string& name, const JsonLimits& limits) {
+namespace {
+
+template <class Json>
+Result<Json> parse(std::string_view text, const std::string& name, const JsonLimits& limits) {
   if (text.size() > limits.bytes) {
     return userError(name + ": has " + std::to_string(text.size()) + " bytes; at most " +
                      std::to_string(limits.bytes) + " are expected");
@@ -154,16 +178,27 @@ Result<json> parseJson(std::string_view text, const std::string& name, const Jso
                      ": a NUL byte; JSON text is expected");
   }
   const char* read = text.data();
-  Builder builder(text, &read, limits);
+  Builder<Json> builder(text, &read, limits);
   const char* end = text.data() + text.size();
   bool ok =
-      json::sax_parse(CountingIterator(text.data(), &read), CountingIterator(end, &read), &builder);
+      Json::sax_parse(CountingIterator(text.data(), &read), CountingIterator(end, &read), &builder);
   if (!ok) {
     TextPosition at = textPosition(text, builder.errorOffset());
     return userError(name + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " +
                      builder.errorText());
   }
   return builder.take();
+}
+
+}  // namespace
+
+Result<json> parseJson(std::string_view text, const std::string& name, const JsonLimits& limits) {
+  return parse<json>(text, name, limits);
+}
+
+Result<ordered_json> parseOrderedJson(std::string_view text, const std::string& name,
+                                      const JsonLimits& limits) {
+  return parse<ordered_json>(text, name, limits);
 }
 
 Result<json> readJson(const std::string& path, const JsonLimits& limits) {

@@ -23,7 +23,12 @@ struct JsonLimits {
 Result<nlohmann::json> parseJson(std::string_view text, const std::string& name,
                                  const JsonLimits& limits = {});
 
-// The same from a file; `path` is the name in errors.
+// The same with keys in the order of the text, for what shows them again. Errors: also an integer
+// that 64 bits don't hold, which would become a float.
+Result<nlohmann::ordered_json> parseOrderedJson(std::string_view text, const std::string& name,
+                                                const JsonLimits& limits = {});
+
+// The first from a file; `path` is the name in errors.
 Result<nlohmann::json> readJson(const std::string& path, const JsonLimits& limits = {});
 
 // Line and column, from 1, of a byte of the text.

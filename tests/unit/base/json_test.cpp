@@ -23,6 +23,22 @@ TEST(Json, KeysOfDifferentObjectsMayBeEqual) {
   EXPECT_EQ((*parsed)[1]["a"]["a"], 2);
 }
 
+TEST(Json, KeysMayKeepTheirOrder) {
+  const std::string text = R"({"b":1,"a":{"z":[{"y":2,"x":2.5}],"c":null}})";
+  auto parsed = parseOrderedJson(text, "x.json");
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->dump(), text);
+  EXPECT_EQ(parseOrderedJson(R"({"a": {"b": 1, "c": 2, "b": 3}})", "x").error().message,
+            "x:1:26: the key \"b\" stands twice in one object");
+  EXPECT_EQ(parseOrderedJson("[18446744073709551616]", "x").error().message,
+            "x:1:22: an integer of more than 64 bits");
+  // Many keys take no time.
+  std::string many = "{";
+  for (int i = 0; i < 200'000; ++i) many += "\"" + std::to_string(i) + "\":0,";
+  many.back() = '}';
+  EXPECT_EQ(parseOrderedJson(many, "x")->size(), 200'000u);
+}
+
 TEST(Json, SyntaxErrorsSayWhere) {
   struct {
     std::string_view text;
