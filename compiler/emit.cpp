@@ -143,6 +143,15 @@ class Emitter {
     row->dest_stride = piece.getDestStride();
     row->source_step = piece.getStep();
     row->dest_step = piece.getDestStep();
+    if (nn::EncodingAttr encoding = piece.getEncoding()) {
+      row->decoding = encoding.getKind() == "mxfp4" ? fb::Decoding::mxfp4 : fb::Decoding::f8e4m3;
+      row->source_dtype = fb::DType::u8;
+      row->origin = encoding.getFirst();
+      row->scales = std::make_unique<fb::Scales>(encoding.getFile(), encoding.getOffset(),
+                                                 encoding.getColumns(), encoding.getBlockRows(),
+                                                 encoding.getBlockColumns());
+      require(plan::kBlockScaled);
+    }
     if (piece.getStep() != 1 || piece.getDestStep() != 1) require(plan::kWeightViews);
     return row;
   }

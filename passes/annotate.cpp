@@ -210,10 +210,12 @@ class Annotator {
         .Default([&](auto) { return position == 1 ? "bias" : "weight"; });
   }
 
-  // Whether the checkpoint has every expert's matrix as [in, out].
+  // Whether transformers has every expert's matrix as [in, out]: as it is stored or, of MXFP4,
+  // which is stored otherwise, as it is decoded.
   static bool isTransposed(nn::WeightOp weight) {
     auto source = cast<nn::SourceAttr>(weight.getSources()[0]);
     ArrayRef<int64_t> strides = source.getStrides();
+    if (source.getEncoding() && source.getEncoding().getKind() == "mxfp4") return true;
     return strides.size() > 1 && strides[strides.size() - 2] < strides.back();
   }
 

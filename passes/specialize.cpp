@@ -116,7 +116,14 @@ class Slicer {
     nn::SourceAttr source = view.source;
     int64_t bytes = source.getType().getIntOrFloatBitWidth() / 8;
     int64_t first = view.offset + row * view.row_stride + columns.begin * view.column_stride;
-    int64_t offset = source.getOffset() + first * bytes;
+    nn::EncodingAttr encoding = source.getEncoding();
+    int64_t offset = source.getOffset() + (encoding ? 0 : first * bytes);
+    if (encoding) {
+      encoding = nn::EncodingAttr::get(weight_.getContext(), encoding.getKind(),
+                                       encoding.getFirst() + first, encoding.getColumns(),
+                                       encoding.getBlockRows(), encoding.getBlockColumns(),
+                                       encoding.getFile(), encoding.getOffset());
+    }
     int64_t run = columns.size(), count = rows;
     int64_t stride = view.row_stride, destStride = width;
     int64_t step = view.column_stride, destStep = 1;
@@ -125,14 +132,14 @@ class Slicer {
       std::swap(run, count);
       std::swap(stride, step);
       std::swap(destStride, destStep);
-    } else if (step == 1 && run == stride && run == destStride) {  // whole rows: one run
+    } else if (!encoding && step == 1 && run == stride && run == destStride) {  // one run
       run *= count;
       count = 1;
       stride = destStride = run;
     }
     return planir::PieceAttr::get(weight_.getContext(), source.getTensor(), source.getFile(),
                                   offset, source.getType(), count, run, stride, dest, destStride,
-                                  step, destStep);
+                                  step, destStep, encoding);
   }
 
   planir::WeightOp weight_;

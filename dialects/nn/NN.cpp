@@ -204,8 +204,12 @@ Attribute SourceAttr::parse(AsmParser& parser, Type) {
       return {};
     }
   }
+  EncodingAttr encoding;
+  if (succeeded(parser.parseOptionalKeyword("encoded")) && parser.parseAttribute(encoding)) {
+    return {};
+  }
   if (parser.parseGreater()) return {};
-  return SourceAttr::get(parser.getContext(), tensor, file, offset, shape, type, strides);
+  return SourceAttr::get(parser.getContext(), tensor, file, offset, shape, type, strides, encoding);
 }
 
 void SourceAttr::print(AsmPrinter& printer) const {
@@ -217,6 +221,7 @@ void SourceAttr::print(AsmPrinter& printer) const {
     llvm::interleaveComma(getStrides(), printer);
     printer << ']';
   }
+  if (getEncoding()) printer << " encoded " << getEncoding();
   printer << '>';
 }
 

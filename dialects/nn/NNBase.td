@@ -51,18 +51,37 @@ def NN_TensorType : TypeDef<NN_Dialect, "Tensor"> {
   }];
 }
 
+def NN_EncodingAttr : AttrDef<NN_Dialect, "Encoding"> {
+  let mnemonic = "encoding";
+  let summary = "Elements in few bits, whose blocks share a scale";
+  let description = [{
+    `#nn.encoding<"mxfp4" element 64 of rows of 128, 1 by 32 blocks with scales in 0 at 4096>`: the index
+    of the first element in its tensor, the tensor's columns, the sizes of a block, and the file and
+    byte offset of the scales (runtime/weights/block_scaled.h).
+  }];
+  let parameters = (ins "::mlir::StringAttr":$kind, "int64_t":$first, "int64_t":$columns,
+                        "int64_t":$blockRows, "int64_t":$blockColumns, "int64_t":$file,
+                        "int64_t":$offset);
+  let assemblyFormat = [{
+    `<` $kind `element` $first `of` `rows` `of` $columns `,` $blockRows `by` $blockColumns `blocks`
+    `with` `scales` `in` $file `at` $offset `>`
+  }];
+}
+
 def NN_SourceAttr : AttrDef<NN_Dialect, "Source"> {
   let mnemonic = "source";
   let summary = "A tensor of the checkpoint";
   let description = [{
     `#nn.source<"model.norm.weight" in 0 at 1024 : 1 x 256 x bf16>`: name, index into `nn.files`,
     byte offset in that file, shape and type. With `strides [4096, 1, 128]`, in elements, it is a view
-    of what is stored: transposed, or every other row. A weight's sources are stacked along its first
+    of what is stored: transposed, or every other row. What is `encoded` becomes bf16; the offset is
+    then where its tensor begins. A weight's sources are stacked along its first
     dimension; of a weight of three dimensions they may be its matrices.
   }];
   let parameters = (ins "::mlir::StringAttr":$tensor, "int64_t":$file, "int64_t":$offset,
                         ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$type,
-                        OptionalArrayRefParameter<"int64_t">:$strides);
+                        OptionalArrayRefParameter<"int64_t">:$strides,
+                        OptionalParameter<"::dcc::nn::EncodingAttr">:$encoding);
   let hasCustomAssemblyFormat = 1;
 }
 

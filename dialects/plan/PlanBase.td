@@ -38,10 +38,11 @@ def Plan_PieceAttr : AttrDef<Plan_Dialect, "Piece"> {
   let parameters = (ins "::mlir::StringAttr":$tensor, "int64_t":$file, "int64_t":$offset,
                         "::mlir::Type":$type, "int64_t":$count, "int64_t":$run, "int64_t":$stride,
                         "int64_t":$dest, "int64_t":$destStride, DefaultValuedParameter<"int64_t", "1">:$step,
-                        DefaultValuedParameter<"int64_t", "1">:$destStep);
+                        DefaultValuedParameter<"int64_t", "1">:$destStep,
+                        OptionalParameter<"::dcc::nn::EncodingAttr">:$encoding);
   let assemblyFormat = [{
     `<` $tensor `in` $file `at` $offset `:` $type `,` $count `runs` `of` $run `every` $stride `to`
-    $dest `every` $destStride (`step` $step^ `to` $destStep)? `>`
+    $dest `every` $destStride (`step` $step^ `to` $destStep)? (`encoded` $encoding^)? `>`
   }];
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <ranges>
 
+#include "runtime/base/checked.h"
 #include "runtime/base/dtype.h"
 #include "runtime/base/json.h"
 #include "runtime/base/nearest.h"
@@ -141,9 +142,62 @@ const CheckpointTensor* Checkpoint::find(std::string_view name) const {
   return tensor == tensors_.end() ? nullptr : &tensor->second;
 }
 
+Result<const CheckpointTensor*> Checkpoint::encoded(std::string_view name,
+                                                    std::span<const uint64_t> shape) {
+  if (auto known = encoded_.find(name); known != encoded_.end()) return &known->second;
+  if (shape.size() < 2) return nullptr;
+  const std::string base(name), where = directory_ + ": tensor " + inQuotes(name) + " ";
+  const std::vector<uint64_t> whole(shape.begin(), shape.end());
+  const uint64_t rows = whole[whole.size() - 2], columns = whole.back();
+  std::vector<uint64_t> elements = whole, scales_shape = whole;
+  const CheckpointTensor *tensor = find(name), *scales = nullptr;
+  Encoding encoding;
+  encoding.columns = columns;
+  std::string scales_type;
+  if (!tensor && (tensor = find(base + "_blocks"))) {
+    encoding.kind = "mxfp4";
+    encoding.block_rows = 1;
+    encoding.block_columns = 32;
+    scales_type = "U8";
+    scales = find(base + "_scales");
+    elements.back() = columns / 32;
+    scales_shape = elements;
+    elements.push_back(16);
+    if (columns % 32 != 0 || tensor->dtype != "U8") elements.clear();
+  } else if (tensor && tensor->dtype == "F8_E4M3") {
+    encoding.kind = "f8e4m3";
+    scales_type = "F32";
+    scales = find(base + "_scale_inv");
+    if (block_rows_ == 0 || shape.size() != 2) {
+      return userError(where + "has type F8_E4M3; config.json's quantization_config must say the " +
+                       "sizes of the blocks that share a scale");
+    }
+    encoding.block_rows = block_rows_;
+    encoding.block_columns = block_columns_;
+    scales_shape = {ceilDiv(rows, block_rows_), ceilDiv(columns, block_columns_)};
+  } else {
+    return nullptr;
+  }
+  if (!scales || scales->dtype != scales_type || scales->shape != scales_shape) {
+    return userError(where + "is encoded as " + encoding.kind + " but has no scales " +
+                     shapeText(scales_shape) + " of type " + scales_type + " beside it");
+  }
+  if (tensor->shape != elements) {
+    return userError(where + "is encoded as " + encoding.kind + " in shape " +
+                     shapeText(tensor->shape) + "; elements of shape " + shapeText(shape) +
+                     ", as config.json says, are expected");
+  }
+  encoding.scales_file = scales->file;
+  encoding.scales_offset = scales->offset;
+  CheckpointTensor decoded{tensor->file, "BF16", whole, tensor->offset, tensor->bytes, encoding};
+  return &encoded_.emplace(base, std::move(decoded)).first->second;
+}
+
 Result<const CheckpointTensor*> Checkpoint::require(std::string_view name,
                                                     std::span<const uint64_t> shape) {
   const std::string where = directory_ + ": tensor " + inQuotes(name) + " ";
+  DCC_ASSIGN(const CheckpointTensor* encoded, this->encoded(name, shape));
+  if (encoded) return encoded;
   const CheckpointTensor* tensor = find(name);
   if (!tensor) {
     std::string nearest = nearestName(name, std::views::keys(tensors_));

@@ -30,12 +30,22 @@ struct CheckpointFile {
   std::optional<RandomFile> random = {};  // then there is no such file, nor a hash
 };
 
+// Elements in few bits, whose blocks share a scale (runtime/weights/block_scaled.h).
+struct Encoding {
+  std::string kind;  // "mxfp4", "f8e4m3"
+  uint64_t columns = 0, block_rows = 0, block_columns = 0;
+  uint32_t scales_file = 0;
+  uint64_t scales_offset = 0;  // bytes from the start of that file
+};
+
 struct CheckpointTensor {
   uint32_t file = 0;  // index into files()
   std::string dtype;  // safetensors' name, "BF16"
   std::vector<uint64_t> shape;
   uint64_t offset = 0;  // bytes from the start of the file
   uint64_t bytes = 0;
+  // Of an encoded one dtype is "BF16", to which it is decoded, and the shape that of its elements.
+  std::optional<Encoding> encoding = {};
 };
 
 // Where a model's weights come from.
@@ -43,8 +53,9 @@ class TensorSource {
  public:
   virtual ~TensorSource() = default;
 
-  // The tensor, which must have this shape and a dtype dcc computes with (F32, BF16, F16); valid as
-  // long as the source. Errors (user) name directory and tensor.
+  // The tensor, which must have this shape and a dtype dcc computes with (F32, BF16, F16), or be
+  // encoded: F8_E4M3 with NAME_scale_inv beside it, or NAME_blocks and NAME_scales. Valid as long
+  // as the source. Errors (user) name directory and tensor.
   virtual Result<const CheckpointTensor*> require(std::string_view name,
                                                   std::span<const uint64_t> shape) = 0;
   // Whether there is a tensor of this name; of weights that are made up all that one asks for.
@@ -66,6 +77,11 @@ class Checkpoint : public TensorSource {
   const std::map<std::string, CheckpointTensor, std::less<>>& tensors() const { return tensors_; }
 
   bool has(std::string_view name) const override { return find(name) != nullptr; }
+  // Of F8_E4M3 tensors so many rows and columns share a scale.
+  void setBlocks(uint64_t rows, uint64_t columns) {
+    block_rows_ = rows;
+    block_columns_ = columns;
+  }
   // Null when there is none.
   const CheckpointTensor* find(std::string_view name) const;
   // The error of a missing tensor names the nearest there is.
@@ -77,10 +93,14 @@ class Checkpoint : public TensorSource {
   Status readSingle(const std::string& path);
   Status readIndexed(const std::string& index_path);
   Error noWeights() const;
+  // The encoded tensor of this name and shape; null when it is not encoded.
+  Result<const CheckpointTensor*> encoded(std::string_view name, std::span<const uint64_t> shape);
 
   std::string directory_;
   std::vector<CheckpointFile> files_;
   std::map<std::string, CheckpointTensor, std::less<>> tensors_;
+  std::map<std::string, CheckpointTensor, std::less<>> encoded_;  // that were asked for
+  uint64_t block_rows_ = 0, block_columns_ = 0;
 };
 
 }  // namespace dcc::huggingface

@@ -37,6 +37,23 @@ Result<Limits> limitsOf(const ImportOptions& options, const Model& model) {
   return limits;
 }
 
+// What of quantization_config this build decodes.
+Status checkEncoding(const ConfigReader& config) {
+  std::optional<ConfigReader> encoding = config.object("quantization_config");
+  if (!encoding) return Status::success();
+  const std::string method = encoding->stringOr("quant_method", "?");
+  if (method != "mxfp4" && method != "fp8") {
+    encoding->fail("quant_method", "weights encoded as '" + method +
+                                       "' are not supported; mxfp4, fp8 with block scales, f32, "
+                                       "bf16 and f16 are");
+  } else if (method == "fp8" && encoding->mentions("weight_block_size") &&
+             !encoding->has("weight_block_size")) {
+    encoding->fail("weight_block_size", "fp8 with one scale for a tensor is not supported; block " +
+                                            std::string("scales are"));
+  }
+  return config.status();
+}
+
 Result<std::unique_ptr<TensorSource>> openTensors(const ImportOptions& options,
                                                   const ConfigReader& config) {
   if (options.dummy_seed) {
@@ -47,6 +64,13 @@ Result<std::unique_ptr<TensorSource>> openTensors(const ImportOptions& options,
         options.directory + "/config.json", type, *options.dummy_seed));
   }
   DCC_ASSIGN(Checkpoint checkpoint, Checkpoint::open(options.directory));
+  if (std::optional<ConfigReader> encoding = config.object("quantization_config")) {
+    std::vector<int64_t> blocks = encoding->integers("weight_block_size");
+    if (blocks.empty()) blocks = {128, 128};
+    if (blocks.size() != 2) encoding->fail("weight_block_size", "must be two numbers");
+    DCC_RETURN_IF_ERROR(config.status());
+    checkpoint.setBlocks(blocks[0], blocks[1]);
+  }
   return std::unique_ptr<TensorSource>(std::make_unique<Checkpoint>(std::move(checkpoint)));
 }
 
@@ -169,11 +193,7 @@ Result<OwningOpRef<ModuleOp>> importModel(MLIRContext& context, const ImportOpti
     return userError(options.directory + "/config.json: architecture '" + name +
                      "' is not known; known are " + familyNames());
   }
-  if (std::optional<ConfigReader> encoding = config.object("quantization_config")) {
-    return userError(options.directory + "/config.json: quantization_config: weights encoded as '" +
-                     encoding->stringOr("quant_method", "?") +
-                     "' are not supported; f32, bf16 and f16 checkpoints are");
-  }
+  DCC_RETURN_IF_ERROR(checkEncoding(config));
   DCC_ASSIGN(std::unique_ptr<Model> model, family->read(config));
   DCC_ASSIGN(std::unique_ptr<TensorSource> tensors, openTensors(options, config));
   ModelText text{.file = options.directory + "/config.json",

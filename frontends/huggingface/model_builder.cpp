@@ -77,10 +77,18 @@ nn::SourceAttr ModelBuilder::source(const TensorView& view) {
   }
   const CheckpointTensor& stored = **found;
   const DType type = *parseDType(stored.dtype);
-  const int64_t offset = stored.offset + view.first * int64_t(byteSize(type));
+  int64_t offset = stored.offset;
+  nn::EncodingAttr encoding;
+  if (const auto& e = stored.encoding) {
+    encoding = nn::EncodingAttr::get(builder_.getContext(), builder_.getStringAttr(e->kind),
+                                     view.first, e->columns, e->block_rows, e->block_columns,
+                                     e->scales_file, e->scales_offset);
+  } else {
+    offset += view.first * int64_t(byteSize(type));
+  }
   return nn::SourceAttr::get(builder_.getContext(), builder_.getStringAttr(view.tensor),
                              stored.file, offset, view.shape.empty() ? view.stored : view.shape,
-                             mlirType(builder_.getContext(), type), view.strides);
+                             mlirType(builder_.getContext(), type), view.strides, encoding);
 }
 
 FlatSymbolRefAttr ModelBuilder::weight(const WeightSpec& spec) {

@@ -63,10 +63,19 @@ ExpertsSpec findExperts(const ModelBuilder& b, const std::string& module, const 
   return experts;
 }
 
-ExpertsSpec packedExperts(const std::string& module, const MoeSpec& spec, bool alternating) {
+ExpertsSpec packedExperts(const ModelBuilder& b, const std::string& module, const MoeSpec& spec,
+                          bool alternating) {
   const int64_t n = spec.experts, width = spec.width, hidden = spec.hidden;
   ExpertsSpec experts = sizes(spec);
   const std::string packed = module + ".experts.gate_up_proj";
+  if (b.has(packed + "_blocks")) {  // encoded, as [out, in]
+    const std::vector<int64_t> stored{n, 2 * width, hidden}, shape{n, width, hidden},
+        strides{2 * width * hidden, alternating ? 2 * hidden : hidden, 1};
+    experts.gate = {{packed, stored, shape, strides}};
+    experts.up = {{packed, stored, shape, strides, alternating ? hidden : width * hidden}};
+    experts.down = {{module + ".experts.down_proj", {n, hidden, width}}};
+    return experts;
+  }
   const std::vector<int64_t> stored{n, hidden, 2 * width}, shape{n, width, hidden},
       strides{2 * width * hidden, alternating ? 2 : 1, 2 * width};
   experts.gate = {{packed, stored, shape, strides}};

@@ -28,8 +28,10 @@ MoeSpec readMoe(const ConfigReader& config, const DecoderSpec& decoder, std::str
 // or, as in older ones, block_sparse_moe.experts.0.w1; or all in one, [experts, gate and up,
 // hidden].
 ExpertsSpec findExperts(const ModelBuilder& b, const std::string& module, const MoeSpec& spec);
-// Likewise [experts, hidden, gate and up], in blocks or alternating, and [experts, width, hidden].
-ExpertsSpec packedExperts(const std::string& module, const MoeSpec& spec, bool alternating);
+// Likewise [experts, hidden, gate and up], in blocks or alternating, and [experts, width, hidden];
+// encoded (mxfp4) the last two are exchanged.
+ExpertsSpec packedExperts(const ModelBuilder& b, const std::string& module, const MoeSpec& spec,
+                          bool alternating);
 
 // Router, experts and shared expert of `module`, whose experts are these.
 mlir::Value moe(ModelBuilder& b, const std::string& module, mlir::Value x, const MoeSpec& spec,

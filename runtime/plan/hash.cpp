@@ -63,6 +63,11 @@ class ProgramWalk {
         hasher_.add(std::string_view("steps"));
         add(piece->source_step(), piece->dest_step());
       }
+      if (const fb::Scales* scales = piece->scales()) {
+        hasher_.add(std::string_view("scales"));
+        add(scales->file(), scales->offset(), scales->columns(), scales->block_rows(),
+            scales->block_columns(), piece->origin());
+      }
     }
     if (weight.plus() != 0) {
       hasher_.add(std::string_view("plus"));

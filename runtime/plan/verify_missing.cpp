@@ -10,7 +10,7 @@ namespace dcc::plan {
 namespace {
 
 // What this build understands beyond kMajor and kMinor.
-constexpr std::array kFeatures = {kRandomWeights, kWeightViews};
+constexpr std::array kFeatures = {kRandomWeights, kWeightViews, kBlockScaled};
 constexpr size_t kMostListed = 20;
 
 // Collects what is unknown, each once.

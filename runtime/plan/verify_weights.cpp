@@ -65,6 +65,49 @@ bool coverOnce(std::vector<Runs> pieces, uint64_t elements) {
   return filled == elements;
 }
 
+// Where the elements of an encoded piece and their scales are.
+Status verifyEncoded(const fb::Plan& plan, const fb::Piece& piece, const std::string& where) {
+  const fb::Scales* scales = piece.scales();
+  if (!scales || piece.source_dtype() != fb::DType::u8 || piece.source_step() != 1) {
+    return userError(where + ": is encoded, so it must be u8 in runs without gaps, with scales");
+  }
+  const bool mxfp4 = piece.decoding() == fb::Decoding::mxfp4;
+  const uint64_t columns = scales->columns();
+  if (columns == 0 || scales->block_rows() == 0 || scales->block_columns() == 0 ||
+      (mxfp4 &&
+       (columns % 32 != 0 || scales->block_rows() != 1 || scales->block_columns() != 32))) {
+    return userError(where + ": has impossible blocks of scales");
+  }
+  const uint64_t column = piece.origin() % columns;
+  if (piece.run() > columns - column ||
+      (piece.count() > 1 && piece.source_stride() % columns != 0)) {
+    return userError(where + ": has runs that leave their rows");
+  }
+  std::optional<uint64_t> end = span(piece.run(), 1, piece.source_stride(), piece.count());
+  if (end) end = checkedAdd(*end, piece.origin());
+  const std::optional<uint64_t> bytes =
+      end ? checkedAdd(mxfp4 ? *end / 2 + *end % 2 : *end, piece.source_offset()) : std::nullopt;
+  if (!bytes || *bytes > plan.files()->Get(piece.file())->bytes()) {
+    return userError(where + ": reads beyond its file");
+  }
+  if (scales->file() >= rows(plan.files()).size()) {
+    return userError(where + ": has scales in file " + std::to_string(scales->file()) +
+                     ", which the plan doesn't have");
+  }
+  const fb::File& file = *plan.files()->Get(scales->file());
+  // The last element's scale: rows and columns of blocks are fewer than elements.
+  const uint64_t blocks = ceilDiv(columns, scales->block_columns());
+  std::optional<uint64_t> scale =
+      checkedMul((*end - 1) / columns / scales->block_rows() + 1, blocks);
+  if (scale) scale = checkedMul<uint64_t>(*scale, mxfp4 ? 1 : 4);
+  if (scale) scale = checkedAdd(*scale, scales->offset());
+  if (!scale || *scale > file.bytes() || file.random() ||
+      plan.files()->Get(piece.file())->random()) {
+    return userError(where + ": has scales beyond their file");
+  }
+  return Status::success();
+}
+
 // Checks a piece by itself; its place in the weight is appended to `placed`.
 Status verifyPiece(const fb::Plan& plan, const fb::Weight& weight, const fb::Piece& piece,
                    uint64_t elements, const std::string& where, std::vector<Runs>& placed) {
@@ -77,11 +120,17 @@ Status verifyPiece(const fb::Plan& plan, const fb::Weight& weight, const fb::Pie
   if (piece.source_step() == 0 || piece.dest_step() == 0) {
     return userError(where + ": has elements that are 0 apart");
   }
+  const bool encoded = piece.decoding() != fb::Decoding::copy;
+  if (encoded) {
+    DCC_RETURN_IF_ERROR(verifyEncoded(plan, piece, where));
+  } else if (piece.scales() || piece.origin() != 0) {
+    return userError(where + ": has scales that mean nothing to it");
+  }
   std::optional<uint64_t> source =
       span(piece.run(), piece.source_step(), piece.source_stride(), piece.count());
   if (source) source = checkedMul<uint64_t>(*source, byteSize(dtypeOf(piece.source_dtype())));
   if (source) source = checkedAdd(*source, piece.source_offset());
-  if (!source || *source > file.bytes()) {
+  if (!encoded && (!source || *source > file.bytes())) {
     return userError(where + ": reads beyond the " + std::to_string(file.bytes()) + " bytes of " +
                      printable(text(file.path())));
   }
@@ -103,7 +152,7 @@ Status verifyPiece(const fb::Plan& plan, const fb::Weight& weight, const fb::Pie
     return userError(where + ": does not fit into the weight's " + std::to_string(elements) +
                      " elements");
   }
-  bool converts = isFloat(piece.source_dtype()) && isFloat(weight.dtype());
+  bool converts = (encoded || isFloat(piece.source_dtype())) && isFloat(weight.dtype());
   if (!converts && piece.source_dtype() != weight.dtype()) {
     return userError(where + ": " + std::string(name(dtypeOf(piece.source_dtype()))) +
                      " cannot be converted to " + std::string(name(dtypeOf(weight.dtype()))));
@@ -190,6 +239,13 @@ Status verifyWeights(const fb::Plan& plan, const std::string& name) {
   for (const fb::Weight* weight : rows(plan.weights())) {
     std::string where = name + ": weight " + printable(text(weight->module_()));
     DCC_RETURN_IF_ERROR(verifyWeight(plan, *weight, where, total_bytes));
+    Rows pieces = rows(weight->pieces());
+    const bool encoded = std::any_of(pieces.begin(), pieces.end(),
+                                     [](const fb::Piece* piece) { return piece->scales(); });
+    if (encoded && !needs(plan, kBlockScaled)) {
+      return userError(where + ": is encoded, so the plan must need the feature " +
+                       std::string(kBlockScaled));
+    }
     if (isView(*weight) && !needs(plan, kWeightViews)) {
       return userError(where + ": is a view, so the plan must need the feature " +
                        std::string(kWeightViews));

@@ -10,9 +10,11 @@
 #include <span>
 #include <thread>
 
+#include "runtime/base/checked.h"
 #include "runtime/base/printable.h"
 #include "runtime/base/safetensors.h"
 #include "runtime/plan/access.h"
+#include "runtime/weights/block_scaled.h"
 #include "runtime/weights/convert.h"
 #include "runtime/weights/random.h"
 
@@ -116,18 +118,11 @@ class Blocks {
   uint64_t run_ = 0, first_ = 0;
 };
 
-// Elements of a run as they were read to their places in the weight. Those of the file are brought
-// together in `read`.
-void placeRun(const Block& block, uint8_t* read, uint8_t* out) {
+// Elements that lie side by side to their places in the weight.
+void placeElements(const Block& block, DType from, const uint8_t* read, uint8_t* out) {
   const fb::Piece& piece = *block.piece;
-  const DType from = static_cast<DType>(piece.source_dtype());
   const DType to = static_cast<DType>(block.weight->dtype());
   const uint64_t in_size = byteSize(from), out_size = byteSize(to);
-  if (const uint64_t step = piece.source_step(); step > 1) {
-    for (uint64_t i = 1; i < block.elements; ++i) {
-      std::memcpy(read + i * in_size, read + i * step * in_size, in_size);
-    }
-  }
   if (piece.dest_step() == 1) return convertElements(from, read, to, out, block.elements);
   constexpr uint64_t kSome = 512;
   alignas(8) uint8_t converted[kSome * sizeof(double)];
@@ -138,6 +133,20 @@ void placeRun(const Block& block, uint8_t* read, uint8_t* out) {
       std::memcpy(out + (i + j) * piece.dest_step() * out_size, converted + j * out_size, out_size);
     }
   }
+}
+
+// Elements of a run as they were read to their places in the weight. Those of the file are brought
+// together in `read`.
+void placeRun(const Block& block, uint8_t* read, uint8_t* out) {
+  const fb::Piece& piece = *block.piece;
+  const DType from = static_cast<DType>(piece.source_dtype());
+  const uint64_t size = byteSize(from);
+  if (const uint64_t step = piece.source_step(); step > 1) {
+    for (uint64_t i = 1; i < block.elements; ++i) {
+      std::memcpy(read + i * size, read + i * step * size, size);
+    }
+  }
+  placeElements(block, from, read, out);
 }
 
 // What the weight says is added to all of its elements, which are f32.
@@ -151,6 +160,63 @@ void addToRun(const Block& block, uint8_t* out) {
     value += plus;
     std::memcpy(at, &value, sizeof value);
   }
+}
+
+// Elements and scales of encoded tensors are read for several runs at once, with what lies between.
+struct Encoded {
+  const fb::Piece& piece;
+  const InputFile& file;
+  const InputFile& scales;
+
+  // The scale of a block, from the start of the scales.
+  uint64_t scaleOf(uint64_t element) const {
+    const fb::Scales& s = *piece.scales();
+    const uint64_t per_row = ceilDiv(s.columns(), s.block_columns());
+    return element / s.columns() / s.block_rows() * per_row +
+           element % s.columns() / s.block_columns();
+  }
+};
+
+// `buffer` is at least kBlockBytes: half for what is read, the rest for what it becomes.
+Status readEncodedBlock(const Encoded& source, const Block& block, std::span<uint8_t> buffer) {
+  const fb::Piece& piece = source.piece;
+  const fb::Decoding decoding = piece.decoding();
+  const DType to = static_cast<DType>(block.weight->dtype());
+  // Of one run at a time: a row's elements, their scales, and what they are.
+  constexpr uint64_t kSome = 32768;
+  std::span<uint8_t> bytes = buffer.first(kSome);
+  std::span<uint8_t> scale_bytes = buffer.subspan(kSome, kSome * 4 + 4);
+  float* values = reinterpret_cast<float*>(buffer.data() + 6 * kSome);
+  uint16_t* rounded = reinterpret_cast<uint16_t*>(buffer.data() + 10 * kSome);
+  static_assert(12 * kSome <= kBlockBytes);
+  for (uint64_t run = block.run; run < block.run + block.runs; ++run) {
+    for (uint64_t i = block.first; i < block.first + block.elements; i += kSome) {
+      const uint64_t n = std::min(kSome, block.first + block.elements - i);
+      const uint64_t element = piece.origin() + run * piece.source_stride() + i;
+      const uint64_t column = element % piece.scales()->columns();
+      const uint64_t at = decoding == fb::Decoding::mxfp4 ? element / 2 : element;
+      const uint64_t scale = source.scaleOf(element);
+      const uint64_t scales = source.scaleOf(element + n - 1) - scale + 1;
+      DCC_RETURN_IF_ERROR(readAt(source.file, piece.source_offset() + at,
+                                 bytes.first(encodedBytes(decoding, element, n))));
+      DCC_RETURN_IF_ERROR(readAt(source.scales,
+                                 piece.scales()->offset() + scale * scaleBytes(decoding),
+                                 scale_bytes.first(scales * scaleBytes(decoding))));
+      decodeRow(decoding, bytes.data(), element, column, piece.scales()->block_columns(),
+                scale_bytes.data(), values, n);
+      // What publishers decode to; every element of mxfp4 is one.
+      convertElements(DType::kF32, reinterpret_cast<uint8_t*>(values), DType::kBF16,
+                      reinterpret_cast<uint8_t*>(rounded), n);
+      uint8_t* out =
+          block.memory +
+          (piece.dest_offset() + run * piece.dest_stride() + i * piece.dest_step()) * byteSize(to);
+      Block part = block;
+      part.first = i;
+      part.elements = n;
+      placeElements(part, DType::kBF16, reinterpret_cast<uint8_t*>(rounded), out);
+    }
+  }
+  return Status::success();
 }
 
 // Reads one block into the weight; `buffer` is at least kBlockBytes.
@@ -257,20 +323,25 @@ Result<WeightLoader> WeightLoader::open(const plan::Plan& plan, const std::strin
   for (const fb::Weight* weight : rows(plan->weights())) {
     for (const fb::Piece* piece : rows(weight->pieces())) {
       loader.total_bytes_ += piece->run() * piece->count() * sourceElement(*piece);
-      InputFile& file = loader.files_[piece->file()];
-      const fb::File& expected = *plan->files()->Get(piece->file());
-      if (file.fd || expected.random()) continue;
-      Result<InputFile> opened = openInput(dir + "/" + std::string(text(expected.path())));
-      if (!opened.ok()) {
-        if (opened.error().fault == Fault::kRuntime) return opened.error();
-        return userError(opened.error().message +
-                         "; the checkpoint's directory can be given with --checkpoint");
-      }
-      file = std::move(opened).value();
-      DCC_RETURN_IF_ERROR(checkFile(expected, file));
+      DCC_RETURN_IF_ERROR(loader.openFile(dir, piece->file()));
+      if (piece->scales()) DCC_RETURN_IF_ERROR(loader.openFile(dir, piece->scales()->file()));
     }
   }
   return loader;
+}
+
+Status WeightLoader::openFile(const std::string& dir, uint32_t index) {
+  InputFile& file = files_[index];
+  const fb::File& expected = *plan_->files()->Get(index);
+  if (file.fd || expected.random()) return Status::success();
+  Result<InputFile> opened = openInput(dir + "/" + std::string(text(expected.path())));
+  if (!opened.ok()) {
+    if (opened.error().fault == Fault::kRuntime) return opened.error();
+    return userError(opened.error().message +
+                     "; the checkpoint's directory can be given with --checkpoint");
+  }
+  file = std::move(opened).value();
+  return checkFile(expected, file);
 }
 
 Status WeightLoader::load(std::span<const std::span<uint8_t>> memory, uint32_t threads,
@@ -290,7 +361,11 @@ Status WeightLoader::load(std::span<const std::span<uint8_t>> memory, uint32_t t
     Block block;
     while (!tally.failed() && blocks.next(block)) {
       const uint32_t file = block.piece->file();
-      Status status = readBlock({*plan_->files()->Get(file), files_[file]}, block, buffer);
+      const fb::Scales* scales = block.piece->scales();
+      Status status = scales
+                          ? readEncodedBlock({*block.piece, files_[file], files_[scales->file()]},
+                                             block, buffer)
+                          : readBlock({*plan_->files()->Get(file), files_[file]}, block, buffer);
       if (!status.ok()) {
         return tally.fail(runtimeError(status.error().message + " (tensor " +
                                        printable(text(block.piece->tensor())) + ")"));

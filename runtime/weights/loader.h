@@ -39,6 +39,9 @@ class WeightLoader {
               const Progress& progress = {}) const;
 
  private:
+  // Opens a file of the plan, once, and sees that it is the right one.
+  Status openFile(const std::string& dir, uint32_t index);
+
   explicit WeightLoader(plan::Plan plan) : plan_(std::move(plan)) {}
 
   plan::Plan plan_;

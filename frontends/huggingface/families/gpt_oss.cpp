@@ -5,9 +5,10 @@ namespace dcc::huggingface {
 namespace {
 
 // down_proj_bias [experts, hidden], seen as the matrix that multiplies the gates.
-ExpertsSpec experts(const ConfigReader& config, const std::string& module, const MoeSpec& moe) {
+ExpertsSpec experts(const ModelBuilder& b, const ConfigReader& config, const std::string& module,
+                    const MoeSpec& moe) {
   const int64_t n = moe.experts, width = moe.width, hidden = moe.hidden;
-  ExpertsSpec spec = packedExperts(module, moe, true);
+  ExpertsSpec spec = packedExperts(b, module, moe, true);
   spec.limit = config.positiveOr("swiglu_limit", 7.0);
   spec.alpha = config.positiveOr("swiglu_alpha", 1.702);
   const std::string bias = module + ".experts.gate_up_proj_bias";
@@ -33,7 +34,7 @@ Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
   moe.router = ".router";
   moe.route.normalize = true;  // a softmax of the chosen
   spec.mlp = [moe, config](ModelBuilder& b, int64_t, const std::string& module, mlir::Value x) {
-    return huggingface::moe(b, module, x, moe, experts(config, module, moe));
+    return huggingface::moe(b, module, x, moe, experts(b, config, module, moe));
   };
   return makeDecoder(std::move(spec), config);
 }

@@ -80,7 +80,7 @@ Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
   spec.mlp = [=](ModelBuilder& b, int64_t i, const std::string& module, mlir::Value x) {
     const bool routed = listed ? std::ranges::find(sparse, i) != sparse.end() : (i + 1) % step == 0;
     if (!routed) return b.gatedMlp(module, x, width, moe.activation, false);
-    ExpertsSpec experts = packedExperts(module, moe, false);
+    ExpertsSpec experts = packedExperts(b, module, moe, false);
     experts.scaled_inputs = true;
     return huggingface::moe(b, module, x, moe, experts);
   };
