@@ -30,14 +30,19 @@ ExpertsSpec sizes(const MoeSpec& spec) {
 
 }  // namespace
 
-MoeSpec readMoe(const ConfigReader& config, const DecoderSpec& decoder, std::string_view width) {
+MoeSpec readMoe(const ConfigReader& config, const DecoderSpec& decoder, std::string_view width,
+                const MoeDefaults& defaults) {
   MoeSpec spec;
   spec.hidden = decoder.hidden;
   spec.activation = decoder.activation;
   const char* count = config.has("num_experts") ? "num_experts" : "num_local_experts";
-  spec.experts = config.integer(count, {1, 65536});
-  spec.width = config.integer(width);
-  spec.route.k = config.integer("num_experts_per_tok", {1, spec.experts});
+  spec.experts = config.integerOr(count, defaults.experts, {1, 65536});
+  spec.width = config.integerOr(width, defaults.width);
+  spec.route.k = config.integerOr("num_experts_per_tok", defaults.k, {1, spec.experts});
+  if (spec.route.k > spec.experts) {
+    config.fail("num_experts_per_tok", "is left out, and " + std::to_string(defaults.k) + " of " +
+                                           std::to_string(spec.experts) + " can't be chosen");
+  }
   spec.route.normalize = config.booleanOr("norm_topk_prob", false);
   return spec;
 }

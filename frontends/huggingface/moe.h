@@ -20,9 +20,14 @@ struct MoeSpec {
   std::string shared = ".shared_expert", shared_gate = {};
 };
 
+// What a family takes the fields below for where they are left out.
+struct MoeDefaults {
+  int64_t experts = 0, k = 0, width = 0;
+};
 // num_experts or num_local_experts, num_experts_per_tok, the expert's width under `width`,
 // norm_topk_prob.
-MoeSpec readMoe(const ConfigReader& config, const DecoderSpec& decoder, std::string_view width);
+MoeSpec readMoe(const ConfigReader& config, const DecoderSpec& decoder, std::string_view width,
+                const MoeDefaults& defaults);
 
 // A layer's experts as a checkpoint may have them: one tensor each, `module`.experts.0.gate_proj
 // or, as in older ones, block_sparse_moe.experts.0.w1; or all in one, [experts, gate and up,

@@ -99,7 +99,7 @@ MoeSpec readExperts(const ConfigReader& config, const DecoderSpec& spec) {
 }
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DecoderSpec spec = readDecoder(config);
+  DecoderSpec spec = readDecoder(config, {.positions = 4096});
   const Latent latent = readLatent(config, spec);
   const MoeSpec moe = readExperts(config, spec);
   const int64_t dense = config.integerOr("first_k_dense_replace", 3, {0, INT32_MAX});

@@ -19,9 +19,13 @@ ExpertsSpec experts(const ModelBuilder& b, const ConfigReader& config, const std
 }
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DecoderSpec spec = readDecoder(config);
+  DecoderSpec spec = readDecoder(
+      config, {.positions = 131072, .kv_heads = 8, .head_dim = 64, .eps = 1e-5, .theta = 150000});
   spec.attention.bias = spec.attention.output_bias = config.booleanOr("attention_bias", true);
   spec.attention.sinks = true;
+  if (!config.has("rope_parameters") && !config.has("rope_scaling")) {
+    config.fail("rope_parameters", "is missing; what these models turn by is expected");
+  }
   const int64_t window = config.integerOr("sliding_window", 128);
   const std::vector<std::string> types = readLayerTypes(config, spec.layers);
   std::vector<int64_t> windows(spec.layers, 0);
@@ -30,7 +34,7 @@ Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
     if (slides) windows[i] = window;
   }
   setWindows(spec, windows);
-  MoeSpec moe = readMoe(config, spec, "intermediate_size");
+  MoeSpec moe = readMoe(config, spec, "intermediate_size", {128, 4, 2880});
   moe.router = ".router";
   moe.route.normalize = true;  // a softmax of the chosen
   spec.mlp = [moe, config](ModelBuilder& b, int64_t, const std::string& module, mlir::Value x) {

@@ -63,13 +63,14 @@ mlir::Value attend(ModelBuilder& b, int64_t i, const std::string& module, mlir::
 }
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DecoderSpec spec = readDecoder(config);
+  DecoderSpec spec = readDecoder(
+      config, {.positions = 131072, .kv_heads = 8, .head_dim = 128, .eps = 1e-5, .theta = 500000});
   spec.attention.bias = spec.attention.output_bias = config.booleanOr("attention_bias", false);
   spec.mlp_name = ".feed_forward";
   const Attention attention = readAttention(config, spec);
   spec.self_attention = [attention](ModelBuilder& b, int64_t i, const std::string& module,
                                     mlir::Value x) { return attend(b, i, module, x, attention); };
-  MoeSpec moe = readMoe(config, spec, "intermediate_size");
+  MoeSpec moe = readMoe(config, spec, "intermediate_size", {16, 1, 8192});
   moe.router = ".router";
   moe.route = {.k = moe.route.k, .scores = "sigmoid"};
   moe.shared_width = moe.width;

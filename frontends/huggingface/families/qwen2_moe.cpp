@@ -7,11 +7,11 @@ namespace dcc::huggingface {
 namespace {
 
 Result<std::unique_ptr<Model>> read(const ConfigReader& config) {
-  DecoderSpec spec = readDecoder(config);
+  DecoderSpec spec = readDecoder(config, {.positions = 32768, .kv_heads = 16});
   spec.attention.bias = config.booleanOr("qkv_bias", true);
   setWindows(spec, readWindows(config, spec.layers));
-  MoeSpec moe = readMoe(config, spec, "moe_intermediate_size");
-  moe.shared_width = config.integer("shared_expert_intermediate_size");
+  MoeSpec moe = readMoe(config, spec, "moe_intermediate_size", {60, 4, 1408});
+  moe.shared_width = config.integerOr("shared_expert_intermediate_size", 5632);
   moe.shared_gate = ".shared_expert_gate";
   const std::vector<int64_t> dense = config.integers("mlp_only_layers", {0, INT32_MAX});
   const int64_t step = config.integerOr("decoder_sparse_step", 1);
