@@ -150,11 +150,12 @@ Result<const CheckpointTensor*> Checkpoint::encoded(std::string_view name,
   const std::vector<uint64_t> whole(shape.begin(), shape.end());
   const uint64_t rows = whole[whole.size() - 2], columns = whole.back();
   std::vector<uint64_t> elements = whole, scales_shape = whole;
-  const CheckpointTensor *tensor = find(name), *scales = nullptr;
+  const CheckpointTensor *tensor = find(name), *blocks = find(base + "_blocks"), *scales = nullptr;
   Encoding encoding;
   encoding.columns = columns;
   std::string scales_type;
-  if (!tensor && (tensor = find(base + "_blocks"))) {
+  if (!tensor && blocks) {
+    tensor = blocks;
     encoding.kind = "mxfp4";
     encoding.block_rows = 1;
     encoding.block_columns = 32;

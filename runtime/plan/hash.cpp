@@ -66,7 +66,11 @@ class ProgramWalk {
       if (const fb::Scales* scales = piece->scales()) {
         hasher_.add(std::string_view("scales"));
         add(scales->file(), scales->offset(), scales->columns(), scales->block_rows(),
-            scales->block_columns(), piece->origin());
+            scales->block_columns());
+      }
+      if (piece->origin() != 0) {
+        hasher_.add(std::string_view("origin"));
+        add(piece->origin());
       }
     }
     if (weight.plus() != 0) {
