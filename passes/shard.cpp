@@ -82,7 +82,12 @@ struct Shard : impl::ShardBase<Shard> {
         continue;
       }
       for (auto [value, placement] : llvm::zip(op->getResults(), placements.results)) {
-        value.setType(cast<nn::TensorType>(value.getType()).withPlacement(placement));
+        auto type = cast<nn::TensorType>(value.getType());
+        // Sums over ranks are made in f32, whatever activations are.
+        Type element = placement && placement.isPartial() ? Float32Type::get(&getContext())
+                                                          : type.getElementType();
+        value.setType(
+            nn::TensorType::get(&getContext(), type.getDims(), element).withPlacement(placement));
       }
       return success();
     }

@@ -69,12 +69,17 @@ std::string collectiveProblem(const EntryContext& context, const fb::Collective&
              std::to_string(context.bufferCount());
     }
     const fb::Buffer& buffer = context.buffer(index);
-    if (buffer.dtype() != fb::DType::f32) return "buffers must be f32";
+    const bool half = buffer.dtype() == fb::DType::bf16 || buffer.dtype() == fb::DType::f16;
+    if (buffer.dtype() != fb::DType::f32 &&
+        !(half && collective.kind() == CollectiveKind::all_gather)) {
+      return "buffers must be f32 or, where nothing is summed, bf16 or f16";
+    }
     if (!contiguous(buffer)) return "buffers must have no gaps between their rows";
   }
   if (collective.peer() != 0) return "peer means nothing to this collective";
   const fb::Buffer& input = context.buffer(collective.input());
   const fb::Buffer& output = context.buffer(collective.output());
+  if (input.dtype() != output.dtype()) return "input and output must have the same type";
   fb::Reduction reduction =
       collective.kind() == CollectiveKind::all_gather ? fb::Reduction::none : fb::Reduction::sum;
   if (collective.reduction() != reduction) {

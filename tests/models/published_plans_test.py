@@ -77,6 +77,19 @@ class PublishedPlans(bad.BadInput):
                         self.assertEqual(actual.shape, one.shape)
                         worst = max(abs(a - e) for a, e in zip(actual.values, one.values))
                         self.assertLessEqual(worst, TOLERANCE * max(map(abs, one.values)))
+            if spelling == "as published" and "experts" not in str(rules):
+                self.check_half(directory, file, expected)
+
+    def check_half(self, directory, file, expected):
+        """In bf16 activations that are gathered are bf16 too: as far from f32 as one rank's, give or take.
+        (Experts may be others there.)"""
+        with self.subTest(model=directory.name, dtype="bf16"):
+            errors = []
+            for options in (["--tp", "1"], ["--tp", "2", "--tp-plan", file]):
+                plan = self.compile(directory, f"{directory.name}.half", "--dtype", "bf16", *options)
+                errors.append(max(abs(a - e) for actual, one in zip(self.logits(plan, PROMPTS), expected)
+                                  for a, e in zip(actual.values, one.values)))
+            self.assertLessEqual(errors[1], 2 * errors[0])
 
 
 if __name__ == "__main__":
