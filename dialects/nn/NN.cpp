@@ -205,7 +205,8 @@ Attribute SourceAttr::parse(AsmParser& parser, Type) {
     }
   }
   EncodingAttr encoding;
-  if (succeeded(parser.parseOptionalKeyword("encoded")) && parser.parseAttribute(encoding)) {
+  if (succeeded(parser.parseOptionalKeyword("encoded")) &&
+      parser.parseCustomAttributeWithFallback(encoding)) {
     return {};
   }
   if (parser.parseGreater()) return {};
@@ -221,7 +222,10 @@ void SourceAttr::print(AsmPrinter& printer) const {
     llvm::interleaveComma(getStrides(), printer);
     printer << ']';
   }
-  if (getEncoding()) printer << " encoded " << getEncoding();
+  if (getEncoding()) {
+    printer << " encoded ";
+    printer.printStrippedAttrOrType(getEncoding());
+  }
   printer << '>';
 }
 

@@ -16,6 +16,10 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>} {
     // CHECK: %[[G:.*]] = dist.all_gather %{{.*}} dimension 1 over "tp" because "u" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32>
     // CHECK: dist.slice %[[G]] dimension 0 over "tp" because "u" : <T x 8 x f32> -> <T x 8 x f32, [tp, _]>
     %u = dist.reshard %c to <[tp, _]> because "u" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32, [tp, _]>
+    // A part of what every rank has already moves nothing.
+    // CHECK: dist.slice %{{.*}} dimension 1 over "tp" because "n" : <T x 8 x f32, [_, tp{0:6, 2:8}]> -> <T x 8 x f32, [_, tp]>
+    %o = dist.reshard %w to <[_, tp{0:6, 2:8}]> because "o" : <T x 8 x f32> -> <T x 8 x f32, [_, tp{0:6, 2:8}]>
+    %n = dist.reshard %o to <[_, tp]> because "n" : <T x 8 x f32, [_, tp{0:6, 2:8}]> -> <T x 8 x f32, [_, tp]>
     // What is already there costs nothing.
     // CHECK-NOT: because "e"
     %f = dist.reshard %c to <[_, tp]> because "e" : <T x 8 x f32, [_, tp]> -> <T x 8 x f32, [_, tp]>

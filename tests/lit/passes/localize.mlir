@@ -53,3 +53,30 @@ module attributes {dist.mesh = #dist.mesh<tp = 3>} {
     return %y : !nn.tensor<T x 8 x f32, [_, tp{0:3, 3:6, 6:8}]>
   }
 }
+
+// -----
+
+// Ranks cut through groups of three query heads: each is told the first one's place in its group.
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  nn.cache @cache : 2 heads of 4 + 4 x f32 in "full"
+  func.func @f(%q: !nn.tensor<T x 24 x f32>, %k: !nn.tensor<T x 8 x f32>) -> !nn.tensor<T x 24 x f32, [_, tp{0:16, 16:24}]> {
+    %h = dist.slice %q dimension 1 over "tp" because "s" : <T x 24 x f32> -> <T x 24 x f32, [_, tp{0:16, 16:24}]>
+    %g = dist.slice %k dimension 1 over "tp" because "s" : <T x 8 x f32> -> <T x 8 x f32, [_, tp{0:8, 4:8}]>
+    // CHECK: nn.attention {{.*}} pairing [array<i64: 0, 3>, array<i64: 1, 3>] {axis = "tp"} : <T x 16 x f32>, <T x 8 x f32>, <T x 8 x f32> -> <T x 16 x f32>
+    // CHECK: nn.attention {{.*}} pairing [array<i64: 0, 3>, array<i64: 1, 3>] {axis = "tp"} : <T x 8 x f32>, <T x 4 x f32>, <T x 4 x f32> -> <T x 8 x f32>
+    %a = nn.attention %h, %g, %g, @cache k_dim 4 v_dim 4 scale 1.0 : <T x 24 x f32, [_, tp{0:16, 16:24}]>, <T x 8 x f32, [_, tp{0:8, 4:8}]>, <T x 8 x f32, [_, tp{0:8, 4:8}]> -> <T x 24 x f32, [_, tp{0:16, 16:24}]>
+    return %a : !nn.tensor<T x 24 x f32, [_, tp{0:16, 16:24}]>
+  }
+}
+
+// -----
+
+// A part of what a rank has is counted from where that begins.
+module attributes {dist.mesh = #dist.mesh<tp = 2>} {
+  func.func @f(%x: !nn.tensor<T x 8 x f32>) {
+    %a = dist.slice %x dimension 1 over "tp" because "a" : <T x 8 x f32> -> <T x 8 x f32, [_, tp{0:6, 2:8}]>
+    // CHECK: dist.slice %{{.*}} dimension 1 over "tp" ranges [array<i64: 0, 4>, array<i64: 2, 6>] because "b" : <T x 6 x f32> -> <T x 4 x f32>
+    %b = dist.slice %a dimension 1 over "tp" because "b" : <T x 8 x f32, [_, tp{0:6, 2:8}]> -> <T x 8 x f32, [_, tp]>
+    return
+  }
+}
