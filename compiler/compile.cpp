@@ -29,11 +29,23 @@ constexpr const char* kSideFiles[] = {
     "config.json",           "generation_config.json",  "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"};
 constexpr uint64_t kMostSideBytes = 256u << 20;
+// Holds further chat templates, NAME.jinja.
+constexpr const char* kTemplateFolder = "additional_chat_templates";
 
 Status addSideFiles(ModuleOp module, std::vector<plan::ExtraFile>& files) {
   auto checkpoint = module->getAttrOfType<StringAttr>("nn.checkpoint");
-  for (const char* name : kSideFiles) {
-    std::string path = (checkpoint ? checkpoint.str() : "") + "/" + name;
+  const std::string dir = checkpoint ? checkpoint.str() : "";
+  std::vector<std::string> names(std::begin(kSideFiles), std::end(kSideFiles));
+  std::error_code error;  // mostly, there is no such folder
+  for (std::filesystem::directory_iterator it(dir + "/" + kTemplateFolder, error), end;
+       !error && it != end; it.increment(error)) {
+    const std::filesystem::path& path = it->path();
+    if (path.extension() != ".jinja") continue;
+    names.push_back(std::string(kTemplateFolder) + "/" + path.filename().string());
+  }
+  std::sort(names.begin() + std::size(kSideFiles), names.end());
+  for (const std::string& name : names) {
+    std::string path = dir + "/" + name;
     if (access(path.c_str(), R_OK) != 0) continue;
     DCC_ASSIGN(std::string bytes, readFile(path, kMostSideBytes));
     files.push_back({name, std::move(bytes)});

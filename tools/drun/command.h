@@ -15,11 +15,14 @@ class RankZeroCommand {
  public:
   virtual ~RankZeroCommand() = default;
   virtual Status prepare(const generate::Limits& limits) = 0;
+  // How tokens are drawn; after prepare().
+  virtual generate::SamplingOptions sampling() const { return {}; }
   virtual Status run(generate::StepLoop& loop) = 0;
 };
 
 // `waiting` is called while a command waits for its input or output. The options outlive it.
 std::unique_ptr<RankZeroCommand> generateCommand(const Options& options, Waiting waiting);
+std::unique_ptr<RankZeroCommand> chatCommand(const Options& options, Waiting waiting);
 std::unique_ptr<RankZeroCommand> logitsCommand(const Options& options, Waiting waiting);
 // The facts are there before run().
 std::unique_ptr<RankZeroCommand> benchCommand(const Options& options, const BenchFacts& facts,

@@ -14,6 +14,8 @@ namespace {
 using generate::Scheduler;
 using generate::StepLoop;
 
+constexpr uint32_t kUsualNewTokens = 128;
+
 class GenerateCommand final : public RankZeroCommand {
  public:
   GenerateCommand(const Options& options, Waiting waiting)
@@ -21,6 +23,9 @@ class GenerateCommand final : public RankZeroCommand {
 
   Status prepare(const generate::Limits& limits) override;
   Status run(StepLoop& loop) override;
+  generate::SamplingOptions sampling() const override {
+    return generate::chooseSampling(files_.generation, options_.sampling);
+  }
 
  private:
   Status submit(const Prompt& prompt);
@@ -38,6 +43,7 @@ class GenerateCommand final : public RankZeroCommand {
 
 Status GenerateCommand::prepare(const generate::Limits& limits) {
   DCC_ASSIGN(files_, readPlanFiles(options_.dir));
+  DCC_RETURN_IF_ERROR(files_.canGenerate());
   DCC_ASSIGN(scheduler_, Scheduler::create(limits, generate::StepKind::kGenerate));
   if (!options_.stop.empty() && !files_.tokenizer) {
     return userError(files_.dir + ": has no tokenizer.json, so there is no text for --stop");
@@ -56,7 +62,8 @@ Status GenerateCommand::prepare(const generate::Limits& limits) {
 Status GenerateCommand::submit(const Prompt& prompt) {
   generate::Request request;
   request.prompt = prompt.ids;
-  request.max_new_tokens = options_.max_new_tokens;
+  request.max_new_tokens =
+      options_.max_new_tokens.value_or(files_.generation.max_new_tokens.value_or(kUsualNewTokens));
   if (!options_.ignore_eos) request.eos = files_.generation.eos;
   DCC_RETURN_IF_ERROR(scheduler_->add(std::move(request), prompt.where));
   results_->expect(prompt);

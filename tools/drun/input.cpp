@@ -39,13 +39,18 @@ std::vector<Prompt> fromOptions(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-Result<std::vector<Prompt>> readInput(const std::string& path, const Waiting& waiting) {
+Result<InputText> readInputText(const std::string& path, const Waiting& waiting) {
   const bool standard = path == "-";
   UniqueFd fd(standard ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fileError(path, "cannot be read", errno);
   const std::string name = standard ? "stdin" : path;
-  DCC_ASSIGN(const std::string text, readAll(fd.get(), name, kMaxInputBytes, waiting));
-  return promptsFromJsonl(text, name, waiting);
+  DCC_ASSIGN(std::string text, readAll(fd.get(), name, kMaxInputBytes, waiting));
+  return InputText{std::move(text), name};
+}
+
+Result<std::vector<Prompt>> readInput(const std::string& path, const Waiting& waiting) {
+  DCC_ASSIGN(const InputText input, readInputText(path, waiting));
+  return promptsFromJsonl(input.text, input.name, waiting);
 }
 
 Result<std::vector<Prompt>> gatherPrompts(const Options& options, const PlanFiles& files,

@@ -1,6 +1,7 @@
 // The prompts of a command line.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "tools/drun/options.h"
@@ -10,7 +11,14 @@
 
 namespace dcc::drun {
 
-// All lines of --input, a file, a pipe or "-" for stdin.
+// All of --input: a file, a pipe or "-" for stdin.
+struct InputText {
+  std::string text;
+  std::string name;  // for messages
+};
+Result<InputText> readInputText(const std::string& path, const Waiting& waiting);
+
+// Its lines as prompts.
 Result<std::vector<Prompt>> readInput(const std::string& path, const Waiting& waiting);
 
 // --prompt, --input or, where neither is given, standard input line by line; when that is empty the

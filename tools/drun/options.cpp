@@ -16,12 +16,16 @@ constexpr char kFooter[] =
     "  drun [--nproc N] DIR [--prompt TEXT]...     continues prompts; without any: one per line "
     "of\n"
     "                                              stdin, or the model's own\n"
+    "  drun [--nproc N] DIR chat [--system TEXT]   a conversation; every line is a turn\n"
     "  drun [--nproc N] DIR logits --input IN.jsonl --output OUT.safetensors\n"
     "  drun [--nproc N] DIR bench                  how fast it is, and of what the machine can\n"
     "  drun tokenize DIR [--input IN.jsonl]        no ranks, no weights\n"
     "  drun doctor                                 what drun finds on this machine\n"
     "DIR is a plan directory, which `dcc compile` wrote. An input line is {\"text\": ...} or\n"
-    "{\"input_ids\": [...]}. Options may stand anywhere.";
+    "{\"input_ids\": [...]}, of tokenize --chat {\"messages\": [...], ...}. The model's\n"
+    "generation_config.json decides whether and how tokens are drawn, and the options given go "
+    "before\n"
+    "it. Options may stand anywhere.";
 
 struct CommandName {
   const char* name;
@@ -30,24 +34,30 @@ struct CommandName {
 constexpr CommandName kCommands[] = {
     {"generate", Command::kGenerate}, {"logits", Command::kLogits},
     {"tokenize", Command::kTokenize}, {"classify", std::nullopt},
-    {"embed", std::nullopt},          {"chat", std::nullopt},
+    {"embed", std::nullopt},          {"chat", Command::kChat},
     {"bench", Command::kBench},       {"doctor", Command::kDoctor},
 };
 
 // Options of the design that this version does not have; the number is of values they take.
 constexpr std::pair<const char*, int> kNotBuilt[] = {
-    {"--chat", 0},        {"--system", 1},       {"--nnodes", 1},       {"--node-rank", 1},
-    {"--log-dir", 1},     {"--trace", 1},        {"--verify-ranks", 0}, {"--master-addr", 1},
-    {"--master-port", 1}, {"--batch-tokens", 1},
+    {"--nnodes", 1},       {"--node-rank", 1},   {"--log-dir", 1},     {"--trace", 1},
+    {"--verify-ranks", 0}, {"--master-addr", 1}, {"--master-port", 1}, {"--batch-tokens", 1},
 };
 
 // Which commands an option that not all have belongs to.
 struct Belongs {
   const char* option;
-  std::vector<Command> commands;
+  uint32_t commands;  // a bit each
 };
-const std::vector<Command> kOnRanks = {Command::kGenerate, Command::kLogits, Command::kBench};
-const Belongs kBelongs[] = {
+constexpr uint32_t in(std::initializer_list<Command> commands) {
+  uint32_t bits = 0;
+  for (const Command command : commands) bits |= 1u << static_cast<uint32_t>(command);
+  return bits;
+}
+constexpr uint32_t kOnRanks =
+    in({Command::kGenerate, Command::kChat, Command::kLogits, Command::kBench});
+constexpr uint32_t kWriting = in({Command::kGenerate, Command::kChat});
+constexpr Belongs kBelongs[] = {
     {"--nproc", kOnRanks},
     {"--threads", kOnRanks},
     {"--checkpoint", kOnRanks},
@@ -56,24 +66,26 @@ const Belongs kBelongs[] = {
     {"--collectives", kOnRanks},
     {"--store-port", kOnRanks},
     {"--hash-ops", kOnRanks},
-    {"--prompt", {Command::kGenerate}},
-    {"--max-new-tokens", {Command::kGenerate}},
-    {"--json", {Command::kGenerate, Command::kBench, Command::kDoctor}},
-    {"--ignore-eos", {Command::kGenerate}},
-    {"--temperature", {Command::kGenerate}},
-    {"--top-k", {Command::kGenerate}},
-    {"--top-p", {Command::kGenerate}},
-    {"--min-p", {Command::kGenerate}},
-    {"--repetition-penalty", {Command::kGenerate}},
-    {"--seed", {Command::kGenerate}},
-    {"--stop", {Command::kGenerate}},
-    {"--input", {Command::kGenerate, Command::kLogits, Command::kTokenize}},
-    {"--output", {Command::kLogits}},
-    {"--prompt-tokens", {Command::kBench}},
-    {"--new-tokens", {Command::kBench}},
-    {"--batch", {Command::kBench}},
-    {"--decode", {Command::kTokenize}},
-    {"--no-special-tokens", {Command::kTokenize}},
+    {"--prompt", in({Command::kGenerate})},
+    {"--max-new-tokens", kWriting},
+    {"--system", in({Command::kChat})},
+    {"--json", in({Command::kGenerate, Command::kBench, Command::kDoctor})},
+    {"--ignore-eos", in({Command::kGenerate})},
+    {"--temperature", kWriting},
+    {"--top-k", kWriting},
+    {"--top-p", kWriting},
+    {"--min-p", kWriting},
+    {"--repetition-penalty", kWriting},
+    {"--seed", kWriting},
+    {"--stop", kWriting},
+    {"--input", in({Command::kGenerate, Command::kLogits, Command::kTokenize})},
+    {"--output", in({Command::kLogits})},
+    {"--prompt-tokens", in({Command::kBench})},
+    {"--new-tokens", in({Command::kBench})},
+    {"--batch", in({Command::kBench})},
+    {"--chat", in({Command::kTokenize})},
+    {"--decode", in({Command::kTokenize})},
+    {"--no-special-tokens", in({Command::kTokenize})},
 };
 
 const CommandName* findCommand(const std::string& word) {
@@ -107,7 +119,7 @@ Status readWords(const std::vector<std::string>& words, Options& options) {
   }
   if (!command->command) {
     return userError(std::string(command->name) +
-                     ": not built yet; drun has generate, logits, tokenize, "
+                     ": not built yet; drun has generate, chat, logits, tokenize, "
                      "bench and doctor");
   }
   if (command->command == Command::kDoctor) {
@@ -126,11 +138,7 @@ Status checkCombination(const CLI::App& app, const Options& options) {
     if (given(name)) return userError(std::string(name) + ": not built yet");
   }
   for (const Belongs& belongs : kBelongs) {
-    const auto& commands = belongs.commands;
-    if (!given(belongs.option) ||
-        std::find(commands.begin(), commands.end(), options.command) != commands.end()) {
-      continue;
-    }
+    if (!given(belongs.option) || (belongs.commands & in({options.command})) != 0) continue;
     const auto* command =
         std::find_if(std::begin(kCommands), std::end(kCommands),
                      [&](const CommandName& c) { return c.command == options.command; });
@@ -145,6 +153,9 @@ Status checkCombination(const CLI::App& app, const Options& options) {
   const auto collectives = app.get_option("--collectives")->as<std::string>();
   if (collectives == "nccl") {
     return userError("--collectives nccl: not built yet; shm and tcp are");
+  }
+  if (options.chat && (options.decode || options.no_special_tokens)) {
+    return userError("--chat: gives texts; --decode and --no-special-tokens mean nothing to it");
   }
   if (!options.prompts.empty() && !options.input.empty()) {
     return userError("--prompt and --input: both name prompts; give one of them");
@@ -220,17 +231,17 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   app.add_option("--input", options.input, "prompts, a JSON object a line; - is stdin")
       ->option_text("IN.jsonl");
   app.add_option("--output", options.output, "where logits go")->option_text("OUT.safetensors");
-  app.add_option("--max-new-tokens", options.max_new_tokens, "per prompt (default: 128)")
+  app.add_option("--max-new-tokens", options.max_new_tokens,
+                 "per prompt (default: generation_config.json's, or 128; chat: no limit)")
       ->check(CLI::Range(0u, 0x7fffffffu))
       ->option_text("N");
   app.add_flag("--json", options.json, "results as JSON, a line each");
   app.add_flag("--ignore-eos", options.ignore_eos, "go on after end-of-sequence");
-  generate::SamplingOptions& sampling = options.sampling;
-  std::optional<float> temperature;
-  app.add_option("--temperature", temperature, "0: the likeliest token (the default)")
+  generate::SamplingChoice& sampling = options.sampling;
+  app.add_option("--temperature", sampling.temperature, "0: the likeliest token")
       ->check(CLI::Range(0.0, 1e6))
       ->option_text("F");
-  app.add_option("--top-k", sampling.top_k, "only the N likeliest tokens")
+  app.add_option("--top-k", sampling.top_k, "only the N likeliest tokens (0: all)")
       ->check(CLI::Range(0u, 0x7fffffffu))
       ->option_text("N");
   app.add_option("--top-p", sampling.top_p, "only the fewest tokens of this much probability")
@@ -244,6 +255,9 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
       ->option_text("F");
   app.add_option("--seed", sampling.seed, "the same draws every time (default: 0)")
       ->option_text("N");
+  app.add_option("--system", options.system, "chat: the system message")
+      ->allow_extra_args(false)
+      ->option_text("TEXT");
   app.add_option("--stop", options.stop, "ends a continuation; may be repeated")
       ->allow_extra_args(false)
       ->option_text("TEXT");
@@ -258,6 +272,7 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   app.add_option("--batch", options.batch, "bench: prompts at once (default: 1)")
       ->check(CLI::Range(1u, 1u << 20))
       ->option_text("N");
+  app.add_flag("--chat", options.chat, "tokenize: the prompts of conversations, as text");
   app.add_flag("--decode", options.decode, "tokenize: from ids to text");
   app.add_flag("--no-special-tokens", options.no_special_tokens, "tokenize: without added tokens");
   for (const auto& [name, values] : kNotBuilt) {
@@ -265,14 +280,14 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
     option->group("");  // not in --help
   }
 
-  // "--prompt=" with nothing behind it would take the next word.
+  // "--prompt=" and "--system=" with nothing behind them would take the next word.
   std::vector<std::string> args;
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
-    constexpr std::string_view kPrompt = "--prompt=";
-    if (arg.substr(0, kPrompt.size()) == kPrompt) {
-      args.emplace_back("--prompt");
-      args.emplace_back(arg.substr(kPrompt.size()));
+    if (arg.starts_with("--prompt=") || arg.starts_with("--system=")) {
+      const size_t sign = arg.find('=');
+      args.emplace_back(arg.substr(0, sign));
+      args.emplace_back(arg.substr(sign + 1));
     } else {
       args.emplace_back(arg);
     }
@@ -292,10 +307,6 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
     return userError("--timeout: " + std::to_string(timeout) +
                      "; seconds, up to 1000000, are right");
   }
-  // Whoever says how to draw wants draws.
-  const bool drawing = sampling.top_k > 0 || sampling.top_p < 1 || sampling.min_p > 0 ||
-                       app.get_option("--seed")->count() > 0;
-  sampling.temperature = temperature.value_or(drawing ? 1.0f : 0.0f);
   options.timeout = std::chrono::milliseconds(static_cast<int64_t>(std::ceil(timeout * 1000)));
   if (app.get_option("--timeout")->count() > 0) options.meet.deadline = options.timeout;
   options.meet.transport = collectives == "shm"   ? launch::Transport::kSharedMemory

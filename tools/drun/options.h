@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "runtime/base/status.h"
-#include "runtime/generate/sampling.h"
+#include "runtime/generate/generation_config.h"
 #include "runtime/launch/rank.h"
 
 namespace dcc::drun {
 
-enum class Command { kGenerate, kLogits, kTokenize, kBench, kDoctor };
+enum class Command { kGenerate, kChat, kLogits, kTokenize, kBench, kDoctor };
 
 struct Options {
   Command command = Command::kGenerate;
@@ -28,15 +28,18 @@ struct Options {
 
   std::vector<std::string> prompts;
   std::string input, output;
-  uint32_t max_new_tokens = 128;
+  std::optional<uint32_t> max_new_tokens;
   bool json = false;
   bool ignore_eos = false;
-  generate::SamplingOptions sampling;
-  std::vector<std::string> stop;  // texts that end a continuation, which they are not part of
+  generate::SamplingChoice sampling;  // the model's own where nothing is given
+  std::vector<std::string> stop;      // texts that end a continuation, which they are not part of
 
   std::optional<uint32_t> prompt_tokens, new_tokens;  // of each sequence of a bench
   uint32_t batch = 1;
 
+  std::optional<std::string> system;  // chat: the system message
+
+  bool chat = false;  // tokenize: conversations
   bool decode = false;
   bool no_special_tokens = false;
 };

@@ -17,6 +17,11 @@ struct PlanFiles {
   std::optional<std::string> prompt;  // model.json's
 
   const text::Tokenizer* tokenizerOrNull() const { return tokenizer ? &*tokenizer : nullptr; }
+  // Error (user): generation_config.json asks for something that is not built.
+  Status canGenerate() const {
+    const std::string& unsupported = generation.unsupported;
+    return unsupported.empty() ? Status::success() : Status(userError(unsupported));
+  }
 };
 
 // Errors (user): files that are there but damaged.

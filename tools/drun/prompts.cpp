@@ -19,13 +19,8 @@ Status forLines(std::string_view text, Each&& each) {
 }
 
 Result<Prompt> promptOf(std::string_view line, const std::string& where) {
-  Result<nlohmann::json> parsed = parseJson(line, where);
-  if (!parsed.ok()) {
-    // It counts lines within its text, which is one line of ours.
-    std::string message = parsed.error().message;
-    if (message.compare(0, where.size() + 3, where + ":1:") == 0) message.erase(where.size(), 2);
-    return Error{message, parsed.error().fault};
-  }
+  const Result<nlohmann::json> parsed = parseJson(line, where);
+  if (!parsed.ok()) return ofLine(parsed.error(), where);
   DCC_ASSIGN(const JsonFields fields, JsonFields::of(*parsed, where));
   Prompt prompt;
   prompt.where = where;
@@ -47,16 +42,32 @@ Result<Prompt> promptOf(std::string_view line, const std::string& where) {
 
 }  // namespace
 
+Error ofLine(const Error& error, const std::string& where) {
+  // It counts lines within its text, which is one line of ours.
+  std::string message = error.message;
+  if (message.compare(0, where.size() + 3, where + ":1:") == 0) message.erase(where.size(), 2);
+  return Error{message, error.fault};
+}
+
+Status forJsonLines(
+    std::string_view text, const std::string& name,
+    const std::function<Status(std::string_view line, const std::string& where)>& each) {
+  return forLines(text, [&](size_t number, std::string_view line) -> Status {
+    if (line.find_first_not_of(" \t") == std::string_view::npos) return Status::success();
+    return each(line, name + ":" + std::to_string(number));
+  });
+}
+
 Result<std::vector<Prompt>> promptsFromJsonl(std::string_view text, const std::string& name,
                                              const Waiting& waiting) {
   std::vector<Prompt> prompts;
-  DCC_RETURN_IF_ERROR(forLines(text, [&](size_t number, std::string_view line) -> Status {
-    if (line.find_first_not_of(" \t") == std::string_view::npos) return Status::success();
-    DCC_ASSIGN(Prompt prompt, promptOf(line, name + ":" + std::to_string(number)));
-    prompts.push_back(std::move(prompt));
-    if (waiting) waiting();
-    return Status::success();
-  }));
+  DCC_RETURN_IF_ERROR(
+      forJsonLines(text, name, [&](std::string_view line, const std::string& where) -> Status {
+        DCC_ASSIGN(Prompt prompt, promptOf(line, where));
+        prompts.push_back(std::move(prompt));
+        if (waiting) waiting();
+        return Status::success();
+      }));
   return prompts;
 }
 

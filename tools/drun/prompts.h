@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,13 @@ struct Prompt {
 
 // Of a file of prompts.
 inline constexpr size_t kMaxInputBytes = size_t{1} << 30;
+
+// Calls `each` with every line that is not empty, and "<name>:<line>".
+Status forJsonLines(
+    std::string_view text, const std::string& name,
+    const std::function<Status(std::string_view line, const std::string& where)>& each);
+// The error of parsing a line as a text of its own, with the position in the file.
+Error ofLine(const Error& error, const std::string& where);
 
 // {"text": "..."} or {"input_ids": [...]} a line; empty lines hold none. `waiting` is called every
 // line. Errors (user) name file and line.

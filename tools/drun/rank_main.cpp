@@ -39,6 +39,8 @@ std::unique_ptr<RankZeroCommand> commandOf(const Options& options, const BenchFa
                                            Communicator& world) {
   const Waiting waiting = [&world] { world.noteProgress(); };
   switch (options.command) {
+    case Command::kChat:
+      return chatCommand(options, waiting);
     case Command::kLogits:
       return logitsCommand(options, waiting);
     case Command::kBench:
@@ -93,7 +95,10 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   }
   generate::StepRunner& runner =
       hashing ? *hashing : static_cast<generate::StepRunner&>(plan_runner);
-  const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(options.sampling, world);
+  // Rank 0 decides: the others' files may be other ones.
+  generate::SamplingOptions sampling = command ? command->sampling() : generate::SamplingOptions();
+  DCC_RETURN_IF_ERROR(world.broadcast(&sampling, sizeof(sampling), 0));
+  const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(sampling, world);
   generate::StepLoop loop(limits, world, runner, *sampler);
   if (!command) return loop.follow();
   DCC_RETURN_IF_ERROR(command->run(loop));

@@ -111,10 +111,11 @@ Status ChatTemplate::readFiles(const std::string& dir) {
     paths.emplace_back("default", path);
   }
   single_ = !paths.empty();
-  std::error_code ignored;  // mostly, there is no such folder
-  for (const auto& entry : fs::directory_iterator(dir + "/additional_chat_templates", ignored)) {
-    if (entry.path().extension() != ".jinja") continue;
-    paths.emplace_back(entry.path().stem().string(), entry.path().string());
+  std::error_code error;  // mostly, there is no such folder
+  for (fs::directory_iterator it(dir + "/additional_chat_templates", error), end;
+       !error && it != end; it.increment(error)) {
+    if (it->path().extension() != ".jinja") continue;
+    paths.emplace_back(it->path().stem().string(), it->path().string());
     single_ = false;
   }
   for (const auto& [name, path] : paths) {

@@ -32,7 +32,7 @@ TEST(Options, Defaults) {
   EXPECT_EQ(options.dir, "plan/");
   EXPECT_FALSE(options.nproc.has_value());
   EXPECT_FALSE(options.threads.has_value());
-  EXPECT_EQ(options.max_new_tokens, 128u);
+  EXPECT_FALSE(options.max_new_tokens.has_value());
   EXPECT_EQ(options.timeout, std::chrono::seconds(30));
   EXPECT_FALSE(options.json || options.ignore_eos);
 }
@@ -66,13 +66,16 @@ TEST(Options, APromptIsTakenAsItIs) {
   EXPECT_EQ(parsed({"plan", "--prompt", "\"quoted\" \\n"}).prompts, Texts{"\"quoted\" \\n"});
 }
 
-TEST(Options, DrawsWhenAnythingSaysHow) {
-  EXPECT_EQ(parsed({"plan"}).sampling.temperature, 0);
-  EXPECT_EQ(parsed({"plan", "--temperature", "0.5"}).sampling.temperature, 0.5f);
-  EXPECT_EQ(parsed({"plan", "--seed", "7"}).sampling.temperature, 1);
-  EXPECT_EQ(parsed({"plan", "--top-p", "0.9"}).sampling.temperature, 1);
-  EXPECT_EQ(parsed({"plan", "--top-k", "3", "--temperature", "0"}).sampling.temperature, 0);
-  EXPECT_EQ(parsed({"plan", "--repetition-penalty", "1.1"}).sampling.temperature, 0);
+TEST(Options, SamplingIsWhatIsGiven) {
+  EXPECT_FALSE(parsed({"plan"}).sampling.temperature.has_value());
+  const Options options = parsed({"plan", "--temperature", "0.5", "--top-k", "3", "--top-p", "0.9",
+                                  "--min-p", "0.1", "--repetition-penalty", "1.1", "--seed", "7"});
+  EXPECT_EQ(options.sampling.temperature, 0.5);
+  EXPECT_EQ(options.sampling.top_k, 3u);
+  EXPECT_EQ(options.sampling.top_p, 0.9);
+  EXPECT_EQ(options.sampling.min_p, 0.1);
+  EXPECT_EQ(options.sampling.repetition_penalty, 1.1);
+  EXPECT_EQ(options.sampling.seed, 7u);
   EXPECT_NE(refused({"plan", "--top-p", "0"}).find("--top-p"), std::string::npos);
   EXPECT_NE(refused({"plan", "--temperature", "-1"}).find("--temperature"), std::string::npos);
   EXPECT_EQ(refused({"plan", "--stop", ""}), "--stop: an empty text would end everything at once");
@@ -93,6 +96,21 @@ TEST(Options, Bench) {
   EXPECT_NE(refused({"plan", "bench", "--new-tokens", "1"}).find("--new-tokens"),
             std::string::npos);
   EXPECT_NE(refused({"plan", "bench", "--batch", "0"}).find("--batch"), std::string::npos);
+}
+
+TEST(Options, Chat) {
+  const Options options = parsed({"plan", "chat", "--system", "Be brief.", "--seed", "1", "--nproc",
+                                  "2", "--stop", "x", "--max-new-tokens", "9"});
+  EXPECT_EQ(options.command, Command::kChat);
+  EXPECT_EQ(options.system, "Be brief.");
+  EXPECT_EQ(options.max_new_tokens, 9u);
+  EXPECT_EQ(parsed({"chat", "--system=", "plan"}).system, "");
+  EXPECT_EQ(refused({"plan", "--system", "x"}), "--system: means nothing to generate");
+  EXPECT_EQ(refused({"plan", "chat", "--prompt", "x"}), "--prompt: means nothing to chat");
+  EXPECT_TRUE(parsed({"tokenize", "plan", "--chat"}).chat);
+  EXPECT_EQ(refused({"plan", "--chat"}), "--chat: means nothing to generate");
+  EXPECT_EQ(refused({"tokenize", "plan", "--chat", "--decode"}),
+            "--chat: gives texts; --decode and --no-special-tokens mean nothing to it");
 }
 
 TEST(Options, Doctor) {
@@ -123,7 +141,7 @@ TEST(StopTexts, HoldsBackWhatMayBecomeOne) {
 TEST(Options, NothingIsSilentlyIgnored) {
   EXPECT_EQ(refused({"plan", "--trace", "file"}), "--trace: not built yet");
   EXPECT_EQ(refused({"plan", "embed"}),
-            "embed: not built yet; drun has generate, logits, tokenize, bench and doctor");
+            "embed: not built yet; drun has generate, chat, logits, tokenize, bench and doctor");
   EXPECT_EQ(refused({"plan", "--batch", "2"}), "--batch: means nothing to generate");
   EXPECT_EQ(refused({"plan", "bench", "--input", "a"}), "--input: means nothing to bench");
   EXPECT_EQ(refused({"plan", "logits", "--input", "a", "--output", "b", "--json"}),
