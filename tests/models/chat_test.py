@@ -3,7 +3,6 @@
 and what generation_config.json decides. The model is the bundled one with a template of our own."""
 import json
 import os
-import pty
 import select
 import shutil
 import subprocess
@@ -104,7 +103,7 @@ class Chat(harness.EndToEnd):
     def test_on_a_terminal(self):
         """Prompts are asked for on stderr, answers come as they are written, a turn that can't be is
         no reason to leave, and end of file ends it."""
-        master, slave = pty.openpty()
+        master, slave = harness.terminal()
         process = subprocess.Popen([str(harness.BIN / "drun"), str(self.plans[1]), "chat", *WRITING],
                                    stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         os.close(slave)

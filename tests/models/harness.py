@@ -6,6 +6,7 @@ import array
 import json
 import os
 import pathlib
+import pty
 import resource
 import shutil
 import signal
@@ -22,6 +23,14 @@ BIN = pathlib.Path(os.environ.get("DCC_BIN", ROOT / "build/bin"))
 
 PHASES = ["import", "annotate", "shard", "collectives", "optimize", "localize", "schedule",
           "allocate", "specialize"]
+
+
+def terminal():
+    """Both ends of a pseudo-terminal. Where the machine has none, as in a bare chroot, the test is skipped."""
+    try:
+        return pty.openpty()
+    except OSError as error:
+        raise unittest.SkipTest(f"there are no terminals here: {error}") from None
 
 
 def model_dir(name):

@@ -4,7 +4,6 @@ when it is over. Nowhere else is anything drawn."""
 import fcntl
 import json
 import os
-import pty
 import signal
 import struct
 import subprocess
@@ -78,7 +77,7 @@ def on_terminal(program, *arguments, term="xterm", slow_until=None, interrupt=Fa
     """Runs a program of ours with a terminal for its standard error; returns its exit status, its
     standard output and the screen. It is slow until the text `slow_until` was on the screen; if
     `interrupt`, it gets SIGINT then."""
-    master, slave = pty.openpty()
+    master, slave = harness.terminal()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     environment = {k: v for k, v in os.environ.items() if k != "TERM"}
     if term is not None:
