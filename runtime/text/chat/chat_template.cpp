@@ -18,7 +18,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMostTemplateBytes = 4 << 20;
+constexpr uint64_t kMostTemplateBytes = 1 << 20;
 // Names that the reasoning of a message goes by, the standard one first.
 constexpr std::array<const char*, 3> kReasoning = {"reasoning_content", "thinking", "reasoning"};
 

@@ -18,6 +18,7 @@ class BraceFormatter {
       out_.add(format_.substr(at_, brace - at_));
       at_ = brace;
       if (at_ == format_.size()) break;
+      DCC_RETURN_IF_ERROR(run_.step());
       const char c = format_[at_++];
       if (at_ < format_.size() && format_[at_] == c) {
         ++at_;
@@ -86,6 +87,7 @@ class BraceFormatter {
       }
       return arguments_.positional[static_cast<size_t>(index)];
     }
+    run_.spend(arguments_.named.size());
     for (const auto& [key, value] : arguments_.named) {
       if (key == name) return value;
     }

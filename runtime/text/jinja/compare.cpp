@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "runtime/text/jinja/operators.h"
+#include "runtime/text/jinja/text.h"
 #include "runtime/text/utf8.h"
 
 namespace dcc::jinja {
@@ -106,8 +107,7 @@ Result<bool> contains(Run& run, const Value& container, const Value& item) {
       return userError("'in <string>' requires string as left operand, not " +
                        std::string(typeName(item)));
     }
-    run.spend(container.text().size() / 64);
-    return container.text().find(item.text()) != std::string_view::npos;
+    return find(run, container.text(), item.text()) != std::string_view::npos;
   }
   if (container.dict() != nullptr) {
     DCC_RETURN_IF_ERROR(checkKey(run, item));
@@ -169,6 +169,7 @@ Result<std::vector<Value>> items(Run& run, const Value& value) {
   } else if (value.sequence() != nullptr) {
     if (run.room(value.sequence()->items.size() * sizeof(Value))) all = value.sequence()->items;
   } else if (value.dict() != nullptr) {
+    if (!run.room(value.dict()->dict.size() * sizeof(Value))) return all;
     for (const auto& [key, unused] : value.dict()->dict.entries()) all.push_back(key);
   } else if (value.isString()) {
     const std::string_view text = value.text();

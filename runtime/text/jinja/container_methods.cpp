@@ -19,6 +19,7 @@ Result<Value> view(Run& run, const Value& self, const Bound&) {
   std::vector<Value> all;
   if (!run.room(entries.size() * sizeof(Value))) return self;
   for (const auto& [key, value] : entries) {
+    DCC_RETURN_IF_ERROR(run.step());
     all.push_back(kKind == SequenceKind::kKeys     ? key
                   : kKind == SequenceKind::kValues ? value
                                                    : run.tuple({key, value}));

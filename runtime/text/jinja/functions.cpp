@@ -18,8 +18,7 @@ class Function final : public Callable {
  public:
   explicit Function(const Native& native) : native_(native) {}
   Result<Value> call(Run& run, Arguments arguments) const override {
-    DCC_ASSIGN(const Bound bound, Bound::bind(native_, std::move(arguments)));
-    return native_.function(run, Value(), bound);
+    return jinja::call(run, native_, Value(), std::move(arguments));
   }
 
  private:
@@ -53,10 +52,12 @@ Result<Dict> entriesOf(Run& run, const Arguments& arguments) {
   if (!arguments.positional.empty()) {
     const Value& other = arguments.positional[0];
     if (other.dict() != nullptr) {
+      if (!run.room(other.dict()->dict.size() * Dict::kEntryBytes)) return dict;
       dict = other.dict()->dict;
     } else {
       DCC_ASSIGN(const std::vector<Value> pairs, items(run, other));
       for (const Value& pair : pairs) {
+        DCC_RETURN_IF_ERROR(run.step());
         DCC_ASSIGN(const std::vector<Value> both, items(run, pair));
         if (both.size() != 2) return Error(userError("a dict is made of pairs"));
         DCC_RETURN_IF_ERROR(checkKey(run, both[0]));

@@ -41,6 +41,8 @@ class Macro final : public Callable {
     std::vector<Value>& positional = arguments.positional;
     bool caller_is_parameter = false;
     for (size_t i = 0; i < parameters.size(); ++i) {
+      run.spend(arguments.named.size());
+      DCC_RETURN_IF_ERROR(run.step());
       const auto& [parameter, otherwise] = parameters[i];
       caller_is_parameter = caller_is_parameter || parameter == "caller";
       std::optional<Value> value;

@@ -48,13 +48,33 @@ const Native* nativeOf(NativeKind kind, std::string_view name) {
   return nullptr;
 }
 
+// What a function may have to go through.
+uint64_t sizeOf(const Value& value) {
+  if (value.isString()) return value.text().size() / 32;
+  if (value.sequence() != nullptr) return value.sequence()->items.size();
+  return value.dict() != nullptr ? value.dict()->dict.size() : 0;
+}
+
+}  // namespace
+
+Result<Value> call(Run& run, const Native& native, const Value& self, Arguments arguments) {
+  uint64_t size = sizeOf(self);
+  for (const Value& value : arguments.positional) size += sizeOf(value);
+  for (const auto& [name, value] : arguments.named) size += sizeOf(value);
+  run.spend(size);
+  DCC_RETURN_IF_ERROR(run.step());
+  DCC_ASSIGN(const Bound bound, Bound::bind(native, std::move(arguments)));
+  return native.function(run, self, bound);
+}
+
+namespace {
+
 class BoundMethod final : public Callable {
  public:
   BoundMethod(Value object, const Native& method) : object_(std::move(object)), method_(method) {}
 
   Result<Value> call(Run& run, Arguments arguments) const override {
-    DCC_ASSIGN(const Bound bound, Bound::bind(method_, std::move(arguments)));
-    return method_.function(run, object_, bound);
+    return jinja::call(run, method_, object_, std::move(arguments));
   }
 
   int depth() const override { return object_.depth() + 1; }
@@ -128,11 +148,9 @@ Result<Value> callNative(Run& run, NativeKind kind, std::string_view name, const
     const bool filter = kind == NativeKind::kFilter;
     const std::string what = (filter ? "filter '" : "test '") + std::string(name) + "'";
     if (filter && isOneOf(kMissingFilters, name)) return run.unsupported("the " + what);
-    return userError("no " + what);
+    return userError("there is no " + what);
   }
-  DCC_RETURN_IF_ERROR(run.step());
-  DCC_ASSIGN(const Bound bound, Bound::bind(*native, std::move(arguments)));
-  return native->function(run, value, bound);
+  return call(run, *native, value, std::move(arguments));
 }
 
 bool isNative(NativeKind kind, std::string_view name) {

@@ -52,6 +52,9 @@ class Bound {
   Arguments all_;
 };
 
+// Binds the arguments and calls it, which takes time for all that it is given.
+Result<Value> call(Run& run, const Native& native, const Value& self, Arguments arguments);
+
 enum class NativeKind { kFilter, kTest };
 
 // The filter or test of this name. Errors: there is none; (unsupported) Jinja has it.

@@ -91,10 +91,10 @@ Result<Arguments> CallArguments::evaluate(Run& run, Scope& scope) const {
   DCC_ASSIGN(const Value several, more_named->evaluate(run, scope));
   if (several.dict() == nullptr) return userError("argument after ** must be a mapping");
   for (const auto& [key, value] : several.dict()->dict.entries()) {
+    DCC_RETURN_IF_ERROR(run.step());
     if (!key.isString()) return userError("keywords must be strings");
     arguments.named.emplace_back(key.text(), value);
   }
-  run.spend(arguments.named.size());
   return arguments;
 }
 

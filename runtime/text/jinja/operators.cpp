@@ -22,7 +22,9 @@ double floorDivide(double x, double y) {
   const double rest = std::fmod(x, y);
   double quotient = (x - rest) / y;  // whole but for rounding
   if (rest != 0 && (rest < 0) != (y < 0)) quotient -= 1;
-  return quotient == 0 ? std::copysign(0.0, x / y) : std::floor(quotient + 0.5);
+  if (quotient == 0) return std::copysign(0.0, x / y);
+  const double whole = std::floor(quotient);
+  return quotient - whole > 0.5 ? whole + 1 : whole;
 }
 
 double modulo(double x, double y) {
@@ -120,10 +122,9 @@ Result<Value> floats(Run& run, BinaryOperator op, double a, double b) {
 Result<Value> repeat(Run& run, const Value& value, int64_t times) {
   const auto count = static_cast<uint64_t>(std::max<int64_t>(times, 0));
   if (value.isString()) {
-    DCC_RETURN_IF_ERROR(checkPlain(run, value));
     TextBuilder text(run);
     text.repeat(value.text(), count);
-    return run.string(text.take());
+    return run.string(text.take(), value.string()->safe);
   }
   const std::vector<Value>& items = value.sequence()->items;
   std::vector<Value> all;
@@ -144,12 +145,17 @@ bool isListOrTuple(const Value& value) {
 
 Result<Value> concatenation(Run& run, const Value& a, const Value& b) {
   if (a.isString() && b.isString()) {
-    DCC_RETURN_IF_ERROR(checkPlain(run, a));
-    DCC_RETURN_IF_ERROR(checkPlain(run, b));
     TextBuilder text(run);
-    text.add(a.text());
-    text.add(b.text());
-    return run.string(text.take());
+    // What is safe makes the other so.
+    const bool safe = a.string()->safe || b.string()->safe;
+    for (const Value* part : {&a, &b}) {
+      if (safe) {
+        addEscaped(*part, text);
+      } else {
+        text.add(part->text());
+      }
+    }
+    return run.string(text.take(), safe);
   }
   if (isListOrTuple(a) && isListOrTuple(b) && a.sequence()->kind == b.sequence()->kind) {
     const std::vector<Value>&first = a.sequence()->items, &second = b.sequence()->items;

@@ -22,7 +22,7 @@ class Parser {
 
   // The whole template. Errors: what is no Jinja, or not supported; `line()` is where.
   Result<Body> parse();
-  uint32_t line() const { return current().line; }
+  uint32_t line() const { return missing_ != nullptr ? missing_->line : current().line; }
 
  private:
   using Expr = Result<const Expression*>;
@@ -67,7 +67,7 @@ class Parser {
   Result<const Applied*> filter(const Expression* operand);
   Expr test(const Expression* operand);
   Result<const CallOf*> call(const Expression* function);
-  Result<std::string> dottedName();
+  Status nameOf(Applied& node);
   Status callArguments(CallArguments& arguments);
   Result<Comparison> comparisonSign();
   template <class Next>
@@ -108,6 +108,10 @@ class Parser {
   int depth_ = 0;
   int loops_ = 0;                       // that `break` could end here
   std::vector<Signature*> signatures_;  // of the macros around
+  // Filters and tests that Jinja doesn't have, where it would miss them before it runs: in no
+  // condition.
+  std::vector<const Applied*> unknown_;
+  const Applied* missing_ = nullptr;  // the first of them, in a template that is right otherwise
 };
 
 // Counts expressions and blocks in each other.

@@ -8,6 +8,7 @@ namespace dcc::jinja {
 Parser::Expr Parser::expression(bool conditional) {
   const Nesting nesting(*this);
   DCC_RETURN_IF_ERROR(nesting.check());
+  const size_t unknown = unknown_.size();
   DCC_ASSIGN(const Expression* value, disjunction());
   while (conditional && isName("if")) {
     auto* node = tree_.make<Conditional>(current().line);
@@ -18,6 +19,7 @@ Parser::Expr Parser::expression(bool conditional) {
       DCC_ASSIGN(node->otherwise, expression());
     }
     value = node;
+    unknown_.resize(unknown);  // all of it is a condition
   }
   return value;
 }

@@ -107,20 +107,22 @@ Parser::Expr Parser::filters(const Expression* operand) {
   }
 }
 
-Result<std::string> Parser::dottedName() {
-  DCC_ASSIGN(std::string name, expectName("a name"));
+// "upper", or with dots, as no filter of Jinja's own has.
+Status Parser::nameOf(Applied& node) {
+  DCC_ASSIGN(node.name, expectName("a name"));
   while (skipOperator(".")) {
     DCC_ASSIGN(const std::string part, expectName("a name"));
-    name += "." + part;
+    node.name += "." + part;
   }
-  return name;
+  if (frame_->conditions == 0 && !isNative(node.kind, node.name)) unknown_.push_back(&node);
+  return Status::success();
 }
 
 // Behind the "|".
 Result<const Applied*> Parser::filter(const Expression* operand) {
   auto* node = tree_.make<Applied>(current().line);
   node->operand = operand;
-  DCC_ASSIGN(node->name, dottedName());
+  DCC_RETURN_IF_ERROR(nameOf(*node));
   if (isOperator("(")) DCC_RETURN_IF_ERROR(callArguments(node->arguments));
   return node;
 }
@@ -131,7 +133,7 @@ Parser::Expr Parser::test(const Expression* operand) {
   const bool negated = skipName("not");
   node->kind = NativeKind::kTest;
   node->operand = operand;
-  DCC_ASSIGN(node->name, dottedName());
+  DCC_RETURN_IF_ERROR(nameOf(*node));
   const bool value =
       current().kind == TokenKind::kString || current().kind == TokenKind::kInteger ||
       current().kind == TokenKind::kFloat || isOperator("[") || isOperator("{") ||

@@ -63,6 +63,11 @@ Result<Body> Parser::parse() {
   all.frame = frame;
   const Within within(*this, frame);
   DCC_ASSIGN(all.statements, body({}));
+  if (!unknown_.empty()) {
+    missing_ = unknown_[0];
+    const std::string what = missing_->kind == NativeKind::kFilter ? "filter" : "test";
+    return userError("there is no " + what + " '" + missing_->name + "'");
+  }
   for (Frame* one : frames_) one->settle();
   return all;
 }

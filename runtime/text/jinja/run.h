@@ -20,7 +20,7 @@ namespace dcc::jinja {
 
 struct Limits {
   uint64_t steps = 50'000'000;           // a second or two
-  uint64_t bytes = uint64_t{512} << 20;  // of all values at a time
+  uint64_t bytes = uint64_t{256} << 20;  // of all values at a time
   uint64_t output = uint64_t{64} << 20;  // of the text
 };
 
@@ -70,7 +70,7 @@ class Run {
   bool room(uint64_t bytes);
   uint64_t freeBytes() const { return bytes_ < limits_.bytes ? limits_.bytes - bytes_ : 0; }
   uint64_t mostOutput() const { return limits_.output; }
-  // A limit has been passed: the template "takes more than 512 MiB of memory".
+  // A limit has been passed: the template "takes more than 256 MiB of memory".
   void exceed(std::string what);
 
   // How deep evaluations are in each other.

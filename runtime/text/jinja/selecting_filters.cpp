@@ -16,6 +16,7 @@ Result<Value> mapAttribute(Run& run, const Value& self, const Arguments& argumen
   }
   DCC_ASSIGN(std::vector<Value> all, items(run, self));
   for (Value& item : all) {
+    DCC_RETURN_IF_ERROR(run.step());
     DCC_ASSIGN(item, path(run, item, attribute));
     if (item.isUndefined() && !otherwise.isNone()) item = otherwise;
   }
@@ -63,6 +64,7 @@ Result<Value> select(Run& run, const Value& self, const Bound& args) {
   DCC_ASSIGN(const std::vector<Value> all, items(run, self));
   std::vector<Value> kept;
   for (const Value& item : all) {
+    DCC_RETURN_IF_ERROR(run.step());
     DCC_ASSIGN(Value value, path(run, item, attribute));
     if (tests) {
       DCC_ASSIGN(value, callNative(run, NativeKind::kTest, name, value, rest));

@@ -53,6 +53,7 @@ Result<Value> join(Run& run, const Value& self, const Bound& args) {
   DCC_ASSIGN(const std::vector<Value> all, items(run, self));
   TextBuilder out(run);
   for (size_t i = 0; i < all.size(); ++i) {
+    DCC_RETURN_IF_ERROR(run.step());
     if (i > 0) out.add(by);
     DCC_ASSIGN(const Value part, path(run, all[i], args.has(1) ? args[1] : Value(None())));
     DCC_RETURN_IF_ERROR(addText(run, part, out));
@@ -66,7 +67,10 @@ Result<Value> pairs(Run& run, const Value& self, const Bound&) {
   if (self.dict() == nullptr) return userError("Can only get item pairs from a mapping.");
   const auto& entries = self.dict()->dict.entries();
   if (!run.room(entries.size() * sizeof(Value))) return self;
-  for (const auto& [key, value] : entries) all.push_back(run.tuple({key, value}));
+  for (const auto& [key, value] : entries) {
+    DCC_RETURN_IF_ERROR(run.step());
+    all.push_back(run.tuple({key, value}));
+  }
   return run.generator(std::move(all));
 }
 
@@ -83,6 +87,7 @@ Value withoutCase(Run& run, Value value, bool case_sensitive) {
 
 Result<Value> keyOf(Run& run, const Value& item, const std::optional<Value>& attribute,
                     bool case_sensitive) {
+  DCC_RETURN_IF_ERROR(run.step());
   Value key = item;
   if (attribute) {
     DCC_ASSIGN(key, path(run, item, *attribute));
@@ -98,7 +103,7 @@ std::optional<Value> attributeOf(const Bound& args, size_t parameter) {
 Status sortBy(Run& run, std::vector<Key>& keys, bool reversed) {
   std::optional<Error> error;
   std::stable_sort(keys.begin(), keys.end(), [&](const Key& a, const Key& b) {
-    if (error || !run.spend(1)) return false;
+    if (error || !run.spend(4)) return false;
     const Result<bool> before =
         reversed ? less(run, b.value, a.value) : less(run, a.value, b.value);
     if (!before.ok()) error = before.error();
@@ -120,6 +125,7 @@ std::vector<std::optional<Value>> attributesOf(Run& run, const Bound& args, size
   std::vector<std::optional<Value>> parts;
   for (std::string_view rest = attribute->text();;) {
     const size_t end = std::min(rest.find(','), rest.size());
+    if (!run.spend(1)) return parts;
     parts.emplace_back(run.string(std::string(rest.substr(0, end))));
     if (end == rest.size()) return parts;
     rest.remove_prefix(end + 1);
@@ -150,6 +156,7 @@ Result<Value> dictsort(Run& run, const Value& self, const Bound& args) {
   if (self.dict() == nullptr) return Error(typeError(self, "has no attribute 'items'"));
   std::vector<Key> keys;
   for (const auto& [key, value] : self.dict()->dict.entries()) {
+    DCC_RETURN_IF_ERROR(run.step());
     Value sorted_by = withoutCase(run, by == "key" ? key : value, args.flag(0, false));
     keys.push_back({std::move(sorted_by), run.tuple({key, value})});
   }
@@ -176,6 +183,7 @@ Result<Value> extreme(Run& run, const Value& self, const Bound& args) {
 
 Result<Value> unique(Run& run, const Value& self, const Bound& args) {
   DCC_ASSIGN(const std::vector<Value> all, items(run, self));
+  if (!run.room(all.size() * Dict::kEntryBytes)) return self;
   std::set<Value, KeyLess> seen;
   std::vector<Value> kept;
   for (const Value& item : all) {
@@ -191,6 +199,7 @@ Result<Value> sum(Run& run, const Value& self, const Bound& args) {
   Value total = args.given(1) ? args[1] : Value(int64_t{0});
   if (total.isString()) return userError("sum() can't sum strings [use ''.join(seq) instead]");
   for (const Value& item : all) {
+    DCC_RETURN_IF_ERROR(run.step());
     DCC_ASSIGN(const Value part, path(run, item, args.has(0) ? args[0] : Value(None())));
     DCC_ASSIGN(total, binary(run, BinaryOperator::kAdd, total, part));
   }
@@ -202,6 +211,7 @@ Result<Value> batch(Run& run, const Value& self, const Bound& args) {
   DCC_ASSIGN(const std::vector<Value> all, items(run, self));
   std::vector<Value> batches, current;
   for (const Value& item : all) {
+    DCC_RETURN_IF_ERROR(run.step());
     if (static_cast<int64_t>(current.size()) == size) {
       batches.push_back(run.list(std::exchange(current, {})));
     }

@@ -13,18 +13,19 @@ namespace {
 
 using text::countChars;
 
-Value made(Run& run, std::string_view text) { return run.string(std::string(text)); }
+// A part of `self`, safe if that is.
+Value part(Run& run, const Value& self, std::string_view text) {
+  return run.string(std::string(text), self.string()->safe);
+}
 
 template <std::string (*kMap)(std::string_view)>
 Result<Value> mapped(Run& run, const Value& self, const Bound&) {
-  DCC_RETURN_IF_ERROR(checkPlain(run, self));
   // A character has up to three others in another case, and ICU needs it twice.
   if (!run.room(6 * self.text().size())) return self;
-  return run.string(kMap(self.text()));
+  return run.string(kMap(self.text()), self.string()->safe);
 }
 
 Result<Value> title(Run& run, const Value& self, const Bound&) {
-  DCC_RETURN_IF_ERROR(checkPlain(run, self));
   if (!run.room(6 * self.text().size())) return self;
   const std::string_view text = self.text();
   std::string out;
@@ -36,20 +37,19 @@ Result<Value> title(Run& run, const Value& self, const Bound&) {
     out += within ? lower(letter) : capitalize(letter);
     within = isUpper(c) || isLower(c) || isTitle(c);
   }
-  return run.string(std::move(out));
+  return run.string(std::move(out), self.string()->safe);
 }
 
 template <Side kSide>
 Result<Value> stripped(Run& run, const Value& self, const Bound& args) {
-  DCC_RETURN_IF_ERROR(checkPlain(run, self));
-  if (!args.has(0)) return made(run, strip(self.text(), kSide));
+  if (!args.has(0)) return part(run, self, strip(self.text(), kSide));
   DCC_ASSIGN(const std::string_view chars, args.text(0, ""));
-  return made(run, strip(self.text(), kSide, chars));
+  run.spend(self.text().size() / 4);  // each character is looked up
+  return part(run, self, strip(self.text(), kSide, chars));
 }
 
 template <bool kFromRight>
 Result<Value> split(Run& run, const Value& self, const Bound& args) {
-  DCC_RETURN_IF_ERROR(checkPlain(run, self));
   DCC_ASSIGN(const int64_t given, args.integer(1, -1));
   uint64_t most = given < 0 ? UINT64_MAX : static_cast<uint64_t>(given);
   std::string_view rest = self.text();
@@ -62,22 +62,23 @@ Result<Value> split(Run& run, const Value& self, const Bound& args) {
         return isSpace(kFromRight ? text::previousChar(rest, next) : text::nextChar(rest, next));
       };
       while ((kFromRight ? end > 0 : end < rest.size()) && !ends()) end = next;
-      parts.push_back(made(run, kFromRight ? rest.substr(end) : rest.substr(0, end)));
+      parts.push_back(part(run, self, kFromRight ? rest.substr(end) : rest.substr(0, end)));
       rest = kFromRight ? strip(rest.substr(0, end), Side::kRight)
                         : strip(rest.substr(end), Side::kLeft);
       if (!run.spend(1)) break;
     }
-    if (!rest.empty()) parts.push_back(made(run, rest));
+    if (!rest.empty()) parts.push_back(part(run, self, rest));
   } else {
     DCC_ASSIGN(const std::string_view by, args.text(0, ""));
     if (by.empty()) return userError("empty separator");
     for (; most > 0 && run.spend(1); --most) {
-      const size_t at = kFromRight ? rest.rfind(by) : rest.find(by);
+      const size_t at = kFromRight ? findLast(run, rest, by) : find(run, rest, by);
       if (at == rest.npos) break;
-      parts.push_back(made(run, kFromRight ? rest.substr(at + by.size()) : rest.substr(0, at)));
+      parts.push_back(
+          part(run, self, kFromRight ? rest.substr(at + by.size()) : rest.substr(0, at)));
       rest = kFromRight ? rest.substr(0, at) : rest.substr(at + by.size());
     }
-    parts.push_back(made(run, rest));
+    parts.push_back(part(run, self, rest));
   }
   if (kFromRight) std::reverse(parts.begin(), parts.end());
   return run.list(std::move(parts));
@@ -85,26 +86,25 @@ Result<Value> split(Run& run, const Value& self, const Bound& args) {
 
 template <bool kFromRight>
 Result<Value> partition(Run& run, const Value& self, const Bound& args) {
-  DCC_RETURN_IF_ERROR(checkPlain(run, self));
   DCC_ASSIGN(const std::string_view by, args.text(0, ""));
   if (by.empty()) return userError("empty separator");
   const std::string_view text = self.text();
-  const size_t at = kFromRight ? text.rfind(by) : text.find(by);
+  const size_t at = kFromRight ? findLast(run, text, by) : find(run, text, by);
   if (at == text.npos) {
-    const Value none = made(run, "");
+    const Value none = part(run, self, "");
     return run.tuple(kFromRight ? std::vector<Value>{none, none, self}
                                 : std::vector<Value>{self, none, none});
   }
-  return run.tuple(
-      {made(run, text.substr(0, at)), made(run, by), made(run, text.substr(at + by.size()))});
+  return run.tuple({part(run, self, text.substr(0, at)), part(run, self, by),
+                    part(run, self, text.substr(at + by.size()))});
 }
 
 Result<Value> splitlines(Run& run, const Value& self, const Bound& args) {
-  DCC_RETURN_IF_ERROR(checkPlain(run, self));
   if (!run.room(self.text().size() * sizeof(std::string_view))) return self;
   std::vector<Value> lines;
   for (const std::string_view line : splitLines(self.text(), args.flag(0, false))) {
-    lines.push_back(made(run, line));
+    if (!run.spend(1)) break;
+    lines.push_back(part(run, self, line));
   }
   return run.list(std::move(lines));
 }
@@ -144,7 +144,7 @@ Result<Part> partOf(const Value& self, const Bound& args) {
 
 template <bool kEnd>
 Result<Value> startsOrEnds(Run& run, const Value& self, const Bound& args) {
-  DCC_ASSIGN(const Part part, partOf(self, args));
+  DCC_ASSIGN(const Part where, partOf(self, args));
   std::vector<Value> wanted = {args[0]};
   const SequenceObject* tuple = args[0].sequence();
   if (tuple != nullptr && tuple->kind == SequenceKind::kTuple) wanted = tuple->items;
@@ -155,9 +155,9 @@ Result<Value> startsOrEnds(Run& run, const Value& self, const Bound& args) {
     }
     run.spend(1);
     const std::string_view text = one.text();
-    if (!part.in_range || text.size() > part.text.size()) continue;
-    if ((kEnd ? part.text.substr(part.text.size() - text.size())
-              : part.text.substr(0, text.size())) == text) {
+    if (!where.in_range || text.size() > where.text.size()) continue;
+    if ((kEnd ? where.text.substr(where.text.size() - text.size())
+              : where.text.substr(0, text.size())) == text) {
       return Value(true);
     }
   }
@@ -168,26 +168,25 @@ enum class Missing { kMinusOne, kError };
 
 template <bool kFromRight, Missing kMissing>
 Result<Value> find(Run& run, const Value& self, const Bound& args) {
-  DCC_ASSIGN(const Part part, partOf(self, args));
+  DCC_ASSIGN(const Part where, partOf(self, args));
   DCC_ASSIGN(const std::string_view wanted, args.text(0, ""));
-  run.spend(self.text().size() / 32);
-  const size_t at = kFromRight ? part.text.rfind(wanted) : part.text.find(wanted);
-  if (part.in_range && at != part.text.npos) {
-    return Value(static_cast<int64_t>(part.before + countChars(part.text.substr(0, at))));
+  const size_t at =
+      kFromRight ? findLast(run, where.text, wanted) : jinja::find(run, where.text, wanted);
+  if (where.in_range && at != where.text.npos) {
+    return Value(static_cast<int64_t>(where.before + countChars(where.text.substr(0, at))));
   }
   if (kMissing == Missing::kError) return userError("substring not found");
   return Value(int64_t{-1});
 }
 
 Result<Value> count(Run& run, const Value& self, const Bound& args) {
-  DCC_ASSIGN(const Part part, partOf(self, args));
+  DCC_ASSIGN(const Part where, partOf(self, args));
   DCC_ASSIGN(const std::string_view wanted, args.text(0, ""));
-  run.spend(self.text().size() / 32);
-  if (!part.in_range) return Value(int64_t{0});
-  if (wanted.empty()) return Value(static_cast<int64_t>(countChars(part.text) + 1));
+  if (!where.in_range) return Value(int64_t{0});
+  if (wanted.empty()) return Value(static_cast<int64_t>(countChars(where.text) + 1));
   int64_t found = 0;
-  for (size_t at = part.text.find(wanted); at != part.text.npos;
-       at = part.text.find(wanted, at + wanted.size())) {
+  for (size_t at = jinja::find(run, where.text, wanted); at != where.text.npos;
+       at = jinja::find(run, where.text, wanted, at + wanted.size())) {
     ++found;
   }
   return Value(found);
@@ -211,7 +210,6 @@ Result<Value> join(Run& run, const Value& self, const Bound& args) {
 
 template <bool kSuffix>
 Result<Value> removed(Run& run, const Value& self, const Bound& args) {
-  DCC_RETURN_IF_ERROR(checkPlain(run, self));
   DCC_ASSIGN(const std::string_view what, args.text(0, ""));
   std::string_view text = self.text();
   if (what.size() <= text.size()) {
@@ -221,7 +219,7 @@ Result<Value> removed(Run& run, const Value& self, const Bound& args) {
     else if (!kSuffix && text.substr(0, what.size()) == what)
       text = text.substr(what.size());
   }
-  return made(run, text);
+  return part(run, self, text);
 }
 
 enum class Place { kLeft, kCenter, kRight };
@@ -245,7 +243,6 @@ Result<Value> justified(Run& run, const Value& self, const Bound& args) {
 }
 
 Result<Value> zfill(Run& run, const Value& self, const Bound& args) {
-  DCC_RETURN_IF_ERROR(checkPlain(run, self));
   DCC_ASSIGN(const int64_t width, args.integer(0, 0));
   const std::string_view text = self.text();
   const int64_t pad = width - static_cast<int64_t>(countChars(text));
@@ -254,7 +251,7 @@ Result<Value> zfill(Run& run, const Value& self, const Bound& args) {
   out.add(text.substr(0, sign));
   out.repeat("0", static_cast<uint64_t>(std::max<int64_t>(pad, 0)));
   out.add(text.substr(sign));
-  return run.string(out.take());
+  return run.string(out.take(), self.string()->safe);
 }
 
 Result<Value> format(Run& run, const Value& self, const Bound& args) {
@@ -263,9 +260,8 @@ Result<Value> format(Run& run, const Value& self, const Bound& args) {
 
 // Whether there are characters, and all are such.
 template <bool (*kIs)(char32_t)>
-Result<Value> all(Run& run, const Value& self, const Bound&) {
+Result<Value> all(Run&, const Value& self, const Bound&) {
   const std::string_view text = self.text();
-  run.spend(text.size() / 32);
   for (size_t at = 0; at < text.size();) {
     if (!kIs(text::nextChar(text, at))) return Value(false);
   }

@@ -11,7 +11,7 @@ namespace dcc::jinja {
 namespace {
 
 // The longest that is known has 40 KB.
-constexpr size_t kMostTemplateBytes = 4 << 20;
+constexpr size_t kMostTemplateBytes = 1 << 20;
 
 }  // namespace
 
@@ -31,7 +31,7 @@ Result<Template> Template::parse(std::string_view source, std::string name) {
   parsed->name = std::move(name);
   if (source.size() > kMostTemplateBytes) {
     return userError(parsed->name + ": a template of " + std::to_string(source.size()) +
-                     " bytes; at most 4 MiB are expected");
+                     " bytes; at most 1 MiB is expected");
   }
   if (!text::isValidUtf8(source)) {
     return userError(parsed->name + ": is not UTF-8; valid UTF-8 is expected");

@@ -1,8 +1,10 @@
 #include "runtime/text/jinja/text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 #include "runtime/text/jinja/characters.h"
 #include "runtime/text/utf8.h"
@@ -121,9 +123,9 @@ Status addRepr(Run& run, const Value& value, TextBuilder& out) {
   } else if (value.floating() != nullptr) {
     out.add(floatText(*value.floating()));
   } else if (value.isString()) {
-    DCC_RETURN_IF_ERROR(checkPlain(run, value));
     // Ten bytes for one at most.
-    if (run.room(value.text().size())) out.add(quoted(value.text()));
+    const std::string text = run.room(value.text().size()) ? quoted(value.text()) : "";
+    out.add(value.string()->safe ? "Markup(" + text + ")" : text);
   } else if (value.sequence() != nullptr && value.sequence()->kind != SequenceKind::kRange) {
     return addSequence(run, *value.sequence(), out);
   } else if (value.dict() != nullptr) {
@@ -140,6 +142,22 @@ Result<std::string> toText(Run& run, const Value& value) {
   return out.take();
 }
 
+void addEscaped(const Value& text, TextBuilder& out) {
+  if (text.string()->safe) {
+    out.add(text.text());
+    return;
+  }
+  for (const char c : text.text()) {
+    const char* entity = c == '&'    ? "&amp;"
+                         : c == '<'  ? "&lt;"
+                         : c == '>'  ? "&gt;"
+                         : c == '\'' ? "&#39;"
+                         : c == '"'  ? "&#34;"
+                                     : nullptr;
+    if (!out.add(entity != nullptr ? std::string_view(entity) : std::string_view(&c, 1))) break;
+  }
+}
+
 Status checkPlain(Run& run, const Value& value) {
   if (value.string() == nullptr || !value.string()->safe) return Status::success();
   return run.unsupported("working on a text that went through 'safe' or 'escape'");
@@ -151,6 +169,25 @@ size_t byteOffset(std::string_view text, int64_t index) {
     at += text::utf8Length(static_cast<unsigned char>(text[at]));
   }
   return at;
+}
+
+size_t find(Run& run, std::string_view text, std::string_view wanted, size_t from) {
+  const std::string_view rest = text.substr(from);
+  // Needles of any length in linear time, which std::string_view does not promise.
+  const void* found = ::memmem(rest.data(), rest.size(), wanted.data(), wanted.size());
+  if (found == nullptr) {
+    run.spend(rest.size() / 32);
+    return text.npos;
+  }
+  const size_t at = from + static_cast<size_t>(static_cast<const char*>(found) - rest.data());
+  run.spend(1 + (at - from) / 32);
+  return at;
+}
+
+size_t findLast(Run& run, std::string_view text, std::string_view wanted) {
+  // Before it takes the time.
+  if (!run.spend(text.size() / 32 * (1 + wanted.size() / 8))) return text.npos;
+  return text.rfind(wanted);
 }
 
 template <class Drop>
@@ -172,11 +209,11 @@ std::string_view stripped(std::string_view text, Side side, Drop drop) {
 std::string_view strip(std::string_view text, Side side) { return stripped(text, side, isSpace); }
 
 std::string_view strip(std::string_view text, Side side, std::string_view chars) {
-  return stripped(text, side, [&](char32_t c) {
-    std::string bytes;
-    text::appendUtf8(bytes, c);
-    return chars.find(bytes) != chars.npos;
-  });
+  std::u32string all;
+  for (size_t at = 0; at < chars.size();) all += text::nextChar(chars, at);
+  std::sort(all.begin(), all.end());
+  return stripped(text, side,
+                  [&](char32_t c) { return std::binary_search(all.begin(), all.end(), c); });
 }
 
 std::string replaced(Run& run, std::string_view text, std::string_view from, std::string_view to,
@@ -193,7 +230,7 @@ std::string replaced(Run& run, std::string_view text, std::string_view from, std
     }
   } else {
     for (; left > 0; --left) {
-      const size_t found = text.find(from, at);
+      const size_t found = find(run, text, from, at);
       if (found == text.npos) break;
       out.add(text.substr(at, found - at));
       if (!out.add(to)) break;

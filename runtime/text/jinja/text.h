@@ -20,11 +20,19 @@ Status addRepr(Run& run, const Value& value, TextBuilder& out);
 // The shortest digits that are this float: "1.0", "1e-05", "inf".
 std::string floatText(double value);
 
-// A text that is no Markup, which joins and formats in a way of its own. Error: unsupported.
+// With &lt; and the like for characters that HTML means something by; as it is where it is safe.
+void addEscaped(const Value& text, TextBuilder& out);
+// A text that is not safe: that formats, and takes in others, in a way of its own. Error:
+// unsupported.
 Status checkPlain(Run& run, const Value& value);
 
 // Byte offset of the character of this number (not negative); the end where there are fewer.
 size_t byteOffset(std::string_view text, int64_t index);
+
+// Where `wanted` stands first from a byte on, or last; npos: nowhere. The first takes linear time,
+// the second the product of both lengths at most.
+size_t find(Run& run, std::string_view text, std::string_view wanted, size_t from = 0);
+size_t findLast(Run& run, std::string_view text, std::string_view wanted);
 
 // `text` without leading and trailing characters that are in `chars`, or white space without.
 enum class Side { kLeft, kRight, kBoth };

@@ -15,9 +15,10 @@ namespace {
 // The value's text, of which the filter is the method of that name.
 template <const char* kMethod>
 Result<Value> asMethod(Run& run, const Value& self, const Bound& args) {
-  DCC_RETURN_IF_ERROR(checkPlain(run, self));
+  const Native& method = *findNative(stringMethods(), kMethod);
+  if (self.isString()) return method.function(run, self, args);
   DCC_ASSIGN(std::string text, toText(run, self));
-  return findNative(stringMethods(), kMethod)->function(run, run.string(std::move(text)), args);
+  return method.function(run, run.string(std::move(text)), args);
 }
 
 constexpr char kCapitalize[] = "capitalize", kLower[] = "lower", kStrip[] = "strip",
@@ -32,7 +33,6 @@ Result<Value> center(Run& run, const Value& self, const Bound& args) {
 
 // Words begin after white space and after - ( { [ <.
 Result<Value> title(Run& run, const Value& self, const Bound&) {
-  DCC_RETURN_IF_ERROR(checkPlain(run, self));
   DCC_ASSIGN(const std::string text, toText(run, self));
   if (!run.room(6 * text.size())) return self;
   std::string out;
@@ -72,17 +72,9 @@ Result<Value> safe(Run& run, const Value& self, const Bound&) {
 
 Result<Value> escape(Run& run, const Value& self, const Bound&) {
   if (self.isString() && self.string()->safe) return self;
-  DCC_ASSIGN(const std::string text, toText(run, self));
+  DCC_ASSIGN(std::string text, toText(run, self));
   TextBuilder out(run);
-  for (const char c : text) {
-    const char* entity = c == '&'    ? "&amp;"
-                         : c == '<'  ? "&lt;"
-                         : c == '>'  ? "&gt;"
-                         : c == '\'' ? "&#39;"
-                         : c == '"'  ? "&#34;"
-                                     : nullptr;
-    if (!out.add(entity != nullptr ? std::string_view(entity) : std::string_view(&c, 1))) break;
-  }
+  addEscaped(run.string(std::move(text)), out);
   return run.string(out.take(), true);
 }
 
@@ -186,6 +178,7 @@ Result<Value> urlencode(Run& run, const Value& self, const Bound&) {
   std::vector<Value> pairs;
   if (self.dict() != nullptr) {
     for (const auto& [key, value] : self.dict()->dict.entries()) {
+      DCC_RETURN_IF_ERROR(run.step());
       pairs.push_back(run.tuple({key, value}));
     }
   } else if (self.sequence() != nullptr || self.generator() != nullptr) {

@@ -56,9 +56,6 @@ int depthOver(const Dict& dict) {
   return deepest + 1;
 }
 
-// Of an entry: in the vector and in the index.
-constexpr uint64_t kEntryBytes = 3 * sizeof(Value) + 48;
-
 }  // namespace
 
 SequenceObject::SequenceObject(SequenceKind kind, std::vector<Value> items, uint64_t* counter)
@@ -75,7 +72,7 @@ GeneratorObject::GeneratorObject(std::vector<Value> items, uint64_t* counter)
 DictObject::DictObject(Dict dict, uint64_t* counter)
     : dict(std::move(dict)),
       depth(depthOver(this->dict)),
-      held(counter, sizeof(*this) + this->dict.size() * kEntryBytes) {}
+      held(counter, sizeof(*this) + this->dict.size() * Dict::kEntryBytes) {}
 
 Value Value::undefined(std::string why) {
   Value value;

@@ -145,6 +145,9 @@ struct KeyLess {
 // Keys in the order in which they were first set.
 class Dict {
  public:
+  // Memory of an entry, about: in the vector and in the index.
+  static constexpr uint64_t kEntryBytes = 3 * sizeof(Value) + 48;
+
   // Null: no such key.
   const Value* find(const Value& key) const;
   const Value* find(std::string_view key) const;

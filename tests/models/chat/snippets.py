@@ -198,6 +198,12 @@ FILTERS += [
     "{{ empty | default('d') }}{{ empty | default('d', true) }}{{ nothing | d('e') }}{{ undef | d }}",
     "{% set g = numbers | map('string') %}{{ g | list }}{{ g | list }}{{ g | first }}",
     "{{ numbers | reverse | first }}{{ text | reverse }}{{ table | reverse | list }}", "{{ n | reverse }}",
+    *[f"{{{{ {one} }}}}{{{{ ({one}) is escaped }}}}" for one in [
+        "('<b>' | safe) + '<'", "'<' + ('<b>' | safe)", "('<' | e) + ('>' | safe)", "('<' | safe) * 2", "'&' * 2 | safe",
+        "('<b' | safe)[1:]", "('<b' | safe).upper() + '<'", "(' <b ' | safe).strip() + '<'", "('<,b' | safe).split(',')",
+        "('<b' | safe) | upper", "(' b ' | safe) | trim", "('a b' | safe) | title", "('x' | safe) | capitalize", "['<' | safe]",
+        "('<' | safe) | list", "('<' | e) | string", "('<' | safe) | tojson", "('<' | safe) == '<'", "('a<' | safe).partition('<')",
+        "('<' | safe) | replace('<', '&')", "['<', '<' | safe] | join('&')", "('a\\nb' | safe).splitlines()", "('5' | safe).zfill(3)"]],
     "{{ ('<b>' | safe) ~ '<' }}{{ quotes | e }}{{ quotes | e | string | length }}{{ ('<' | safe) is escaped }}",
     "{{ 'a b/ü&' | urlencode }}{{ {'a b': 'c/d', 'e': 1} | urlencode }}", "{{ '%s-%s' | format(1, 2) }}{{ '%(x)s' | format(x=3) }}",
     "{{ lines | indent(2) }}", "{{ lines.splitlines() }}", "{{ n | indent }}", "{{ 1 | length }}", "{{ n | list }}", "{{ n | tojson | length }}",
