@@ -141,7 +141,10 @@ Result<UniqueFd> connectTo(const std::string& host, uint16_t port, TimePoint dea
   return retry(where, deadline, [&](std::string& why) {
     addrinfo hints{}, *found = nullptr;
     hints.ai_socktype = SOCK_STREAM;
-    const int failed = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+    // Nothing, which is this host, for the name that always means it (RFC 6761, 6.3): not every
+    // container can look it up.
+    const char* name = host == "localhost" ? nullptr : host.c_str();
+    const int failed = ::getaddrinfo(name, std::to_string(port).c_str(), &hints, &found);
     if (failed != 0) {  // names of pods that are about to start are not known yet
       why = ::gai_strerror(failed);
       return UniqueFd();
