@@ -59,6 +59,9 @@ class Emitter {
     plan_.rank = rank_;
     plan_.variables = {"T", "B"};
     plan_.vocab_size = module_->getAttrOfType<IntegerAttr>("nn.vocabulary").getInt();
+    if (auto types = module_->getAttrOfType<IntegerAttr>("nn.token_types")) {
+      plan_.token_types = types.getInt();
+    }
     auto limits = module_->getAttrOfType<DictionaryAttr>("nn.limits");
     plan_.max_tokens = limits.getAs<IntegerAttr>("max_tokens").getInt();
     plan_.max_seqs = limits.getAs<IntegerAttr>("max_seqs").getInt();
@@ -227,8 +230,7 @@ class Emitter {
     entry->arena_bytes = *op.getArena();
     for (Operation& inner : op.getBody().front()) {
       if (auto input = dyn_cast<planir::InputOp>(inner)) {
-        addBuffer(input.getBuffer(),
-                  input.getName() == "tokens" ? fb::Storage::tokens : fb::Storage::positions);
+        addBuffer(input.getBuffer(), storageOf(input.getName()));
       } else if (auto alloc = dyn_cast<planir::AllocOp>(inner)) {
         addBuffer(alloc.getBuffer(), fb::Storage::arena, alloc.getOffset().value_or(0));
       } else if (auto view = dyn_cast<planir::ViewOp>(inner)) {
@@ -240,6 +242,12 @@ class Emitter {
       }
     }
     plan_.entries.push_back(std::move(entry));
+  }
+
+  static fb::Storage storageOf(StringRef input) {
+    return input == "tokens"      ? fb::Storage::tokens
+           : input == "positions" ? fb::Storage::positions
+                                  : fb::Storage::types;
   }
 
   fb::BufferT* addBuffer(Value value, fb::Storage storage, uint64_t offset = 0) {

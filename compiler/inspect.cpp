@@ -37,10 +37,10 @@ std::string heading(const plan::Manifest& manifest, const Phase& phase) {
   return text;
 }
 
-// Lines about a layer: those that name "layers.K." and what opens and closes the regions they are
-// in.
+// Lines about a layer: those with the number in a module's path, "layers.K." or "layer.K.", and
+// what opens and closes the regions they are in.
 std::string onlyLayer(llvm::StringRef text, int64_t layer) {
-  std::string name = "layers." + std::to_string(layer);
+  std::string name = "." + std::to_string(layer);
   std::string out;
   llvm::SmallVector<llvm::StringRef> lines;
   text.split(lines, '\n', -1, /*KeepEmpty=*/false);
@@ -48,7 +48,9 @@ std::string onlyLayer(llvm::StringRef text, int64_t layer) {
     bool names = false;
     for (size_t at = line.find(name); at != llvm::StringRef::npos; at = line.find(name, at + 1)) {
       size_t end = at + name.size();
-      names |= end == line.size() || !llvm::isDigit(line[end]);
+      // Other than the digits of a number.
+      names |= at > 0 && llvm::isAlpha(line[at - 1]) &&
+               (end == line.size() || !llvm::isAlnum(line[end]));
     }
     bool region = line.ends_with("{") || line.ltrim().starts_with("}") ||
                   line.contains("func.func") || line.contains("plan.entry");

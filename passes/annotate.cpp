@@ -147,14 +147,15 @@ class Annotator {
     return success();
   }
 
-  // A pattern may leave out the base model's prefix, as the plans of configuration classes do.
+  // A pattern may leave out the base model's prefix (model, bert, ...), as the plans of
+  // configuration classes do.
   SmallVector<Rule*> fitting(StringRef path) {
     std::string general = generalize(path);
     SmallVector<Rule*> found;
     for (Rule& rule : rules_) {
       StringRef pattern = rule.attr.getPattern().getValue();
       auto is = [&](StringRef text) {
-        return text == pattern || (text.consume_front("model.") && text == pattern);
+        return text == pattern || text.split('.').second == pattern;
       };
       if (is(general) || is(path)) found.push_back(&rule);
     }

@@ -116,8 +116,8 @@ class Localizer {
         if (auto type = whole_.lookup(value)) value.setType(localType(type, rank));
       }
       // The cache holds the KV heads that this class computes.
-      if (auto attention = dyn_cast<nn::AttentionOp>(op)) {
-        auto cache = symbols.lookup<nn::CacheOp>(attention.getCache());
+      if (auto attention = dyn_cast<nn::AttentionOp>(op); attention && attention.getCache()) {
+        auto cache = symbols.lookup<nn::CacheOp>(*attention.getCache());
         cache.setHeads(attention.getK().getType().constant(1) / attention.getKDim());
       }
     });

@@ -43,9 +43,10 @@ class Lowering {
     auto plan =
         at.create<planir::EntryOp>(entry_.getLoc(), entry_.getSymName(), bounds, IntegerAttr());
     builder_.setInsertionPointToEnd(&plan.getBody().emplaceBlock());
-    static constexpr StringRef kInputs[] = {"tokens", "positions"};
-    if (entry_.getNumArguments() != std::size(kInputs)) {
-      return entry_->emitError() << "takes tokens and positions";
+    // Only models that have them take the tokens' types.
+    static constexpr StringRef kInputs[] = {"tokens", "positions", "types"};
+    if (entry_.getNumArguments() < 2 || entry_.getNumArguments() > std::size(kInputs)) {
+      return entry_->emitError() << "takes tokens, positions and perhaps types";
     }
     for (auto [name, argument] : llvm::zip(kInputs, entry_.getArguments())) {
       buffers_[argument] = builder_.create<planir::InputOp>(entry_.getLoc(), bufferType(argument),
@@ -108,7 +109,7 @@ class Lowering {
               nn::HeadNormOp, nn::LayerNormOp, nn::HeadLayerNormOp, nn::RopeOp, nn::AttentionOp,
               nn::SliceHeadsOp, nn::ExtendHeadsOp, nn::TemperatureOp, nn::RouteOp, nn::ExpertsOp,
               nn::AddOp, nn::MulOp, nn::ScaleOp, nn::ScaleRowsOp, nn::SoftCapOp, nn::ActivationOp,
-              nn::GatedActivationOp, nn::LastTokenOp, nn::SplitOp, dist::AllReduceOp,
+              nn::GatedActivationOp, nn::LastTokenOp, nn::PoolOp, nn::SplitOp, dist::AllReduceOp,
               dist::AllGatherOp, dist::ReduceScatterOp, dist::SliceOp, func::ReturnOp>(
             [&](auto layer) {
               lower(layer);
@@ -193,15 +194,20 @@ class Lowering {
 
   void lower(nn::AttentionOp op) {
     Value q = buffer(op.getQ()), k = buffer(op.getK()), v = buffer(op.getV());
-    kernel(op, "kv_write", {k, v}, {op.getCacheAttr()}, {});
     SmallVector<NamedAttribute> attrs{attr("head_dim", int64_t(op.getKDim())),
                                       attr("scale", op.getScale().convertToDouble())};
     if (op.getWindow()) attrs.push_back(attr("window", int64_t(*op.getWindow())));
     if (op.getChunk()) attrs.push_back(attr("chunk", int64_t(*op.getChunk())));
     if (op.getSoftcap()) attrs.push_back(attr("softcap", op.getSoftcap()->convertToDouble()));
-    SmallVector<Attribute> symbols{op.getCacheAttr()};
-    if (op.getSinks()) symbols.push_back(op.getSinksAttr());
-    planir::KernelOp made = kernel(op, "attention", q, symbols, alloc(op.getResult()), attrs);
+    planir::KernelOp made;
+    if (op.getCache()) {
+      kernel(op, "kv_write", {k, v}, {op.getCacheAttr()}, {});
+      SmallVector<Attribute> symbols{op.getCacheAttr()};
+      if (op.getSinks()) symbols.push_back(op.getSinksAttr());
+      made = kernel(op, "attention", q, symbols, alloc(op.getResult()), attrs);
+    } else {
+      made = kernel(op, "self_attention", {q, k, v}, {}, alloc(op.getResult()), attrs);
+    }
     if (!op.getPairing()) return;
     made.setRangesAttr(op.getPairingAttr());
     made->setAttr("axis", op->getAttr("axis"));
@@ -299,6 +305,12 @@ class Lowering {
     kernel(op, "last_token", x, {}, alloc(op.getResult()));
   }
 
+  void lower(nn::PoolOp op) {
+    Value x = buffer(op.getX());
+    kernel(op, op.getHow() == "first" ? "first_token" : "mean_tokens", x, {},
+           alloc(op.getResult()));
+  }
+
   void lower(nn::SplitOp op) {
     Value whole = buffer(op.getX());
     auto base = cast<planir::BufferType>(whole.getType());
@@ -359,6 +371,7 @@ class Lowering {
 
   void lower(func::ReturnOp op) {
     auto results = entry_->getAttrOfType<ArrayAttr>("nn.results");
+    auto names = entry_->getAttrOfType<ArrayAttr>("nn.outputs");
     for (auto [i, value] : llvm::enumerate(op.getOperands())) {
       auto whole = cast<nn::TensorType>(cast<TypeAttr>(results[i]).getValue());
       dist::CutAttr cut = whole.cut(1);
@@ -371,8 +384,8 @@ class Lowering {
         }
         ranges = builder_.getDenseI64ArrayAttr(flat);
       }
-      builder_.create<planir::OutputOp>(op.getLoc(), builder_.getStringAttr("logits"),
-                                        buffer(value),
+      auto name = names ? cast<StringAttr>(names[i]) : builder_.getStringAttr("logits");
+      builder_.create<planir::OutputOp>(op.getLoc(), name, buffer(value),
                                         builder_.getI64IntegerAttr(whole.constant(1)),
                                         cut.isCut() ? cut.getAxis() : StringAttr(), ranges);
     }

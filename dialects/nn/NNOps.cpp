@@ -181,6 +181,10 @@ LogicalResult AttentionOp::verify() {
   if (getWindow() && getChunk()) {
     return emitOpError() << "sees either a window of tokens or those of its chunk";
   }
+  if (!getCache() && (getWindow() || getChunk() || getSinks())) {
+    return emitOpError() << "without a cache sees whole sequences; window, chunk and sinks go with "
+                            "a cache";
+  }
   return success();
 }
 
@@ -231,6 +235,11 @@ LogicalResult ExpertsOp::verify() {
 
 LogicalResult ActivationOp::verify() { return verifyFunction(*this, getFunction()); }
 LogicalResult GatedActivationOp::verify() { return verifyFunction(*this, getFunction()); }
+
+LogicalResult PoolOp::verify() {
+  if (getHow() == "first" || getHow() == "mean") return success();
+  return emitOpError() << "knows no '" << getHow() << "'; it knows first, mean";
+}
 
 LogicalResult SplitOp::verify() {
   TensorType whole = getX().getType();

@@ -194,8 +194,11 @@ def NN_RopeOp : NN_Layer<"rope", "t (h d), t -> t (h d) ; whole d"> {
 
 def NN_AttentionOp : NN_Layer<"attention",
     "t (h d), t (g d), t (g e), h -> t (h e) ; whole t d e ; h = g r"> {
-  let summary = "Causal attention over a sequence's cache, to which k and v are appended";
+  let summary = "Attention: causal over a sequence's cache, or over whole sequences of the step";
   let details = [{
+    With a cache k and v are appended to it, and a token sees the tokens up to itself; without one the
+    step has whole sequences, whose tokens see each other.
+
     Scores are `scale` times q k, then with `softcap c` c tanh(score / c). `window w`: a token sees the
     last w tokens; `chunk w`: those of its own stretch of w positions. `sinks`: a score per head that
     takes part in the softmax and has no value. After `localize`, where ranks cut through a group of
@@ -203,14 +206,15 @@ def NN_AttentionOp : NN_Layer<"attention",
     in its group and the size of the groups.
   }];
   let arguments = (ins NN_TensorType:$q, NN_TensorType:$k, NN_TensorType:$v,
-                       FlatSymbolRefAttr:$cache, OptionalAttr<FlatSymbolRefAttr>:$sinks,
+                       OptionalAttr<FlatSymbolRefAttr>:$cache,
+                       OptionalAttr<FlatSymbolRefAttr>:$sinks,
                        I64Attr:$k_dim, I64Attr:$v_dim, F64Attr:$scale,
                        OptionalAttr<F64Attr>:$softcap, OptionalAttr<I64Attr>:$window,
                        OptionalAttr<I64Attr>:$chunk,
                        OptionalAttr<TypedArrayAttrBase<DenseI64ArrayAttr, "pairs">>:$pairing);
   let results = (outs NN_TensorType:$result);
   let assemblyFormat = [{
-    $q `,` $k `,` $v `,` $cache (`sinks` $sinks^)? `k_dim` $k_dim `v_dim` $v_dim `scale` $scale
+    $q `,` $k `,` $v (`,` $cache^)? (`sinks` $sinks^)? `k_dim` $k_dim `v_dim` $v_dim `scale` $scale
     (`softcap` $softcap^)? (`window` $window^)? (`chunk` $chunk^)? (`pairing` $pairing^)?
     attr-dict `:` type($q) `,` type($k) `,` type($v) `->` type($result)
   }];
@@ -368,6 +372,14 @@ def NN_LastTokenOp : NN_Layer<"last_token", "t d -> b d ; whole t"> {
   let arguments = (ins NN_TensorType:$x);
   let results = (outs NN_TensorType:$result);
   let assemblyFormat = "$x attr-dict `:` type($x) `->` type($result)";
+}
+
+def NN_PoolOp : NN_Layer<"pool", "t d -> b d ; whole t"> {
+  let summary = "One row for each sequence: its first token's, or the mean of its tokens'";
+  let arguments = (ins NN_TensorType:$x, StrAttr:$how);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = "$how $x attr-dict `:` type($x) `->` type($result)";
+  let hasVerifier = 1;
 }
 
 def NN_SplitOp : NN_Op<"split", [Pure]> {

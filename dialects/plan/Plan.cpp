@@ -83,8 +83,9 @@ LogicalResult WeightOp::verify() {
 }
 
 LogicalResult InputOp::verify() {
-  if (getName() == "tokens" || getName() == "positions") return success();
-  return emitOpError() << "knows no step input '" << getName() << "'; there are tokens, positions";
+  if (getName() == "tokens" || getName() == "positions" || getName() == "types") return success();
+  return emitOpError() << "knows no step input '" << getName()
+                       << "'; there are tokens, positions, types";
 }
 
 LogicalResult ViewOp::verify() {

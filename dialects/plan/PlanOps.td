@@ -64,7 +64,7 @@ def Plan_EntryOp : Plan_Op<"entry", [Symbol, NoTerminator, SingleBlock, NoRegion
 // ---- buffers -----------------------------------------------------------------------------------
 
 def Plan_InputOp : Plan_Op<"input"> {
-  let summary = "A step input: tokens, positions";
+  let summary = "A step input: tokens, positions, types";
   let arguments = (ins StrAttr:$name);
   let results = (outs Plan_BufferType:$buffer);
   let assemblyFormat = "$name attr-dict `:` type($buffer)";

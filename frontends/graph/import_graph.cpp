@@ -58,7 +58,7 @@ class HeadFinder {
   std::set<std::pair<size_t, bool>> seen_;  // values, and as what
 };
 
-class GraphModel : public huggingface::Model {
+class GraphModel : public huggingface::CausalModel {
  public:
   explicit GraphModel(Building& building) : building_(building) {}
 

@@ -48,6 +48,11 @@ int64_t ConfigReader::integerOr(std::string_view key, int64_t otherwise, Range r
   return keep(fields_.integerOr(key, otherwise, range.least, range.most), otherwise);
 }
 
+int64_t ConfigReader::count(std::string_view key) const {
+  std::optional<ConfigReader> nested = object(key);
+  return nested ? static_cast<int64_t>(nested->fields_.value().size()) : 0;
+}
+
 std::vector<std::string> ConfigReader::strings(std::string_view key) const {
   std::vector<std::string> result;
   if (!has(key)) return result;
@@ -117,7 +122,7 @@ std::string ConfigReader::string(std::string_view key) const {
   return keep(fields_.string(key), std::string());
 }
 
-std::string ConfigReader::stringOr(std::string_view key, std::string otherwise) const {
+std::string ConfigReader::stringOr(std::string_view key, const std::string& otherwise) const {
   return keep(fields_.stringOr(key, otherwise), otherwise);
 }
 

@@ -48,7 +48,7 @@ class ConfigReader {
   double numberOr(std::string_view key, double otherwise) const;
   double positiveOr(std::string_view key, double otherwise) const;
   bool booleanOr(std::string_view key, bool otherwise) const;
-  std::string stringOr(std::string_view key, std::string otherwise) const;
+  std::string stringOr(std::string_view key, const std::string& otherwise) const;
 
   // A list of strings; empty when it is absent.
   std::vector<std::string> strings(std::string_view key) const;
@@ -61,6 +61,12 @@ class ConfigReader {
   bool mentions(std::string_view key) const { return fields_.value().contains(key); }
   // A nested object, or none if it is absent, null or {}. Its errors are this reader's errors.
   std::optional<ConfigReader> object(std::string_view key) const;
+
+  // How many fields a nested object has; 0 without it.
+  int64_t count(std::string_view key) const;
+
+  // The file that is read.
+  const std::string& file() const { return fields_.where(); }
 
   // architectures[0]; without one "".
   std::string architecture() const;

@@ -10,7 +10,7 @@ using mlir::Value;
 
 constexpr char kRope[] = "model.rotary_emb";
 
-class Decoder : public Model {
+class Decoder : public CausalModel {
  public:
   explicit Decoder(DecoderSpec spec) : spec_(std::move(spec)) {}
 

@@ -17,16 +17,33 @@ struct PlanRule {
   std::string_view pattern, strategy;
 };
 
-// A decoder that can be built for any entry.
 class Model {
  public:
   virtual ~Model() = default;
   virtual std::string size() const = 0;  // "6 layers", for a line to the user
   virtual int64_t vocabulary() const = 0;
-  virtual int64_t maxSequence() const = 0;  // the model's own limit, tokens
+  virtual int64_t maxSequence() const = 0;          // the model's own limit, tokens
+  virtual int64_t tokenTypes() const { return 0; }  // 0: it has none
+
+  // Whether a step has whole sequences, and the model the one entry "encode"; else it continues
+  // them with "prefill", "decode" and "logits".
+  virtual bool encodes() const { return false; }
+  // What the entry that `builder` is in gives. Symbols shared by the entries are declared by the
+  // first. Errors (user) name the file.
+  virtual Result<std::vector<NamedValue>> results(ModelBuilder& builder) const = 0;
+};
+
+// A model that continues sequences.
+class CausalModel : public Model {
+ public:
   // The logits of every token, with builder.lastToken() where the last tokens' are enough from
-  // there on. Symbols shared by the entries are declared by the first. Errors (user) name the file.
+  // there on.
   virtual Result<mlir::Value> logits(ModelBuilder& builder) const = 0;
+
+  Result<std::vector<NamedValue>> results(ModelBuilder& builder) const final {
+    DCC_ASSIGN(const mlir::Value value, logits(builder));
+    return std::vector<NamedValue>{{"logits", value}};
+  }
 };
 
 struct Family {

@@ -12,8 +12,21 @@ namespace {
 
 constexpr int64_t kDefaultTokens = 512;  // of a step: enough rows to keep the matrix units busy
 constexpr int64_t kDefaultSequences = 8;
+// Of a model that encodes, whose texts cost no cache and come many at a time.
+constexpr int64_t kDefaultTexts = 128;
+constexpr int64_t kDefaultTextTokens = 2048;
 // Sizes of a step's arrays stay far from 32 bits.
 constexpr int64_t kMostTokens = 1 << 20;
+
+// A text is in one step as a whole: what is not said follows from what is.
+void setEncoderLimits(Limits& limits, const ImportOptions& options, const Model& model) {
+  if (!options.max_tokens) {
+    limits.max_tokens = std::max({kDefaultTextTokens, limits.max_seq_len, options.max_seqs});
+  } else if (!options.max_seq_len) {
+    limits.max_seq_len = std::min(model.maxSequence(), limits.max_tokens);
+  }
+  if (!options.max_seqs) limits.max_seqs = std::min(kDefaultTexts, limits.max_tokens);
+}
 
 Result<Limits> limitsOf(const ImportOptions& options, const Model& model) {
   Limits limits;
@@ -21,6 +34,7 @@ Result<Limits> limitsOf(const ImportOptions& options, const Model& model) {
   limits.max_tokens = options.max_tokens ? options.max_tokens : kDefaultTokens;
   limits.max_seqs =
       options.max_seqs ? options.max_seqs : std::min(kDefaultSequences, limits.max_tokens);
+  if (model.encodes()) setEncoderLimits(limits, options, model);
   if (limits.max_seq_len > model.maxSequence()) {
     return userError("--max-seq-len " + std::to_string(limits.max_seq_len) +
                      ": the model's limit is " + std::to_string(model.maxSequence()) + " tokens");
@@ -28,6 +42,11 @@ Result<Limits> limitsOf(const ImportOptions& options, const Model& model) {
   if (limits.max_tokens > kMostTokens) {
     return userError("--max-tokens " + std::to_string(limits.max_tokens) + ": at most " +
                      std::to_string(kMostTokens) + " tokens fit a step");
+  }
+  if (model.encodes() && limits.max_seq_len > limits.max_tokens) {
+    return userError("--max-seq-len " + std::to_string(limits.max_seq_len) +
+                     ": a text is encoded in one step, so at most --max-tokens = " +
+                     std::to_string(limits.max_tokens));
   }
   if (limits.max_seqs > limits.max_tokens) {
     return userError("--max-seqs " + std::to_string(limits.max_seqs) +
@@ -136,13 +155,15 @@ Status buildEntries(ModelBuilder& builder, const Model& model, const Limits& lim
     bool last_only;
   };
   // A step of decode has one token of each sequence.
-  const Entry entries[] = {{kEntries[0], limits.max_tokens, true},
-                           {kEntries[1], limits.max_seqs, false},
-                           {kEntries[2], limits.max_tokens, false}};
-  for (const Entry& entry : entries) {
-    builder.beginEntry(entry.name, entry.tokens, limits.max_seqs, entry.last_only);
-    DCC_ASSIGN(Value logits, model.logits(builder));
-    builder.endEntry(logits);
+  const Entry causal[] = {{kEntries[0], limits.max_tokens, true},
+                          {kEntries[1], limits.max_seqs, false},
+                          {kEntries[2], limits.max_tokens, false}};
+  const Entry encode[] = {{"encode", limits.max_tokens, false}};
+  for (const Entry& entry : model.encodes() ? std::span<const Entry>(encode) : causal) {
+    builder.beginEntry(
+        {entry.name, entry.tokens, limits.max_seqs, entry.last_only, model.tokenTypes() > 0});
+    DCC_ASSIGN(const std::vector<NamedValue> results, model.results(builder));
+    builder.endEntry(results);
   }
   return builder.status();
 }
@@ -179,6 +200,9 @@ Result<OwningOpRef<ModuleOp>> buildModule(MLIRContext& context, const Model& mod
   op->setAttr("nn.tp_plan", planAttr(builder, text, options));
   if (ArrayAttr own = strategiesAttr(builder, options)) op->setAttr("nn.strategies", own);
   op->setAttr("nn.vocabulary", builder.getI64IntegerAttr(model.vocabulary()));
+  if (model.tokenTypes() > 0) {
+    op->setAttr("nn.token_types", builder.getI64IntegerAttr(model.tokenTypes()));
+  }
   op->setAttr("nn.limits", builder.getDictionaryAttr({number("max_tokens", limits.max_tokens),
                                                       number("max_seqs", limits.max_seqs),
                                                       number("max_seq_len", limits.max_seq_len)}));

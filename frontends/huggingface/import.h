@@ -44,7 +44,7 @@ struct ModelText {
   std::span<const PlanRule> expert_plan = {};  // of --expert-parallel
 };
 
-// Names of the entries, in the order in which they are built.
+// Names of a causal model's entries, in the order in which they are built.
 inline constexpr const char* kEntries[] = {"prefill", "decode", "logits"};
 
 // The model's entries and what belongs to them. Errors (user): limits, and the model's own.

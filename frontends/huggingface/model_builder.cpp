@@ -43,34 +43,55 @@ void AttentionSpec::setHeadDim(int64_t size) {
 
 // ---- entries -----------------------------------------------------------------------------------
 
-void ModelBuilder::beginEntry(std::string_view name, int64_t tokens, int64_t seqs, bool last_only) {
-  last_only_ = last_only;
+void ModelBuilder::beginEntry(const EntrySpec& spec) {
+  last_only_ = spec.last_only;
   MLIRContext* context = builder_.getContext();
   builder_.setInsertionPointToEnd(module_.getBody());
   Type ids =
       nn::TensorType::get(context, {builder_.getStringAttr("T")}, IntegerType::get(context, 32));
-  entry_ = builder_.create<func::FuncOp>(at(std::string(name)), StringRef(name),
-                                         builder_.getFunctionType({ids, ids}, {}));
+  SmallVector<Type> inputs(spec.types ? 3 : 2, ids);
+  entry_ = builder_.create<func::FuncOp>(at(std::string(spec.name)), StringRef(spec.name),
+                                         builder_.getFunctionType(inputs, {}));
   entry_->setAttr("nn.bounds",
                   builder_.getDictionaryAttr(
-                      {{builder_.getStringAttr("B"), builder_.getI64IntegerAttr(seqs)},
-                       {builder_.getStringAttr("T"), builder_.getI64IntegerAttr(tokens)}}));
+                      {{builder_.getStringAttr("B"), builder_.getI64IntegerAttr(spec.seqs)},
+                       {builder_.getStringAttr("T"), builder_.getI64IntegerAttr(spec.tokens)}}));
   if (symbols_.empty())
     symbolBuilder_.setInsertionPoint(entry_);  // symbols stand before the entries
   builder_.setInsertionPointToStart(entry_.addEntryBlock());
 }
 
-void ModelBuilder::endEntry(Value result) {
-  builder_.create<func::ReturnOp>(entry_.getLoc(), result);
-  entry_.setType(builder_.getFunctionType(entry_.getArgumentTypes(), TypeRange(result.getType())));
+void ModelBuilder::endEntry(const std::vector<NamedValue>& results) {
+  SmallVector<Value> values;
+  SmallVector<Attribute> names;
+  for (const NamedValue& result : results) {
+    values.push_back(result.value);
+    names.push_back(builder_.getStringAttr(result.name));
+  }
+  builder_.create<func::ReturnOp>(entry_.getLoc(), values);
+  entry_.setType(builder_.getFunctionType(entry_.getArgumentTypes(), TypeRange(values)));
+  entry_->setAttr("nn.outputs", builder_.getArrayAttr(names));
 }
 
 // ---- symbols -----------------------------------------------------------------------------------
 
+std::string ModelBuilder::inCheckpoint(const std::string& tensor) const {
+  if (tensors_.has(tensor)) return tensor;
+  for (const auto& [now, before] : older_names_) {
+    const size_t at = tensor.find(now);
+    if (at == std::string::npos) continue;
+    std::string older = tensor;
+    older.replace(at, now.size(), before);
+    if (tensors_.has(older)) return older;
+  }
+  return tensor;
+}
+
 // Null, and the error kept, where there is no such tensor.
 nn::SourceAttr ModelBuilder::source(const TensorView& view) {
+  const std::string name = inCheckpoint(view.tensor);
   Result<const CheckpointTensor*> found =
-      tensors_.require(view.tensor, std::vector<uint64_t>(view.stored.begin(), view.stored.end()));
+      tensors_.require(name, std::vector<uint64_t>(view.stored.begin(), view.stored.end()));
   if (!found.ok()) {
     if (status_.ok()) status_ = found.error();
     return {};
@@ -86,8 +107,8 @@ nn::SourceAttr ModelBuilder::source(const TensorView& view) {
   } else {
     offset += view.first * int64_t(byteSize(type));
   }
-  return nn::SourceAttr::get(builder_.getContext(), builder_.getStringAttr(view.tensor),
-                             stored.file, offset, view.shape.empty() ? view.stored : view.shape,
+  return nn::SourceAttr::get(builder_.getContext(), builder_.getStringAttr(name), stored.file,
+                             offset, view.shape.empty() ? view.stored : view.shape,
                              mlirType(builder_.getContext(), type), view.strides, encoding);
 }
 
@@ -168,6 +189,20 @@ Value ModelBuilder::embedding(const std::string& module, Value tokens, int64_t v
       type.getContext(), {type.getDims()[0], nn::sizeAttr(type.getContext(), hidden)}, f32());
   return builder_.create<nn::EmbeddingOp>(
       at(module), result, tokens, weight(named(tensor, module + ".weight"), {vocabulary, hidden}));
+}
+
+Value ModelBuilder::positionEmbedding(const std::string& module, int64_t rows, int64_t first,
+                                      int64_t hidden) {
+  auto type = cast<nn::TensorType>(positions().getType());
+  auto result = nn::TensorType::get(
+      type.getContext(), {type.getDims()[0], nn::sizeAttr(type.getContext(), hidden)}, f32());
+  const std::string name = module + ".weight";
+  const std::vector<int64_t> shape{rows - first, hidden};
+  return builder_.create<nn::EmbeddingOp>(
+      at(module), result, positions(),
+      weight({.name = name,
+              .shape = shape,
+              .views = {{name, {rows, hidden}, shape, {}, first * hidden}}}));
 }
 
 Value ModelBuilder::linear(const std::string& module, Value x, int64_t out,
@@ -274,7 +309,7 @@ Value ModelBuilder::attend(const std::string& module, Value q, Value k, Value v,
   Type element = cast<nn::TensorType>(q.getType()).getElementType();
   return builder_.create<nn::AttentionOp>(
       at(module), like(q, spec.heads * spec.valueDim(), element), q, k, v,
-      cache(module + ".cache", spec),
+      spec.whole ? FlatSymbolRefAttr() : cache(module + ".cache", spec),
       spec.sinks ? weight({.name = named(spec.sinks_tensor, module + ".sinks"),
                            .shape = {spec.heads},
                            .heads = spec.heads})
@@ -431,6 +466,23 @@ std::vector<Value> ModelBuilder::split(const std::string& module, Value x,
   for (int64_t size : sizes) types.push_back(like(x, size, element));
   auto op = builder_.create<nn::SplitOp>(at(module), types, x);
   return {op.getParts().begin(), op.getParts().end()};
+}
+
+Value ModelBuilder::pool(const std::string& module, std::string_view how, Value x) {
+  auto type = cast<nn::TensorType>(x.getType());
+  auto result = type.withDims({builder_.getStringAttr("B"), type.getDims()[1]});
+  return builder_.create<nn::PoolOp>(at(module), result, x, builder_.getStringAttr(StringRef(how)));
+}
+
+Value ModelBuilder::inF32(Value x) {
+  x.setType(like(x, columns(x), f32()));
+  return x;
+}
+
+Value ModelBuilder::normalize(const std::string& module, Value x) {
+  // An rms_norm is the length 1 but for sqrt(columns); torch's least length is 1e-12.
+  const auto n = double(columns(x));
+  return scale(module, unitNorm(module, x, columns(x), 1e-24 / n), 1 / std::sqrt(n));
 }
 
 Value ModelBuilder::lastToken(Value x) {

@@ -41,6 +41,7 @@ struct AttentionSpec {
   double softcap = 0;        // of the scores; 0: none
   bool sinks = false;        // module.sinks: a score per head that has no value,
   std::string sinks_tensor;  // or another tensor's
+  bool whole = false;        // no cache: tokens see all of their sequence
 
   int64_t valueDim() const { return v_dim ? v_dim : head_dim; }
   // With the usual scale.
@@ -89,6 +90,12 @@ struct ExpertsSpec {
   std::vector<TensorView> down_bias = {};                // [hidden, experts]
 };
 
+// A result of an entry, by the name that it has in the plan.
+struct NamedValue {
+  std::string name;
+  mlir::Value value;
+};
+
 // Builds the entries of a model. The first error is kept and later calls do nothing useful, so that
 // a family reads as a list of layers; the importer asks status() at the end.
 class ModelBuilder {
@@ -98,18 +105,33 @@ class ModelBuilder {
   ModelBuilder(mlir::ModuleOp module, TensorSource& tensors, DType compute);
 
   // ---- entries ----------------------------------------------------------------------------------
-  // Opens an entry: its arguments are tokens and positions. B and T are bounded by `seqs`,
-  // `tokens`. With `last_only` the entry gives the result of each sequence's last token only.
-  void beginEntry(std::string_view name, int64_t tokens, int64_t seqs, bool last_only);
-  void endEntry(Value result);
+  // Opens an entry: its arguments are tokens, positions and, with `types`, the tokens' types. B and
+  // T are bounded by `seqs`, `tokens`. With `last_only` the entry gives the result of each
+  // sequence's last token only.
+  struct EntrySpec {
+    std::string_view name;
+    int64_t tokens = 0, seqs = 0;
+    bool last_only = false, types = false;
+  };
+  void beginEntry(const EntrySpec& spec);
+  void endEntry(const std::vector<NamedValue>& results);
   Value tokens() { return entry_.getArgument(0); }
   Value positions() { return entry_.getArgument(1); }
+  Value types() { return entry_.getArgument(2); }
   bool lastOnly() const { return last_only_; }
+
+  // Checkpoints of older versions: a tensor that is not there by its name is read by the name in
+  // which `before` stands for `now`.
+  void alsoNamed(std::string now, std::string before) {
+    older_names_.emplace_back(std::move(now), std::move(before));
+  }
 
   // ---- layers: `module` is the transformers path, whose parameters are module.weight, module.bias
   // -- unless `weight` names another tensor of the checkpoint (tied weights).
   Value embedding(const std::string& module, Value tokens, int64_t vocabulary, int64_t hidden,
                   const std::string& weight = {});
+  // A learned row for every position; position 0's is row `first` of the table's `rows`.
+  Value positionEmbedding(const std::string& module, int64_t rows, int64_t first, int64_t hidden);
   // heads: the output runs over that many heads; shared: ranks may hold the same head.
   struct LinearOptions {
     bool bias = false;
@@ -150,7 +172,8 @@ class ModelBuilder {
   Value extendHeads(const std::string& module, Value x, Value y, int64_t head_dim);
   // x times 1 + scale * log(1 + floor((position + 1) / floor))
   Value temperature(const std::string& module, Value x, double scale, int64_t floor);
-  // Attention over the cache module.cache; of `spec` without its projections and norms.
+  // Attention over the cache module.cache, or over whole sequences; of `spec` without its
+  // projections and norms.
   Value attend(const std::string& module, Value q, Value k, Value v, const AttentionSpec& spec);
   // Norms of heads, rotation, attention over the cache, output projection to spec.hidden columns.
   Value attention(const std::string& module, Value q, Value k, Value v, const AttentionSpec& spec,
@@ -178,6 +201,12 @@ class ModelBuilder {
   Value softCap(const std::string& module, Value x, double cap);
   // Blocks of columns, one after the other.
   std::vector<Value> split(const std::string& module, Value x, const std::vector<int64_t>& sizes);
+  // A row for each sequence: "first", its first token's, or "mean", that of its tokens.
+  Value pool(const std::string& module, std::string_view how, Value x);
+  // The result of an op just made, as f32 whatever the activations are: it is read as it is.
+  Value inF32(Value x);
+  // Every row divided by its length.
+  Value normalize(const std::string& module, Value x);
   // Of an entry that gives last tokens only their rows; of others x.
   Value lastToken(Value x);
 
@@ -200,6 +229,8 @@ class ModelBuilder {
     return weight({.name = tensor, .shape = std::move(shape)});
   }
   nn::SourceAttr source(const TensorView& view);
+  // Its name in the checkpoint.
+  std::string inCheckpoint(const std::string& tensor) const;
   mlir::IntegerAttr positive(int64_t value);
   mlir::FlatSymbolRefAttr cache(const std::string& name, const AttentionSpec& spec);
   nn::TensorType like(Value x, int64_t columns, mlir::Type type);
@@ -212,6 +243,7 @@ class ModelBuilder {
   mlir::Type compute_;  // of activations and caches
   mlir::func::FuncOp entry_;
   bool last_only_ = false;
+  std::vector<std::pair<std::string, std::string>> older_names_;
   llvm::StringMap<mlir::Operation*> symbols_;
   Status status_;
 };

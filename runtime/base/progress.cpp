@@ -75,6 +75,11 @@ std::string progressLine(const ProgressState& state, double seconds, size_t colu
     share = static_cast<double>(std::min(state.done, state.all)) / static_cast<double>(state.all);
     parts.push_back(std::to_string(static_cast<int>(share * 100)) + " %");
     parts.push_back(amounts(state));
+    if (state.rate && state.done > 0 && state.at > 0) {
+      char text[64];
+      std::snprintf(text, sizeof(text), "%.1f ", static_cast<double>(state.done) / state.at);
+      parts.push_back(text + state.unit + "/s");
+    }
     // The beginning says little about the rest.
     const double left = state.at * (1 - share) / share - (seconds - state.at);
     if (share >= 0.02) parts.push_back(duration(left) + " left");
@@ -103,7 +108,8 @@ bool canDrawProgress() {
 
 std::string_view eraseProgress() { return canDrawProgress() ? kErase : ""; }
 
-Progress::Progress(std::string what, std::string unit) {
+Progress::Progress(std::string what, std::string unit, bool rate) {
+  state_.rate = rate;
   state_.what = std::move(what);
   state_.unit = std::move(unit);
   if (!canDrawProgress()) return;

@@ -18,10 +18,11 @@ struct ProgressState {
   std::string unit;            // "tokens"; "bytes" are shown as KiB, MiB, ...
   uint64_t done = 0, all = 0;  // all == 0: nobody knows
   double at = 0;               // seconds that it took to do so much
+  bool rate = false;           // say how many a second
 };
 
 // "loading weights  [=====>      ]  43 %  1.2 of 2.8 GiB  12 s left" after `seconds`, in at most
-// `columns`: what has no room is left out, the bar first.
+// `columns`: what has no room is left out, the bar first. With a rate also "12.5 texts/s".
 std::string progressLine(const ProgressState& state, double seconds, size_t columns);
 
 // Whether lines can be drawn on standard error.
@@ -32,7 +33,7 @@ std::string_view eraseProgress();
 
 class Progress {
  public:
-  explicit Progress(std::string what, std::string unit = "");
+  explicit Progress(std::string what, std::string unit = "", bool rate = false);
   ~Progress();  // erases the line
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

@@ -138,6 +138,14 @@ Status Executor::checkStep(const Step& step) const {
                  number(static_cast<int64_t>(plan_->vocab_size())));
     }
   }
+  if (!step.types.empty() && step.types.size() != step.tokens.size()) {
+    return bad("types do not fit its tokens");
+  }
+  for (int32_t type : step.types) {
+    if (type < 0 || static_cast<uint32_t>(type) >= plan_->token_types()) {
+      return bad("token type " + number(type) + "; the model has " + number(plan_->token_types()));
+    }
+  }
   for (int64_t b = 0; b < step.B(); ++b) {
     const int64_t first = step.starts[b], end = step.starts[b + 1];
     if (first >= end || end > step.T()) return bad("sequence " + number(b) + " has no tokens");

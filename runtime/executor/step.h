@@ -13,6 +13,7 @@ struct Step {
   uint32_t entry = 0;                     // index into Plan.entries
   std::span<const int32_t> tokens;        // [T]
   std::span<const int32_t> positions;     // [T]
+  std::span<const int32_t> types;         // [T], or none where all are 0
   std::span<const int32_t> starts;        // [B + 1], starts[0] = 0, starts[B] = T
   std::span<const int32_t> rope_lengths;  // [B], sequence length that selects dynamic frequencies:
                                           // the whole prompt's while it is prefilled, then

@@ -91,7 +91,8 @@ Memory memoryOf(const plan::Plan& plan, const Running& running) {
   for (const fb::PageGroup* group : rows(plan->page_groups())) {
     memory.cache += group->pages() * group->bytes_per_page();
   }
-  memory.tables = 2 * uint64_t{plan->max_tokens()} * sizeof(int32_t);
+  const uint64_t inputs = plan->token_types() > 0 ? 3 : 2;
+  memory.tables = inputs * plan->max_tokens() * sizeof(int32_t);
   for (const fb::Entry* entry : rows(plan->entries())) {
     memory.arena = std::max(memory.arena, entry->arena_bytes());
     memory.workspace =

@@ -8,14 +8,14 @@
 namespace dcc::generate {
 
 uint32_t Limits::maxTokens() const {
-  return std::max({prefill.max_tokens, decode.max_tokens, logits.max_tokens});
+  return std::max({prefill.max_tokens, decode.max_tokens, logits.max_tokens, encode.max_tokens});
 }
 
 uint32_t Limits::maxSeqs() const {
-  return std::max({prefill.max_seqs, decode.max_seqs, logits.max_seqs});
+  return std::max({prefill.max_seqs, decode.max_seqs, logits.max_seqs, encode.max_seqs});
 }
 
-Result<Limits> limitsOf(const plan::Plan& plan) {
+Limits limitsOf(const plan::Plan& plan) {
   Limits limits;
   const auto variables = plan::rows(plan->variables());
   const auto entries = plan::rows(plan->entries());
@@ -34,6 +34,7 @@ Result<Limits> limitsOf(const plan::Plan& plan) {
     if (name == "prefill") limits.prefill = found;
     if (name == "decode") limits.decode = found;
     if (name == "logits") limits.logits = found;
+    if (name == "encode") limits.encode = found;
   }
   for (const plan::fb::PageGroup* group : plan::rows(plan->page_groups())) {
     limits.groups.push_back({std::string(plan::text(group->name())), group->tokens_per_page(),
@@ -42,9 +43,7 @@ Result<Limits> limitsOf(const plan::Plan& plan) {
   // Positions are 32-bit.
   limits.max_seq_len = std::min<uint64_t>(plan->max_seq_len(), INT32_MAX);
   limits.vocab_size = plan->vocab_size();
-  if (limits.prefill.index < 0) {
-    return userError("the plan has no entry \"prefill\"; only plans of decoder models generate");
-  }
+  limits.token_types = plan->token_types();
   return limits;
 }
 

@@ -28,9 +28,10 @@ struct PageGroupLimits {
 };
 
 struct Limits {
-  EntryLimits prefill, decode, logits;
+  EntryLimits prefill, decode, logits, encode;
   uint64_t max_seq_len = 0;
   uint64_t vocab_size = 0;
+  uint32_t token_types = 0;
   std::vector<PageGroupLimits> groups;
 
   // Largest step of any entry.
@@ -38,7 +39,7 @@ struct Limits {
   uint32_t maxSeqs() const;
 };
 
-// Of a verified plan. Error (user): nothing to generate with (no entry "prefill").
-Result<Limits> limitsOf(const plan::Plan& plan);
+// Of a verified plan.
+Limits limitsOf(const plan::Plan& plan);
 
 }  // namespace dcc::generate

@@ -8,7 +8,7 @@ Status PlanRunner::run(const Step& step) {
   DCC_RETURN_IF_ERROR(executor_.run(step));
   for (uint32_t i = 0; i < executor_.outputCount(); ++i) {
     const OutputView view = executor_.output(i);
-    if (plan::text(view.info->name()) != "logits") continue;
+    if (plan::text(view.info->name()) != output_) continue;
     logits_ = {view.data, view.rows, view.cols, view.row_stride, {}, {}};
     if (view.info->axis() >= 0) {
       logits_.begins = {view.info->begins()->data(), view.info->begins()->size()};
@@ -16,7 +16,8 @@ Status PlanRunner::run(const Step& step) {
     }
     return Status::success();
   }
-  return runtimeError(executor_.describe(step.entry, 0) + ": the entry has no output 'logits'");
+  return runtimeError(executor_.describe(step.entry, 0) + ": the entry has no output '" + output_ +
+                      "'");
 }
 
 }  // namespace dcc::generate

@@ -1,6 +1,8 @@
 // The step loop's runner for a real plan.
 #pragma once
 
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/executor/executor.h"
@@ -10,16 +12,18 @@ namespace dcc::generate {
 
 class PlanRunner final : public StepRunner {
  public:
-  // The executor outlives the runner.
-  explicit PlanRunner(Executor& executor) : executor_(executor) {}
+  // `output`: the name of what logits() gives. The executor outlives the runner.
+  explicit PlanRunner(Executor& executor, std::string output = "logits")
+      : executor_(executor), output_(std::move(output)) {}
 
-  // Errors (runtime): the executor's; an entry without an output "logits".
+  // Errors (runtime): the executor's; an entry without such an output.
   Status run(const Step& step) override;
   LogitsPart logits() const override { return logits_; }
   Traffic traffic() const override { return executor_.traffic(); }
 
  private:
   Executor& executor_;
+  std::string output_;
   LogitsPart logits_;
 };
 

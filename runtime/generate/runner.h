@@ -10,7 +10,8 @@
 
 namespace dcc::generate {
 
-// This rank's part of a step's logits, [rows, columns]: all of the vocabulary, or where `begins`
+// This rank's part of a step's logits, or of another output that a runner is for, [rows, columns]:
+// all of the vocabulary, or where `begins`
 // and `ends` are given columns [begins[rank], ends[rank]) of it.
 struct LogitsPart {
   const float* data = nullptr;
@@ -18,6 +19,13 @@ struct LogitsPart {
   int64_t columns = 0;
   int64_t row_stride = 0;                  // elements
   std::span<const uint64_t> begins, ends;  // per rank, or empty
+
+  // Columns of all ranks' parts together; those that several ranks hold count for each.
+  size_t allColumns() const {
+    size_t sum = begins.empty() ? static_cast<size_t>(columns) : 0;
+    for (size_t r = 0; r < begins.size(); ++r) sum += ends[r] - begins[r];
+    return sum;
+  }
 };
 
 class StepRunner {

@@ -13,6 +13,9 @@ Result<Scheduler> Scheduler::create(const Limits& limits, StepKind kind) {
   } else if (limits.decode.index >= 0) {
     entry.max_seqs = std::min({entry.max_seqs, limits.decode.max_seqs, limits.decode.max_tokens});
   }
+  if (entry.index < 0 && limits.encode.index >= 0) {
+    return userError("the model encodes texts and writes none; classify and embed are for it");
+  }
   if (entry.index < 0) {
     return userError("the plan has no entry \"" +
                      std::string(kind == StepKind::kScore ? "logits" : "prefill") +

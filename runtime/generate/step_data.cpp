@@ -8,15 +8,16 @@
 namespace dcc::generate {
 namespace {
 
-// The message is 32-bit words: words in all, kind, entry, T, B, sampled, each group's stride, then
-// the arrays. Its first block has a fixed size, so that a decode step is one broadcast.
+// The message is 32-bit words: words in all, kind, entry, T, B, sampled, types, each group's
+// stride, then the arrays. Its first block has a fixed size, so that a decode step is one
+// broadcast.
 constexpr size_t kBlockWords = 1024;
-constexpr size_t kHeaderWords = 6;
+constexpr size_t kHeaderWords = 7;
 
 }  // namespace
 
 void StepData::clear(size_t groups) {
-  for (auto* array : {&tokens, &positions, &starts, &rope_lengths, &requests, &sampled})
+  for (auto* array : {&tokens, &positions, &types, &starts, &rope_lengths, &requests, &sampled})
     array->clear();
   tables.resize(groups);
   for (Table& table : tables) {
@@ -32,6 +33,7 @@ Step StepData::view(std::vector<Step::PageTable>& scratch) const {
   step.entry = entry;
   step.tokens = tokens;
   step.positions = positions;
+  step.types = types;
   step.starts = starts;
   step.rope_lengths = rope_lengths;
   step.page_tables = scratch;
@@ -40,7 +42,7 @@ Step StepData::view(std::vector<Step::PageTable>& scratch) const {
 
 uint64_t StepBroadcast::maxWords() const {
   const uint64_t seqs = limits_.maxSeqs();
-  uint64_t words = kHeaderWords + limits_.groups.size() + 2 * uint64_t{limits_.maxTokens()} +
+  uint64_t words = kHeaderWords + limits_.groups.size() + 3 * uint64_t{limits_.maxTokens()} +
                    (seqs + 1) + 3 * seqs;
   for (const PageGroupLimits& group : limits_.groups) {
     words += seqs * ceilDiv<uint64_t>(limits_.max_seq_len, group.tokens_per_page);
@@ -49,13 +51,13 @@ uint64_t StepBroadcast::maxWords() const {
 }
 
 void StepBroadcast::pack(const StepData& step) {
-  words_.assign({0, static_cast<int32_t>(step.kind), static_cast<int32_t>(step.entry),
-                 static_cast<int32_t>(step.tokens.size()),
-                 static_cast<int32_t>(step.rope_lengths.size()),
-                 static_cast<int32_t>(step.sampled.size())});
+  words_.assign(
+      {0, static_cast<int32_t>(step.kind), static_cast<int32_t>(step.entry),
+       static_cast<int32_t>(step.tokens.size()), static_cast<int32_t>(step.rope_lengths.size()),
+       static_cast<int32_t>(step.sampled.size()), static_cast<int32_t>(step.types.size())});
   for (const auto& table : step.tables) words_.push_back(static_cast<int32_t>(table.stride));
-  for (const auto* array : {&step.tokens, &step.positions, &step.starts, &step.rope_lengths,
-                            &step.requests, &step.sampled}) {
+  for (const auto* array : {&step.tokens, &step.positions, &step.types, &step.starts,
+                            &step.rope_lengths, &step.requests, &step.sampled}) {
     words_.insert(words_.end(), array->begin(), array->end());
   }
   for (const auto& table : step.tables) {
@@ -71,15 +73,15 @@ Status StepBroadcast::unpack(StepData& step) const {
                         "; all ranks must run plans of one compilation");
   };
   const auto count = [&](size_t word) { return static_cast<uint64_t>(uint32_t(words_[word])); };
-  if (count(1) > static_cast<uint64_t>(StepKind::kScore)) return refuse("an unknown kind");
+  if (count(1) > static_cast<uint64_t>(StepKind::kEncode)) return refuse("an unknown kind");
   step.kind = static_cast<StepKind>(words_[1]);
   step.entry = static_cast<uint32_t>(words_[2]);
   step.clear(limits_.groups.size());
   if (step.kind == StepKind::kEnd) return Status::success();
 
-  const uint64_t tokens = count(3), seqs = count(4), sampled = count(5);
+  const uint64_t tokens = count(3), seqs = count(4), sampled = count(5), types = count(6);
   if (tokens == 0 || tokens > limits_.maxTokens() || seqs == 0 || seqs > limits_.maxSeqs() ||
-      seqs > tokens || sampled > seqs) {
+      seqs > tokens || sampled > seqs || (types != 0 && types != tokens)) {
     return refuse(std::to_string(tokens) + " tokens of " + std::to_string(seqs) + " sequences");
   }
   size_t at = kHeaderWords + limits_.groups.size();
@@ -93,6 +95,7 @@ Status StepBroadcast::unpack(StepData& step) const {
   };
   take(step.tokens, tokens);
   take(step.positions, tokens);
+  take(step.types, types);
   take(step.starts, seqs + 1);
   take(step.rope_lengths, seqs);
   take(step.requests, seqs);

@@ -15,12 +15,14 @@ enum class StepKind : int32_t {
   kEnd = 0,       // no step: the ranks are done
   kGenerate = 1,  // tokens are sampled for the rows of `sampled`
   kScore = 2,     // the logits of every token are gathered
+  kEncode = 3,    // what a text gives is gathered
 };
 
 struct StepData {
   StepKind kind = StepKind::kEnd;
   uint32_t entry = 0;
   std::vector<int32_t> tokens, positions;  // [T]
+  std::vector<int32_t> types;              // [T], or none
   std::vector<int32_t> starts;             // [B + 1]
   std::vector<int32_t> rope_lengths;       // [B]
   std::vector<int32_t> requests;           // [B], the request of each sequence

@@ -2,15 +2,14 @@
 
 #include <algorithm>
 
-#include "runtime/generate/gather.h"
-
 namespace dcc::generate {
 StepLoop::StepLoop(const Limits& limits, Communicator& world, StepRunner& runner, Sampler& sampler)
     : limits_(limits),
       world_(world),
       runner_(runner),
       sampler_(sampler),
-      broadcast_(limits, world) {}
+      broadcast_(limits, world),
+      gather_(world) {}
 
 Status StepLoop::run() {
   DCC_RETURN_IF_ERROR(runner_.run(step_.view(tables_)));
@@ -46,43 +45,16 @@ Status StepLoop::follow() {
 
 Status StepLoop::gatherLogits(const Scheduler* scheduler, Listener* listener) {
   const LogitsPart part = runner_.logits();
-  const size_t vocab = limits_.vocab_size;
-  const bool cut = !part.begins.empty();
-  const uint32_t ranks = cut ? world_.size() : 1;
-  const auto columns = [&](uint32_t r) { return cut ? part.ends[r] - part.begins[r] : vocab; };
-  const auto own = static_cast<size_t>(part.columns);
-  size_t sum = 0;
-  for (uint32_t r = 0; r < ranks; ++r) sum += columns(r);
-  const size_t block = gatherRows(sum);
-
+  const size_t block = gatherRows(part.allColumns());
   // Blocks of rows of one sequence.
   for (size_t b = 0; b + 1 < step_.starts.size(); ++b) {
     const auto first = static_cast<size_t>(step_.starts[b]);
     const auto last = static_cast<size_t>(step_.starts[b + 1]);
     for (size_t t = first; t < last; t += block) {
-      const size_t n = std::min(block, last - t);
-      packed_.resize(n * own);
-      for (size_t i = 0; i < n; ++i) {
-        std::copy_n(part.data + (t + i) * part.row_stride, own, packed_.data() + i * own);
-      }
-      std::vector<float>* source = &packed_;
-      if (ranks > 1) {
-        std::vector<size_t> bytes(ranks);
-        for (uint32_t r = 0; r < ranks; ++r) bytes[r] = n * columns(r) * sizeof(float);
-        gathered_.resize(n * sum);
-        DCC_RETURN_IF_ERROR(world_.allGather(packed_.data(), gathered_.data(), bytes));
-        source = &gathered_;
-      }
+      DCC_ASSIGN(const std::span<const float> rows, gather_(part, t, std::min(block, last - t)));
       if (listener == nullptr) continue;
-      rows_.assign(n * vocab, 0);
-      const float* from = source->data();
-      for (uint32_t r = 0; r < ranks; ++r) {
-        for (size_t i = 0; i < n; ++i, from += columns(r)) {
-          std::copy_n(from, columns(r), rows_.data() + i * vocab + (cut ? part.begins[r] : 0));
-        }
-      }
       const Scheduler::Row row = scheduler->row(b);
-      DCC_RETURN_IF_ERROR(listener->onLogits(row.request, row.position + (t - first), rows_));
+      DCC_RETURN_IF_ERROR(listener->onLogits(row.request, row.position + (t - first), rows));
     }
   }
   return Status::success();

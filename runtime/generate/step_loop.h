@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "runtime/generate/gather.h"
 #include "runtime/generate/runner.h"
 #include "runtime/generate/sampler.h"
 #include "runtime/generate/scheduler.h"
@@ -39,7 +40,7 @@ class StepLoop {
   StepData step_;
   std::vector<Step::PageTable> tables_;
   std::vector<int32_t> tokens_;
-  std::vector<float> packed_, gathered_, rows_;
+  RowGather gather_;
 };
 
 }  // namespace dcc::generate

@@ -48,6 +48,10 @@ class ProgramWalk {
     }
     for (const fb::Entry* entry : table(plan.entries())) entryRow(*entry);
     add(plan.max_tokens(), plan.max_seqs(), plan.max_seq_len(), plan.vocab_size());
+    if (plan.token_types() != 0) {
+      hasher_.add(std::string_view("token types"));
+      add(plan.token_types());
+    }
     if (exceeded()) return std::nullopt;
     return hasher_.finish();
   }

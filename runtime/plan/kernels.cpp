@@ -34,6 +34,7 @@ constexpr OperandInfo kRope[] = {in("x"), in("positions"), kConstant, out("out",
                                  optional({"beyond", Role::kConstant})};
 constexpr OperandInfo kKvWrite[] = {in("k"), in("v"), kCache};
 constexpr OperandInfo kAttention[] = {in("q"), kCache, out("out"), optional(weight("sinks"))};
+constexpr OperandInfo kSelfAttention[] = {in("q"), in("k"), in("v"), out("out")};
 constexpr OperandInfo kExtendHeads[] = {in("x"), in("y"), out("out")};
 constexpr OperandInfo kTemperature[] = {in("x"), in("positions"), out("out", kFirst)};
 constexpr OperandInfo kRoute[] = {in("logits"), out("out", kFirst), optional(weight("bias"))};
@@ -71,6 +72,8 @@ constexpr AttrInfo kUnitNormAttrs[] = {floating(AttrKey::eps), integer(AttrKey::
 constexpr AttrInfo kAttentionAttrs[] = {
     integer(AttrKey::head_dim), floating(AttrKey::scale), integer(AttrKey::window, kOptional),
     floating(AttrKey::softcap, kOptional), integer(AttrKey::chunk, kOptional)};
+constexpr AttrInfo kSelfAttentionAttrs[] = {integer(AttrKey::head_dim), floating(AttrKey::scale),
+                                            floating(AttrKey::softcap, kOptional)};
 constexpr AttrInfo kScale[] = {floating(AttrKey::scale)};
 constexpr AttrInfo kSoftCap[] = {floating(AttrKey::softcap)};
 constexpr AttrInfo kSliceHeads[] = {integer(AttrKey::head_dim), integer(AttrKey::first),
@@ -114,6 +117,9 @@ constexpr KernelInfo kKernels[] = {
     {KernelKind::unit_norm, "unit_norm", kUnitNorm, kUnitNormAttrs},
     {KernelKind::route, "route", kRoute, kRouteAttrs},
     {KernelKind::experts, "experts", kExperts, kExpertsAttrs},
+    {KernelKind::self_attention, "self_attention", kSelfAttention, kSelfAttentionAttrs},
+    {KernelKind::first_token, "first_token", kSelect, {}},
+    {KernelKind::mean_tokens, "mean_tokens", kSelect, {}},
 };
 
 constexpr std::string_view kFunctionNames[] = {"silu",    "gelu", "gelu_tanh", "relu",

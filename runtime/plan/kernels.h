@@ -4,7 +4,7 @@
 // Notation: T tokens of the step, B sequences, R any rows. Buffers are [rows, cols] of f32, bf16 or
 // f16 unless said, each its own; all arithmetic is f32, rounded when it is stored.
 //
-//   embedding        tokens i32 [T,1], weight [v,D] -> out [T,D]
+//   embedding        tokens i32 [T,1], weight [v,D] -> out [T,D]; tokens may be positions or types
 //                    out[t] = weight[tokens[t] - row_origin], zeros where that row is not ours
 //   rms_norm         x [R,D], weight [1,d] -> out [R,D]             eps [, head_dim]
 //                    out = x / sqrt(mean(x^2) + eps) * weight, over every block of d = head_dim
@@ -34,6 +34,10 @@
 //                    p / chunk, if given; s = scale * q.k, or softcap * tanh(scale * q.k /
 //                    softcap). A sink is one more score, without a value. Query head h reads KV
 //                    head h / (H / G); with Kernel.ranges = [first, group], (first + h) / group
+//   self_attention   q [T,H*dk], k [T,G*dk], v [T,G*dv] -> out [T,H*dv]
+//                    head_dim, scale [, softcap]
+//                    the same over all tokens of the sequence, which are all in the step; ranges
+//                    as of attention
 //   slice_heads      x [R,H*d] -> out [R,H*size]                     head_dim, first, size
 //                    columns [first, first + size) of every head of d = head_dim columns
 //   extend_heads     x [R,H*d], y [R,e] -> out [R,H*(d+e)]           head_dim
@@ -63,6 +67,8 @@
 //   activation       x [R,D] -> out [R,D]                            function
 //   gated_activation gate [R,D], up [R,D] -> out [R,D] = f(gate) * up    function
 //   last_token       x [T,D] -> out [B,D]: the row of each sequence's last token
+//   first_token      x [T,D] -> out [B,D]: the row of each sequence's first token
+//   mean_tokens      x [T,D] -> out [B,D]: the mean of each sequence's rows
 //   slice_columns    x [R,C] -> out [R,c]: the columns of Kernel.ranges, one after the other
 //   add_bias         x [R,D], bias weight [1,D] -> out [R,D]
 //   slice_rows       x [R,D] -> out [r,D]: part i of n, Kernel.ranges = [i, n], of rows cut evenly

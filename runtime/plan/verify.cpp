@@ -19,6 +19,7 @@ Status verifyEntries(const fb::Plan& plan, const SizeAnalysis& sizes, const std:
   }
   std::set<std::string_view> names;
   int64_t most_tokens = 0, most_seqs = 0;
+  bool takes_types = false;
   for (const fb::Entry* entry : rows(plan.entries())) {
     std::string where = name + ": entry " + printable(text(entry->name()));
     if (text(entry->name()).empty() || !names.insert(text(entry->name())).second) {
@@ -34,6 +35,9 @@ Status verifyEntries(const fb::Plan& plan, const SizeAnalysis& sizes, const std:
                        ", B <= " + std::to_string(bounds[kB]) +
                        " must be from 1 to the plan's max_tokens and max_seqs");
     }
+    for (const fb::Buffer* buffer : rows(entry->buffers())) {
+      takes_types |= buffer->storage() == fb::Storage::types;
+    }
     most_tokens = std::max(most_tokens, bounds[kT]);
     most_seqs = std::max(most_seqs, bounds[kB]);
     DCC_ASSIGN(std::vector<SizeRange> ranges, sizes.ranges(bounds, where));
@@ -46,6 +50,10 @@ Status verifyEntries(const fb::Plan& plan, const SizeAnalysis& sizes, const std:
   }
   if (most_tokens != plan.max_tokens() || most_seqs != plan.max_seqs()) {
     return userError(name + ": max_tokens and max_seqs must be the largest bounds of its entries");
+  }
+  if (takes_types != (plan.token_types() != 0) || plan.token_types() > kMaxIndex) {
+    return userError(name + ": token_types must be above 0, up to " + std::to_string(kMaxIndex) +
+                     ", where an entry takes them and else 0");
   }
   return Status::success();
 }

@@ -24,6 +24,9 @@ std::optional<uint64_t> checkedExtent(const EntryContext& context, const fb::Buf
 }
 
 Status verifyInput(const EntryContext& context, const fb::Buffer& buffer, const std::string& name) {
+  if (buffer.storage() == fb::Storage::types && context.plan.token_types() == 0) {
+    return context.error(name + " has types of tokens, of which the plan has none");
+  }
   if (buffer.dtype() == fb::DType::i32 && context.sizes.isVariable(buffer.rows(), kT) &&
       buffer.cols() == 1 && buffer.row_stride() == 1 && buffer.offset() == 0 &&
       buffer.view_of() == -1) {
@@ -150,7 +153,9 @@ Status verifyOutputs(const EntryContext& context) {
     if (buffer.storage() != fb::Storage::arena || buffer.dtype() != fb::DType::f32) {
       return context.error(name + " must be f32 in the arena");
     }
-    if (text(output->name()) == "logits" && output->columns() != context.plan.vocab_size()) {
+    const bool of_labels = text(context.entry.name()) == "encode";
+    if (text(output->name()) == "logits" && !of_labels &&
+        output->columns() != context.plan.vocab_size()) {
       return context.error(name + " has " + std::to_string(output->columns()) +
                            " columns; the vocabulary has " +
                            std::to_string(context.plan.vocab_size()));

@@ -28,6 +28,7 @@ class Shapes {
   }
   bool has(uint32_t i) const { return i < kernel_.operands()->size(); }
   uint64_t vocabSize() const { return context_.plan.vocab_size(); }
+  uint64_t tokenTypes() const { return context_.plan.token_types(); }
   const fb::Attr* attr(AttrKey key) const {
     for (const fb::Attr* attr : rows(kernel_.attrs())) {
       if (attr->key() == key) return attr;
@@ -117,14 +118,19 @@ class Shapes {
 void checkEmbedding(Shapes& s) {
   constexpr uint32_t kTokens = 0, kWeight = 1, kOut = 2;
   const fb::Weight& weight = s.weight(kWeight);
-  s.require(s.buffer(kTokens).storage() == fb::Storage::tokens, "tokens must be the step's tokens");
+  const fb::Storage ids = s.buffer(kTokens).storage();
+  s.require(ids != fb::Storage::arena, "tokens must be a step input");
   s.require(weight.dtype() == fb::DType::f32 || weight.dtype() == fb::DType::bf16 ||
                 weight.dtype() == fb::DType::f16,
             "weight must be f32, bf16 or f16");
-  s.require(weight.rows() <= s.vocabSize() && weight.row_origin() <= s.vocabSize() - weight.rows(),
+  // A table of positions may have more rows than sequences become long.
+  const uint64_t most = ids == fb::Storage::tokens  ? s.vocabSize()
+                        : ids == fb::Storage::types ? s.tokenTypes()
+                                                    : uint64_t{INT32_MAX};
+  s.require(weight.rows() <= most && weight.row_origin() <= most - weight.rows(),
             "weight's rows " + std::to_string(weight.row_origin()) + " + " +
                 std::to_string(weight.rows()) + " lie outside the vocabulary of " +
-                std::to_string(s.vocabSize()));
+                std::to_string(most));
   s.requireFloat(kOut);
   s.requireVariableRows(kOut, kT);
   s.requireCols(kOut, weight.cols());
@@ -199,6 +205,27 @@ void checkKvWrite(Shapes& s) {
   s.requireCols(kV, uint64_t{cache.heads()} * cache.v_dim());
 }
 
+// Query heads in `columns`, which go with so many KV heads.
+uint64_t checkPairing(Shapes& s, uint64_t columns, uint64_t head_dim, uint64_t kv_heads) {
+  const uint64_t heads = columns / head_dim;
+  s.require(columns % head_dim == 0, "q has " + std::to_string(columns) +
+                                         " columns; they must be a multiple of " +
+                                         std::to_string(head_dim));
+  Rows<uint64_t> pairing = s.ranges();
+  if (pairing.empty()) {
+    s.require(heads % kv_heads == 0, "q has " + std::to_string(heads) +
+                                         " heads; they must be a multiple of " +
+                                         std::to_string(kv_heads) + " KV heads");
+  } else {
+    s.require(pairing.size() == 2 && pairing[0] < pairing[1] && pairing[1] <= UINT32_MAX &&
+                  heads >= 1 && heads <= UINT32_MAX &&
+                  (pairing[0] + heads - 1) / pairing[1] + 1 == kv_heads,
+              "ranges must be a place in a group and the groups' size, with which " +
+                  std::to_string(heads) + " heads have " + std::to_string(kv_heads) + " KV heads");
+  }
+  return heads;
+}
+
 void checkAttention(Shapes& s) {
   constexpr uint32_t kQ = 0, kCache = 1, kOut = 2, kSinks = 3;
   const fb::Cache& cache = s.cache(kCache);
@@ -212,22 +239,7 @@ void checkAttention(Shapes& s) {
   s.require(!s.attr(AttrKey::window) || !s.attr(AttrKey::chunk),
             "window and chunk must not come together");
   s.requirePositive(AttrKey::softcap);
-  uint64_t heads = s.buffer(kQ).cols() / cache.k_dim();
-  s.require(s.buffer(kQ).cols() % cache.k_dim() == 0,
-            "q has " + std::to_string(s.buffer(kQ).cols()) +
-                " columns; they must be a multiple of " + std::to_string(cache.k_dim()));
-  Rows<uint64_t> pairing = s.ranges();
-  if (pairing.empty()) {
-    s.require(heads % cache.heads() == 0, "q has " + std::to_string(heads) +
-                                              " heads; they must be a multiple of " +
-                                              std::to_string(cache.heads()) + " KV heads");
-  } else {
-    s.require(
-        pairing.size() == 2 && pairing[0] < pairing[1] && pairing[1] <= UINT32_MAX && heads >= 1 &&
-            heads <= UINT32_MAX && (pairing[0] + heads - 1) / pairing[1] + 1 == cache.heads(),
-        "ranges must be a place in a group and the groups' size, with which " +
-            std::to_string(heads) + " heads have " + std::to_string(cache.heads()) + " KV heads");
-  }
+  const uint64_t heads = checkPairing(s, s.buffer(kQ).cols(), cache.k_dim(), cache.heads());
   if (!s.ok()) return;
   s.requireCols(kOut, heads * cache.v_dim());
   if (s.has(kSinks)) s.requireVector(kSinks, heads);
@@ -237,6 +249,26 @@ void checkAttention(Shapes& s) {
   s.require(kept == 0 || (seen && static_cast<uint64_t>(seen->i()) <= kept),
             "the cache keeps only the last " + std::to_string(kept) +
                 " tokens; window or chunk must be at most that");
+}
+
+void checkSelfAttention(Shapes& s) {
+  constexpr uint32_t kQ = 0, kK = 1, kV = 2, kOut = 3;
+  for (uint32_t buffer : {kQ, kK, kV, kOut}) {
+    s.requireFloat(buffer);
+    s.requireVariableRows(buffer, kT);
+  }
+  s.requirePositive(AttrKey::softcap);
+  s.requireHeads(kK);
+  if (!s.ok()) return;
+  const auto head_dim = static_cast<uint64_t>(s.attr(AttrKey::head_dim)->i());
+  const uint64_t kv_heads = s.buffer(kK).cols() / head_dim;
+  const uint64_t heads = checkPairing(s, s.buffer(kQ).cols(), head_dim, kv_heads);
+  const uint64_t v_dim = s.buffer(kV).cols() / kv_heads;
+  s.require(s.buffer(kV).cols() % kv_heads == 0,
+            "v must have " + std::to_string(kv_heads) + " heads, as k has");
+  // Divided, not multiplied, which could overflow.
+  s.require(s.ok() && s.buffer(kOut).cols() % heads == 0 && s.buffer(kOut).cols() / heads == v_dim,
+            "out must have " + std::to_string(heads) + " heads of " + std::to_string(v_dim));
 }
 
 void checkBinary(Shapes& s) {
@@ -404,7 +436,8 @@ void checkExperts(Shapes& s) {
   s.requireInteger(AttrKey::scaled_inputs, 0, 1);
 }
 
-void checkLastToken(Shapes& s) {
+// The rows of each sequence become one.
+void checkPool(Shapes& s) {
   constexpr uint32_t kX = 0, kOut = 1;
   s.requireFloat(kX);
   s.requireFloat(kOut);
@@ -455,9 +488,9 @@ void checkAddBias(Shapes& s) {
 
 std::string kernelProblem(const EntryContext& context, const fb::Kernel& kernel) {
   Shapes s(context, kernel);
-  const bool ranges = kernel.kind() == KernelKind::slice_columns ||
-                      kernel.kind() == KernelKind::slice_rows ||
-                      kernel.kind() == KernelKind::attention;
+  const bool ranges =
+      kernel.kind() == KernelKind::slice_columns || kernel.kind() == KernelKind::slice_rows ||
+      kernel.kind() == KernelKind::attention || kernel.kind() == KernelKind::self_attention;
   s.require(ranges || s.ranges().empty(), "ranges mean nothing to this kernel");
   switch (kernel.kind()) {
     case KernelKind::embedding:
@@ -490,7 +523,9 @@ std::string kernelProblem(const EntryContext& context, const fb::Kernel& kernel)
       checkFunction(s);
       break;
     case KernelKind::last_token:
-      checkLastToken(s);
+    case KernelKind::first_token:
+    case KernelKind::mean_tokens:
+      checkPool(s);
       break;
     case KernelKind::slice_columns:
       checkSliceColumns(s);
@@ -531,6 +566,9 @@ std::string kernelProblem(const EntryContext& context, const fb::Kernel& kernel)
       break;
     case KernelKind::experts:
       checkExperts(s);
+      break;
+    case KernelKind::self_attention:
+      checkSelfAttention(s);
       break;
   }
   return s.problem();

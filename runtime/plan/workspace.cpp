@@ -27,8 +27,23 @@ uint64_t attentionBytes(const fb::Plan& plan, const fb::Entry& entry, const fb::
                         uint32_t threads) {
   const fb::Buffer& q = *entry.buffers()->Get(kernel.operands()->Get(0)->index());
   const fb::Cache& cache = *plan.caches()->Get(kernel.operands()->Get(1)->index());
-  const AttentionBlocks blocks(cache.k_dim(), cache.v_dim(), headsPerKvHead(kernel, q, cache));
+  const auto heads = static_cast<int64_t>(q.cols() / cache.k_dim());
+  const AttentionBlocks blocks(cache.k_dim(), cache.v_dim(),
+                               headsPerKvHead(kernel, heads, cache.heads()));
   return attentionWorkspaceBytes(blocks, threads);
+}
+
+uint64_t selfAttentionBytes(const fb::Entry& entry, const fb::Kernel& kernel, uint32_t threads) {
+  const auto columns = [&](uint32_t i) {
+    return static_cast<int64_t>(entry.buffers()->Get(kernel.operands()->Get(i)->index())->cols());
+  };
+  int64_t head_dim = 1;  // which it has
+  for (const fb::Attr* attr : rows(kernel.attrs())) {
+    if (attr->key() == fb::AttrKey::head_dim) head_dim = attr->i();
+  }
+  const int64_t kv_heads = columns(1) / head_dim;
+  const int64_t heads = headsPerKvHead(kernel, columns(0) / head_dim, kv_heads);
+  return attentionWorkspaceBytes(AttentionBlocks(head_dim, columns(2) / kv_heads, heads), threads);
 }
 
 uint64_t expertsBytes(const fb::Plan& plan, const fb::Entry& entry, const fb::Kernel& kernel,
@@ -76,10 +91,9 @@ CollectiveWorkspace collectiveWorkspace(const fb::Entry& entry, const fb::Collec
           hasGaps(out) || gathers ? denseBytes(out, sizes) : 0};
 }
 
-int64_t headsPerKvHead(const fb::Kernel& attention, const fb::Buffer& q, const fb::Cache& cache) {
-  const int64_t heads = static_cast<int64_t>(q.cols()) / cache.k_dim();
+int64_t headsPerKvHead(const fb::Kernel& attention, int64_t heads, int64_t kv_heads) {
   const Rows<uint64_t> pairing = rows(attention.ranges());
-  if (pairing.empty()) return heads / cache.heads();
+  if (pairing.empty()) return heads / kv_heads;
   return std::min(heads, static_cast<int64_t>(pairing[1]));
 }
 
@@ -112,6 +126,8 @@ uint64_t workspaceBytes(const fb::Plan& plan, const fb::Entry& entry, uint32_t t
     } else if (const fb::Kernel* kernel = instruction->body_as_Kernel()) {
       if (kernel->kind() == fb::KernelKind::attention) {
         bytes = attentionBytes(plan, entry, *kernel, threads);
+      } else if (kernel->kind() == fb::KernelKind::self_attention) {
+        bytes = selfAttentionBytes(entry, *kernel, threads);
       } else if (kernel->kind() == fb::KernelKind::experts) {
         bytes = expertsBytes(plan, entry, *kernel, sizes, threads);
       }

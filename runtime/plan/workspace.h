@@ -53,8 +53,8 @@ struct AttentionBlocks {
 };
 uint64_t attentionWorkspaceBytes(const AttentionBlocks& blocks, uint32_t threads);
 
-// Of a verified attention: the query heads that share a KV head, at most.
-int64_t headsPerKvHead(const fb::Kernel& attention, const fb::Buffer& q, const fb::Cache& cache);
+// Of a verified attention, with or without a cache: the query heads that share a KV head, at most.
+int64_t headsPerKvHead(const fb::Kernel& attention, int64_t heads, int64_t kv_heads);
 
 // What experts need for up to `rows` tokens of one expert: floats of the tokens' x, of gate and up
 // each, and of the result, a place per token, and bytes for the products; in this order.

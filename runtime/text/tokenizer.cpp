@@ -106,7 +106,8 @@ Status Tokenizer::Impl::cut(std::string_view text, Pieces& pieces) const {
   return pre_tokenizer ? pre_tokenizer->apply(pieces) : Status::success();
 }
 
-Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, bool special) const {
+// Of the text alone.
+Result<std::vector<int32_t>> Tokenizer::tokens(std::string_view text) const {
   DCC_RETURN_IF_ERROR(checkTextSize(text.size()));
   if (!isValidUtf8(text)) return userError("text: is not UTF-8; valid UTF-8 is expected");
   const auto named = [&](const Error& error) {
@@ -123,7 +124,24 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, bool speci
       return named(status.error());
     }
   }
+  return ids;
+}
+
+Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, bool special) const {
+  DCC_ASSIGN(std::vector<int32_t> ids, tokens(text));
   return impl_->post_processor ? impl_->post_processor->apply(std::move(ids), special) : ids;
+}
+
+Result<std::vector<int32_t>> Tokenizer::encodeAtMost(std::string_view text, uint64_t most,
+                                                     bool left, uint64_t& dropped) const {
+  DCC_ASSIGN(std::vector<int32_t> ids, tokens(text));
+  const std::optional<PostProcessor>& processor = impl_->post_processor;
+  const uint64_t special = processor ? processor->apply({}, true).size() : 0;
+  const uint64_t room = most - std::min(most, special);
+  dropped = ids.size() - std::min<uint64_t>(ids.size(), room);
+  const auto from = left ? ids.begin() : ids.end() - static_cast<ptrdiff_t>(dropped);
+  ids.erase(from, from + static_cast<ptrdiff_t>(dropped));
+  return processor ? processor->apply(std::move(ids), true) : ids;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {

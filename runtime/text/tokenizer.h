@@ -25,6 +25,10 @@ class Tokenizer {
   // expression of the file that backtracks without end, a character that the file has no token for.
   // The time is linear in the text's length, up to a logarithm.
   Result<std::vector<int32_t>> encode(std::string_view text, bool special = true) const;
+  // The same of at most `most` tokens with the special ones: of a longer text the last tokens are
+  // left out, or with `left` the first; `dropped` says how many.
+  Result<std::vector<int32_t>> encodeAtMost(std::string_view text, uint64_t most, bool left,
+                                            uint64_t& dropped) const;
   // Ids out of range are skipped. Always valid UTF-8: broken bytes become U+FFFD.
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
   int32_t idOf(std::string_view token) const;  // -1: none
@@ -33,6 +37,7 @@ class Tokenizer {
   struct Impl;
 
  private:
+  Result<std::vector<int32_t>> tokens(std::string_view text) const;
   friend class TextStream;
   std::shared_ptr<const Impl> impl_;
 };

@@ -18,6 +18,7 @@ PLANS = {  # name -> model, degree, rules
     "qwen3.tp2": ("qwen3", 2, []), "qwen3.tp4": ("qwen3", 4, []),
     "mistral.tp2": ("mistral", 2, []), "mistral.tp4": ("mistral", 4, []),
     "gathers.tp2": ("llama3", 2, GATHERS), "gathers.tp4": ("mistral", 4, GATHERS),
+    "bert.tp2": ("bert_seqcls", 2, []),
     "sequence.tp2": ("mistral", 2, SEQUENCE), "sequence.tp4": ("llama3", 4, SEQUENCE),
 }
 

@@ -27,7 +27,7 @@ size_t measuredBytes(uint32_t local_ranks) {
 
 // The entry that continues sequences.
 Result<uint32_t> decodeEntry(const plan::Plan& plan) {
-  DCC_ASSIGN(const generate::Limits limits, generate::limitsOf(plan));
+  const generate::Limits limits = generate::limitsOf(plan);
   return static_cast<uint32_t>(limits.decode.index >= 0 ? limits.decode.index
                                                         : limits.prefill.index);
 }

@@ -18,6 +18,9 @@ constexpr char kFooter[] =
     "                                              stdin, or the model's own\n"
     "  drun [--nproc N] DIR chat [--system TEXT]   a conversation; every line is a turn\n"
     "  drun [--nproc N] DIR logits --input IN.jsonl --output OUT.safetensors\n"
+    "  drun [--nproc N] DIR classify [--input IN.jsonl] [--output OUT.jsonl]      labels of texts\n"
+    "  drun [--nproc N] DIR embed [--input IN.jsonl] --output OUT.safetensors     vectors of "
+    "texts\n"
     "  drun [--nproc N] DIR bench                  how fast it is, and of what the machine can\n"
     "  drun tokenize DIR [--input IN.jsonl]        no ranks, no weights\n"
     "  drun doctor                                 what drun finds on this machine\n"
@@ -33,15 +36,15 @@ struct CommandName {
 };
 constexpr CommandName kCommands[] = {
     {"generate", Command::kGenerate}, {"logits", Command::kLogits},
-    {"tokenize", Command::kTokenize}, {"classify", std::nullopt},
-    {"embed", std::nullopt},          {"chat", Command::kChat},
+    {"tokenize", Command::kTokenize}, {"classify", Command::kClassify},
+    {"embed", Command::kEmbed},       {"chat", Command::kChat},
     {"bench", Command::kBench},       {"doctor", Command::kDoctor},
 };
 
 // Options of the design that this version does not have; the number is of values they take.
 constexpr std::pair<const char*, int> kNotBuilt[] = {
     {"--nnodes", 1},       {"--node-rank", 1},   {"--log-dir", 1},     {"--trace", 1},
-    {"--verify-ranks", 0}, {"--master-addr", 1}, {"--master-port", 1}, {"--batch-tokens", 1},
+    {"--verify-ranks", 0}, {"--master-addr", 1}, {"--master-port", 1},
 };
 
 // Which commands an option that not all have belongs to.
@@ -54,8 +57,8 @@ constexpr uint32_t in(std::initializer_list<Command> commands) {
   for (const Command command : commands) bits |= 1u << static_cast<uint32_t>(command);
   return bits;
 }
-constexpr uint32_t kOnRanks =
-    in({Command::kGenerate, Command::kChat, Command::kLogits, Command::kBench});
+constexpr uint32_t kOnRanks = in({Command::kGenerate, Command::kChat, Command::kLogits,
+                                  Command::kBench, Command::kClassify, Command::kEmbed});
 constexpr uint32_t kWriting = in({Command::kGenerate, Command::kChat});
 constexpr Belongs kBelongs[] = {
     {"--nproc", kOnRanks},
@@ -69,7 +72,7 @@ constexpr Belongs kBelongs[] = {
     {"--prompt", in({Command::kGenerate})},
     {"--max-new-tokens", kWriting},
     {"--system", in({Command::kChat})},
-    {"--json", in({Command::kGenerate, Command::kBench, Command::kDoctor})},
+    {"--json", in({Command::kGenerate, Command::kBench, Command::kDoctor, Command::kClassify})},
     {"--ignore-eos", in({Command::kGenerate})},
     {"--temperature", kWriting},
     {"--top-k", kWriting},
@@ -78,8 +81,11 @@ constexpr Belongs kBelongs[] = {
     {"--repetition-penalty", kWriting},
     {"--seed", kWriting},
     {"--stop", kWriting},
-    {"--input", in({Command::kGenerate, Command::kLogits, Command::kTokenize})},
-    {"--output", in({Command::kLogits})},
+    {"--input", in({Command::kGenerate, Command::kLogits, Command::kTokenize, Command::kClassify,
+                    Command::kEmbed})},
+    {"--output", in({Command::kLogits, Command::kClassify, Command::kEmbed})},
+    {"--batch-tokens", in({Command::kClassify, Command::kEmbed})},
+    {"--tokens", in({Command::kEmbed})},
     {"--prompt-tokens", in({Command::kBench})},
     {"--new-tokens", in({Command::kBench})},
     {"--batch", in({Command::kBench})},
@@ -163,6 +169,9 @@ Status checkCombination(const CLI::App& app, const Options& options) {
   if (options.command == Command::kLogits && (options.input.empty() || options.output.empty())) {
     return userError("logits: needs --input IN.jsonl and --output OUT.safetensors");
   }
+  if (options.command == Command::kEmbed && options.output.empty()) {
+    return userError("embed: needs --output OUT.safetensors");
+  }
   return Status::success();
 }
 
@@ -230,7 +239,8 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
       ->option_text("TEXT");
   app.add_option("--input", options.input, "prompts, a JSON object a line; - is stdin")
       ->option_text("IN.jsonl");
-  app.add_option("--output", options.output, "where logits go")->option_text("OUT.safetensors");
+  app.add_option("--output", options.output, "where logits, labels or vectors go")
+      ->option_text("OUT");
   app.add_option("--max-new-tokens", options.max_new_tokens,
                  "per prompt (default: generation_config.json's, or 128; chat: no limit)")
       ->check(CLI::Range(0u, 0x7fffffffu))
@@ -273,6 +283,11 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
       ->check(CLI::Range(1u, 1u << 20))
       ->option_text("N");
   app.add_flag("--chat", options.chat, "tokenize: the prompts of conversations, as text");
+  app.add_option("--batch-tokens", options.batch_tokens,
+                 "classify, embed: of a step, but at least a whole text (default: the plan's most)")
+      ->check(tokens(1))
+      ->option_text("N");
+  app.add_flag("--tokens", options.tokens, "embed: a vector of every token");
   app.add_flag("--decode", options.decode, "tokenize: from ids to text");
   app.add_flag("--no-special-tokens", options.no_special_tokens, "tokenize: without added tokens");
   for (const auto& [name, values] : kNotBuilt) {

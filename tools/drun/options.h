@@ -13,7 +13,7 @@
 
 namespace dcc::drun {
 
-enum class Command { kGenerate, kChat, kLogits, kTokenize, kBench, kDoctor };
+enum class Command { kGenerate, kChat, kLogits, kTokenize, kBench, kDoctor, kClassify, kEmbed };
 
 struct Options {
   Command command = Command::kGenerate;
@@ -36,6 +36,9 @@ struct Options {
 
   std::optional<uint32_t> prompt_tokens, new_tokens;  // of each sequence of a bench
   uint32_t batch = 1;
+
+  std::optional<uint32_t> batch_tokens;  // of a step of classify and embed, at most
+  bool tokens = false;                   // embed: a vector of every token
 
   std::optional<std::string> system;  // chat: the system message
 

@@ -18,6 +18,19 @@ Status forLines(std::string_view text, Each&& each) {
   return Status::success();
 }
 
+// Integers from 0.
+Status readIds(const JsonFields& fields, const char* key, std::vector<int32_t>& to) {
+  DCC_ASSIGN(const nlohmann::json* ids, fields.array(key));
+  for (const nlohmann::json& id : *ids) {
+    const bool right = id.is_number_integer() && id >= 0 && id <= INT32_MAX;
+    if (!right) return fields.error(key, "must be token ids, integers from 0");
+    to.push_back(id.get<int32_t>());
+  }
+  return Status::success();
+}
+
+}  // namespace
+
 Result<Prompt> promptOf(std::string_view line, const std::string& where) {
   const Result<nlohmann::json> parsed = parseJson(line, where);
   if (!parsed.ok()) return ofLine(parsed.error(), where);
@@ -31,16 +44,12 @@ Result<Prompt> promptOf(std::string_view line, const std::string& where) {
     DCC_ASSIGN(prompt.text, fields.string("text"));
     return prompt;
   }
-  DCC_ASSIGN(const nlohmann::json* ids, fields.array("input_ids"));
-  for (const nlohmann::json& id : *ids) {
-    const bool right = id.is_number_integer() && id >= 0 && id <= INT32_MAX;
-    if (!right) return fields.error("input_ids", "must be token ids, integers from 0");
-    prompt.ids.push_back(id.get<int32_t>());
-  }
-  return prompt;
+  DCC_RETURN_IF_ERROR(readIds(fields, "input_ids", prompt.ids));
+  if (!fields.has("token_type_ids")) return prompt;
+  DCC_RETURN_IF_ERROR(readIds(fields, "token_type_ids", prompt.types));
+  if (prompt.types.size() == prompt.ids.size()) return prompt;
+  return fields.error("token_type_ids", "must be as many as input_ids");
 }
-
-}  // namespace
 
 Error ofLine(const Error& error, const std::string& where) {
   // It counts lines within its text, which is one line of ours.

@@ -18,6 +18,7 @@ struct Prompt {
   std::string where;                // "in.jsonl:3", for messages
   std::optional<std::string> text;  // as it was given
   std::vector<int32_t> ids;         // given, or the text's
+  std::vector<int32_t> types = {};  // given: of each id
 };
 
 // Of a file of prompts.
@@ -29,6 +30,10 @@ Status forJsonLines(
     const std::function<Status(std::string_view line, const std::string& where)>& each);
 // The error of parsing a line as a text of its own, with the position in the file.
 Error ofLine(const Error& error, const std::string& where);
+
+// One line: {"text": "..."} or {"input_ids": [...]}, to which "token_type_ids" may come. Errors
+// (user) begin with `where`.
+Result<Prompt> promptOf(std::string_view line, const std::string& where);
 
 // {"text": "..."} or {"input_ids": [...]} a line; empty lines hold none. `waiting` is called every
 // line. Errors (user) name file and line.

@@ -17,6 +17,7 @@
 #include "tools/drun/agreement.h"
 #include "tools/drun/bench.h"
 #include "tools/drun/command.h"
+#include "tools/drun/encode_command.h"
 #include "tools/drun/hash_ops.h"
 
 namespace dcc::drun {
@@ -61,12 +62,25 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   DCC_ASSIGN(const plan::Manifest manifest, plan::readManifest(options.dir));
   DCC_ASSIGN(plan::Plan plan, plan::loadRank(options.dir, manifest, rank.rank()));
   DCC_RETURN_IF_ERROR(checkAgreement(plan, world));
-  DCC_ASSIGN(const generate::Limits limits, generate::limitsOf(plan));
+  const generate::Limits limits = generate::limitsOf(plan);
   DCC_ASSIGN(const std::vector<Communicator*> axes, axesOf(plan, world));
+
+  const bool encodes = options.command == Command::kClassify || options.command == Command::kEmbed;
+  EncodeOutput output{.name = "logits"};
+  if (encodes) {
+    DCC_ASSIGN(output, encodeOutput(plan, options));
+  }
+  const Replica replica = replicaOf(plan);
 
   BenchFacts bench;
   std::unique_ptr<RankZeroCommand> command;
-  if (rank.rank() == 0) {
+  std::unique_ptr<EncodeCommand> encode;
+  if (rank.rank() == 0 && encodes) {
+    const Waiting waiting = [&world] { world.noteProgress(); };
+    encode = options.command == Command::kEmbed ? embedCommand(options, output, waiting)
+                                                : classifyCommand(options, output, waiting);
+    DCC_RETURN_IF_ERROR(encode->prepare(limits));
+  } else if (rank.rank() == 0) {
     command = commandOf(options, bench, world);
     DCC_RETURN_IF_ERROR(command->prepare(limits));
   }
@@ -78,7 +92,7 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   DCC_ASSIGN(const WeightLoader loader, WeightLoader::open(plan, options.checkpoint));
   const auto load = [&](std::span<const std::span<uint8_t>> weights) {
     std::optional<Progress> line;
-    if (command) line.emplace(loadingText(world.size()), "bytes");
+    if (rank.rank() == 0) line.emplace(loadingText(world.size()), "bytes");
     return loader.load(weights, threads, [&](uint64_t done, uint64_t all) {
       world.noteProgress();
       if (line) line->update(done, all);
@@ -88,13 +102,17 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
              Executor::create(std::move(plan), makeCpuBackend({threads}), axes, load));
   bench.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  generate::PlanRunner plan_runner(*executor);
+  generate::PlanRunner plan_runner(*executor, output.name);
   std::unique_ptr<HashingRunner> hashing;
   if (!options.hash_ops.empty()) {
     DCC_ASSIGN(hashing, HashingRunner::create(options.hash_ops, *executor, plan_runner, world));
   }
   generate::StepRunner& runner =
       hashing ? *hashing : static_cast<generate::StepRunner&>(plan_runner);
+  if (encodes) {
+    EncodeRounds rounds(options, output, limits, replica, world, world, runner);
+    return encode ? encode->run(rounds) : rounds.follow();
+  }
   // Rank 0 decides: the others' files may be other ones.
   generate::SamplingOptions sampling = command ? command->sampling() : generate::SamplingOptions();
   DCC_RETURN_IF_ERROR(world.broadcast(&sampling, sizeof(sampling), 0));

@@ -23,7 +23,8 @@ void await(int fd, short events, const Waiting& waiting) {
   }
 }
 
-// Appends what there is; 0 at the end.
+}  // namespace
+
 Result<size_t> readSome(int fd, const std::string& name, const Waiting& waiting,
                         std::string& text) {
   char block[65536];
@@ -39,8 +40,6 @@ Result<size_t> readSome(int fd, const std::string& name, const Waiting& waiting,
     }
   }
 }
-
-}  // namespace
 
 Result<std::string> readAll(int fd, const std::string& name, size_t max_bytes,
                             const Waiting& waiting) {

@@ -13,6 +13,9 @@ namespace dcc::drun {
 // Called several times a second while nothing comes or goes.
 using Waiting = std::function<void()>;
 
+// Appends to `text` what a descriptor has, waiting for it; 0 at its end.
+Result<size_t> readSome(int fd, const std::string& name, const Waiting& waiting, std::string& text);
+
 // Everything up to the end of a descriptor. Errors name `name`: unreadable, more than `max_bytes`.
 Result<std::string> readAll(int fd, const std::string& name, size_t max_bytes,
                             const Waiting& waiting);

@@ -25,12 +25,30 @@ namespace dcc::cpu {
 constexpr int64_t kKeyBlock = plan::AttentionBlocks::kKeys;
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
+// The keys or the values of one KV head and sequence: slots of pages, or rows of a matrix.
+struct HeadRows {
+  const std::byte* data;  // of key 0, in page 0
+  DType dtype;
+  int64_t dim, stride;             // elements
+  const int32_t* pages = nullptr;  // of the sequence; none: one after the other
+  int64_t per_page = 0, page_bytes = 0;
+
+  const std::byte* at(int64_t key) const {
+    const int64_t row = pages ? key % per_page : key;
+    const std::byte* page = pages ? data + pages[key / per_page] * page_bytes : data;
+    return page + row * stride * static_cast<int64_t>(byteSize(dtype));
+  }
+  // How many of the keys [key, to) follow each other.
+  int64_t together(int64_t key, int64_t to) const {
+    return pages ? std::min(to - key, per_page - key % per_page) : to - key;
+  }
+};
+
 struct AttentionTask {
-  const CacheView* cache;
-  const int32_t* pages;  // of the sequence
-  int64_t kv_head;
+  HeadRows k, v;
   int64_t first_position;  // of the first query token
   int64_t tokens;
+  int64_t length;      // all tokens see keys [0, length); 0: those up to themselves
   int64_t heads;       // query heads per token here; row = token * heads + head
   const float* sinks;  // of the first query head, or null
   const AttentionShape* shape;
@@ -52,14 +70,12 @@ struct AttentionTask {
 HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
 
-// Calls body(key, page, slot, count) for the pieces of keys [from, to) that lie in one page.
+// Calls body(key, count) for the pieces of keys [from, to) that follow each other.
 template <class Body>
-HWY_INLINE void forPages(const AttentionTask& t, int64_t from, int64_t to, Body&& body) {
-  const int64_t per_page = t.cache->tokens_per_page;
+HWY_INLINE void forPieces(const HeadRows& rows, int64_t from, int64_t to, Body&& body) {
   for (int64_t key = from; key < to;) {
-    const int64_t slot = key % per_page;
-    const int64_t count = std::min(to - key, per_page - slot);
-    body(key, t.pages[key / per_page], slot, count);
+    const int64_t count = rows.together(key, to);
+    body(key, count);
     key += count;
   }
 }
@@ -69,26 +85,28 @@ struct WideRows {
   const float* rows;
   int64_t stride;
 };
-HWY_INLINE WideRows wideRows(const AttentionTask& t, const std::byte* from, int64_t count,
-                             int64_t dim) {
-  if (t.cache->dtype == DType::kBF16) {
-    widenRows(reinterpret_cast<const hwy::bfloat16_t*>(from), dim, count, dim, t.wide,
+HWY_INLINE WideRows wideRows(const AttentionTask& t, const HeadRows& rows, int64_t key,
+                             int64_t count) {
+  const std::byte* from = rows.at(key);
+  if (rows.dtype == DType::kBF16) {
+    widenRows(reinterpret_cast<const hwy::bfloat16_t*>(from), rows.stride, count, rows.dim, t.wide,
               t.wide_stride);
-  } else if (t.cache->dtype == DType::kF16) {
-    widenRows(reinterpret_cast<const hwy::float16_t*>(from), dim, count, dim, t.wide,
+  } else if (rows.dtype == DType::kF16) {
+    widenRows(reinterpret_cast<const hwy::float16_t*>(from), rows.stride, count, rows.dim, t.wide,
               t.wide_stride);
-  } else if (dim % kLanes == 0) {
-    return {reinterpret_cast<const float*>(from), dim};
+  } else if (rows.dim % kLanes == 0) {
+    return {reinterpret_cast<const float*>(from), rows.stride};
   } else {
-    widenRows(reinterpret_cast<const float*>(from), dim, count, dim, t.wide, t.wide_stride);
+    widenRows(reinterpret_cast<const float*>(from), rows.stride, count, rows.dim, t.wide,
+              t.wide_stride);
   }
   return {t.wide, t.wide_stride};
 }
 
 HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
-  const int64_t dim = t.cache->k_dim, whole = (dim + kLanes - 1) / kLanes * kLanes;
-  forPages(t, from, to, [&](int64_t key, int64_t page, int64_t slot, int64_t count) HWY_ATTR {
-    const WideRows k = wideRows(t, t.cache->k(page, t.kv_head, slot), count, dim);
+  const int64_t whole = (t.k.dim + kLanes - 1) / kLanes * kLanes;
+  forPieces(t.k, from, to, [&](int64_t key, int64_t count) HWY_ATTR {
+    const WideRows k = wideRows(t, t.k, key, count);
     for (int64_t n = 0; n < count; n += kTileCols) {
       const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
       dotRows<false>(t.q, t.q_stride, t.tokens * t.heads, k.rows + n * k.stride, k.stride, cols,
@@ -196,9 +214,9 @@ HWY_INLINE void weighRows(const float* p, WideRows v, int64_t dim, int64_t count
 }
 
 HWY_INLINE void weighValues(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
-  const int64_t dim = t.cache->v_dim, rows = t.tokens * t.heads;
-  forPages(t, from, to, [&](int64_t key, int64_t page, int64_t slot, int64_t count) HWY_ATTR {
-    const WideRows v = wideRows(t, t.cache->v(page, t.kv_head, slot), count, dim);
+  const int64_t dim = t.v.dim, rows = t.tokens * t.heads;
+  forPieces(t.v, from, to, [&](int64_t key, int64_t count) HWY_ATTR {
+    const WideRows v = wideRows(t, t.v, key, count);
     const float* p = t.scores + (key - block);
     float* out = t.out;
     int64_t i = 0;
@@ -222,15 +240,17 @@ void attend(const AttentionTask& t) {
   std::fill(t.out, t.out + rows * t.out_stride, 0.0f);
 
   // Keys any of the tokens sees: [begin, end).
-  const int64_t begin = oldestSeen(*t.shape, t.first_position);
-  const int64_t end = t.first_position + t.tokens;
+  const bool causal = t.length == 0;
+  const int64_t begin = causal ? oldestSeen(*t.shape, t.first_position) : 0;
+  const int64_t end = causal ? t.first_position + t.tokens : t.length;
   for (int64_t block = begin / kKeyBlock * kKeyBlock; block < end; block += kKeyBlock) {
     const int64_t from = std::max(begin, block), to = std::min(end, block + kKeyBlock);
     scoreKeys(t, block, from, to);
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t position = t.first_position + row / t.heads;
-      const int64_t oldest = oldestSeen(*t.shape, position);
-      const int64_t first = std::clamp(oldest, from, to), last = std::clamp(position + 1, from, to);
+      const int64_t oldest = causal ? oldestSeen(*t.shape, position) : 0;
+      const int64_t first = std::clamp(oldest, from, to);
+      const int64_t last = causal ? std::clamp(position + 1, from, to) : to;
       softmaxRow(t, row, first - block, last - block);
     }
     weighValues(t, block, from, to);
@@ -253,34 +273,43 @@ namespace {
 
 HWY_EXPORT(attend);
 
-}  // namespace
+// What a task needs to know of its sequence and KV head.
+struct Source {
+  HeadRows k, v;
+  int64_t first_position;  // of the sequence's first token in the step
+  int64_t length;          // as AttentionTask's
+};
 
-void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const SequenceView& seqs,
-               const AttentionShape& shape, const Matrix& out, std::byte* scratch) {
-  const int64_t all_heads = q.cols / shape.head_dim;
-  const int64_t group = shape.group > 0 ? shape.group : all_heads / cache.heads;
+// The queries against `kv_heads` heads of keys and values, which source(b, kv_head) gives.
+template <class SourceOf>
+void attendAll(ThreadPool& pool, const Matrix& q, std::span<const int32_t> starts,
+               const AttentionShape& shape, int64_t kv_heads, int64_t v_dim, const Matrix& out,
+               std::byte* scratch, SourceOf&& source) {
+  const int64_t k_dim = shape.head_dim, all_heads = q.cols / k_dim;
+  const int64_t group = shape.group > 0 ? shape.group : all_heads / kv_heads;
   const int64_t most = std::min(all_heads, group);  // per KV head
   const int64_t tokens_per_task = std::max<int64_t>(1, plan::AttentionBlocks::kRows / most);
-  const plan::AttentionBlocks room(cache.k_dim, cache.v_dim, most);
+  const plan::AttentionBlocks room(k_dim, v_dim, most);
   const auto blocks = [&](int64_t b) {
-    return (seqs.starts[b + 1] - seqs.starts[b] + tokens_per_task - 1) / tokens_per_task;
+    return (starts[b + 1] - starts[b] + tokens_per_task - 1) / tokens_per_task;
   };
   int64_t all_blocks = 0;
-  for (int64_t b = 0; b < seqs.count(); ++b) all_blocks += blocks(b);
+  for (size_t b = 0; b + 1 < starts.size(); ++b) all_blocks += blocks(static_cast<int64_t>(b));
 
-  pool.run(all_blocks * cache.heads, [&](int64_t task, uint32_t thread) {
-    int64_t b = 0, block = task / cache.heads;
+  pool.run(all_blocks * kv_heads, [&](int64_t task, uint32_t thread) {
+    int64_t b = 0, block = task / kv_heads;
     while (block >= blocks(b)) block -= blocks(b++);
-    const int64_t first = seqs.starts[b] + block * tokens_per_task;
+    const int64_t first = starts[b] + block * tokens_per_task, kv_head = task % kv_heads;
+    const Source from = source(b, kv_head);
     AttentionTask t;
-    t.cache = &cache;
-    t.pages = seqs.pages + b * seqs.stride;
-    t.kv_head = task % cache.heads;
-    t.first_position = seqs.positions[first];
-    t.tokens = std::min<int64_t>(tokens_per_task, seqs.starts[b + 1] - first);
+    t.k = from.k;
+    t.v = from.v;
+    t.first_position = from.first_position + block * tokens_per_task;
+    t.length = from.length;
+    t.tokens = std::min<int64_t>(tokens_per_task, starts[b + 1] - first);
     // Query heads of the KV head: all of its group that are here.
-    const int64_t first_head = std::max<int64_t>(0, t.kv_head * group - shape.first);
-    t.heads = std::min(all_heads, (t.kv_head + 1) * group - shape.first) - first_head;
+    const int64_t first_head = std::max<int64_t>(0, kv_head * group - shape.first);
+    t.heads = std::min(all_heads, (kv_head + 1) * group - shape.first) - first_head;
     t.sinks = shape.sinks ? shape.sinks + first_head : nullptr;
     t.shape = &shape;
     float* place = reinterpret_cast<float*>(scratch) + thread * room.floats();
@@ -299,16 +328,45 @@ void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const 
     for (int64_t i = 0; i < rows; ++i) {
       const int64_t head = first_head + i % t.heads;
       float* to = t.q + i * t.q_stride;
-      toF32(q.dtype, q.at(first + i / t.heads, head * cache.k_dim), to, cache.k_dim);
-      std::fill(to + cache.k_dim, to + t.q_stride, 0.0f);
+      toF32(q.dtype, q.at(first + i / t.heads, head * k_dim), to, k_dim);
+      std::fill(to + k_dim, to + t.q_stride, 0.0f);
     }
     HWY_DYNAMIC_DISPATCH(attend)(t);
     for (int64_t i = 0; i < rows; ++i) {
       const int64_t head = first_head + i % t.heads;
-      fromF32(t.out + i * t.out_stride, out.dtype, out.at(first + i / t.heads, head * cache.v_dim),
-              cache.v_dim);
+      fromF32(t.out + i * t.out_stride, out.dtype, out.at(first + i / t.heads, head * v_dim),
+              v_dim);
     }
   });
+}
+
+}  // namespace
+
+void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const SequenceView& seqs,
+               const AttentionShape& shape, const Matrix& out, std::byte* scratch) {
+  const auto source = [&](int64_t b, int64_t head) {
+    const int32_t* pages = seqs.pages + b * seqs.stride;
+    const auto rows = [&](const std::byte* data, int64_t dim) {
+      return HeadRows{
+          data, cache.dtype, dim, dim, pages, cache.tokens_per_page, cache.bytes_per_page};
+    };
+    return Source{rows(cache.k(0, head, 0), cache.k_dim), rows(cache.v(0, head, 0), cache.v_dim),
+                  seqs.positions[seqs.starts[b]], 0};
+  };
+  attendAll(pool, q, seqs.starts, shape, cache.heads, cache.v_dim, out, scratch, source);
+}
+
+void selfAttention(ThreadPool& pool, const Matrix& q, const Matrix& k, const Matrix& v,
+                   std::span<const int32_t> starts, const AttentionShape& shape, const Matrix& out,
+                   std::byte* scratch) {
+  const int64_t kv_heads = k.cols / shape.head_dim, v_dim = v.cols / kv_heads;
+  const auto source = [&](int64_t b, int64_t head) {
+    const auto rows = [&](const Matrix& m, int64_t dim) {
+      return HeadRows{m.at(starts[b], head * dim), m.dtype, dim, m.stride};
+    };
+    return Source{rows(k, shape.head_dim), rows(v, v_dim), 0, starts[b + 1] - starts[b]};
+  };
+  attendAll(pool, q, starts, shape, kv_heads, v_dim, out, scratch, source);
 }
 
 }  // namespace dcc::cpu

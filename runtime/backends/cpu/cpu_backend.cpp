@@ -40,6 +40,11 @@ class CpuProgram final : public Program {
     s.sizes = context.sizes;
     std::copy(step.tokens.begin(), step.tokens.end(), s.tokens.begin());
     std::copy(step.positions.begin(), step.positions.end(), s.positions.begin());
+    if (step.types.empty()) {
+      std::fill(s.types.begin(), s.types.end(), 0);
+    } else {
+      std::copy(step.types.begin(), step.types.end(), s.types.begin());
+    }
     for (const auto& table : rotary_) {
       table->fill(shared_.pool, step.positions, step.starts, step.rope_lengths);
     }
@@ -185,6 +190,7 @@ class CpuBackend final : public Backend {
       state.pool = &shared_.pool;
       state.tokens.resize(plan.max_tokens());
       state.positions.resize(plan.max_tokens());
+      if (plan.token_types() > 0) state.types.resize(plan.max_tokens());
     }
     std::vector<std::unique_ptr<RotaryTable>> rotary;
     PrepareContext context(plan, entry, memory, axes, state, rotary);

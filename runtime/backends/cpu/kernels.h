@@ -92,6 +92,10 @@ struct AttentionShape {
 // plan::attentionWorkspaceBytes().
 void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const SequenceView& seqs,
                const AttentionShape& shape, const Matrix& out, std::byte* scratch);
+// Tokens see all of their sequence, whose rows of k and v are `starts`' [B + 1].
+void selfAttention(ThreadPool& pool, const Matrix& q, const Matrix& k, const Matrix& v,
+                   std::span<const int32_t> starts, const AttentionShape& shape, const Matrix& out,
+                   std::byte* scratch);
 
 void add(ThreadPool& pool, const Matrix& x, const Matrix& y, const Matrix& out);
 void addRow(const Matrix& x, const Matrix& y, const Matrix& out, int64_t row);  // one row of add
@@ -136,7 +140,10 @@ struct Experts {
 void experts(ThreadPool& pool, const Matrix& x, const Matrix& gates, const Experts& weights,
              const Matrix& out, std::byte* scratch, int64_t room);
 
+// One row for each of the sequences that `starts` [B + 1] says.
 void lastToken(const Matrix& x, std::span<const int32_t> starts, const Matrix& out);
+void firstToken(const Matrix& x, std::span<const int32_t> starts, const Matrix& out);
+void meanTokens(const Matrix& x, std::span<const int32_t> starts, const Matrix& out);
 // `ranges`: begin, end, begin, end, ... columns of x.
 void sliceColumns(const Matrix& x, std::span<const int64_t> ranges, const Matrix& out);
 // Part `part` of `parts` of the rows, cut as evenly as it goes.

@@ -32,6 +32,9 @@ BufferRef PrepareContext::buffer(uint32_t index) const {
     case fb::Storage::positions:
       ref.matrix.data = reinterpret_cast<std::byte*>(state_.positions.data());
       break;
+    case fb::Storage::types:
+      ref.matrix.data = reinterpret_cast<std::byte*>(state_.types.data());
+      break;
   }
   ref.matrix.dtype = static_cast<DType>(b.dtype());
   ref.matrix.cols = static_cast<int64_t>(b.cols());

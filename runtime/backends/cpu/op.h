@@ -25,6 +25,7 @@ struct StepState {
   std::span<const int64_t> sizes;  // values of Plan.sizes
   std::vector<int32_t> tokens;     // the step's, where the buffers of Storage.tokens lie
   std::vector<int32_t> positions;  // likewise
+  std::vector<int32_t> types;      // likewise; all 0 where the step says nothing
   std::byte* scratch = nullptr;    // plan::workspaceBytes(), 64-byte aligned
 
   SequenceView sequences(uint32_t group) const {

@@ -100,23 +100,37 @@ Op prepareKvWrite(PrepareContext& context, const fb::Kernel& kernel) {
   });
 }
 
-Op prepareAttention(PrepareContext& context, const fb::Kernel& kernel) {
-  const Args args(context, kernel);
-  const BufferRef q = args.buffer(0);
-  const CacheView cache = args.cache(1);
+AttentionShape attentionShape(const Args& args, const fb::Kernel& kernel) {
   AttentionShape shape;
   shape.head_dim = args.integer(fb::AttrKey::head_dim);
   shape.scale = args.real(fb::AttrKey::scale);
   shape.window = args.integer(fb::AttrKey::window);
   shape.chunk = args.integer(fb::AttrKey::chunk);
   if (args.has(fb::AttrKey::softcap)) shape.softcap = args.real(fb::AttrKey::softcap);
-  shape.sinks = args.vectorIfGiven(3);
   if (const auto pairing = plan::rows(kernel.ranges()); !pairing.empty()) {
     shape.first = static_cast<int64_t>(pairing[0]);
     shape.group = static_cast<int64_t>(pairing[1]);
   }
+  return shape;
+}
+
+Op prepareAttention(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  const BufferRef q = args.buffer(0);
+  const CacheView cache = args.cache(1);
+  AttentionShape shape = attentionShape(args, kernel);
+  shape.sinks = args.vectorIfGiven(3);
   return kernelOp([q, cache, shape, out = args.buffer(2)](StepState& s) {
     attention(*s.pool, q.at(s), cache, s.sequences(cache.group), shape, out.at(s), s.scratch);
+  });
+}
+
+Op prepareSelfAttention(PrepareContext& context, const fb::Kernel& kernel) {
+  const Args args(context, kernel);
+  const AttentionShape shape = attentionShape(args, kernel);
+  return kernelOp([q = args.buffer(0), k = args.buffer(1), v = args.buffer(2), shape,
+                   out = args.buffer(3)](StepState& s) {
+    selfAttention(*s.pool, q.at(s), k.at(s), v.at(s), s.step->starts, shape, out.at(s), s.scratch);
   });
 }
 
@@ -145,10 +159,11 @@ Op prepareGatedActivation(PrepareContext& context, const fb::Kernel& kernel) {
       });
 }
 
-Op prepareLastToken(PrepareContext& context, const fb::Kernel& kernel) {
+template <void (*kFunction)(const Matrix&, std::span<const int32_t>, const Matrix&)>
+Op preparePool(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
   return kernelOp([x = args.buffer(0), out = args.buffer(1)](StepState& s) {
-    lastToken(x.at(s), s.step->starts, out.at(s));
+    kFunction(x.at(s), s.step->starts, out.at(s));
   });
 }
 
@@ -276,7 +291,7 @@ constexpr PrepareKernel kKernels[] = {
     prepareBinary<add>,                                // add
     prepareActivation,                                 // activation
     prepareGatedActivation,                            // gated_activation
-    prepareLastToken,                                  // last_token
+    preparePool<lastToken>,                            // last_token
     prepareSliceColumns,                               // slice_columns
     prepareAddBias,                                    // add_bias
     prepareBinary<mul>,                                // mul
@@ -291,6 +306,9 @@ constexpr PrepareKernel kKernels[] = {
     prepareUnitNorm,                                   // unit_norm
     prepareRoute,                                      // route
     prepareExperts,                                    // experts
+    prepareSelfAttention,                              // self_attention
+    preparePool<firstToken>,                           // first_token
+    preparePool<meanTokens>,                           // mean_tokens
 };
 
 }  // namespace

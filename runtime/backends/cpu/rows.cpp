@@ -9,6 +9,29 @@ void lastToken(const Matrix& x, std::span<const int32_t> starts, const Matrix& o
   for (int64_t b = 0; b < out.rows; ++b) copyRow(x, starts[b + 1] - 1, 0, out, b, 0, x.cols);
 }
 
+void firstToken(const Matrix& x, std::span<const int32_t> starts, const Matrix& out) {
+  for (int64_t b = 0; b < out.rows; ++b) copyRow(x, starts[b], 0, out, b, 0, x.cols);
+}
+
+// In order of the tokens, so that a sequence's mean is the same in every step.
+void meanTokens(const Matrix& x, std::span<const int32_t> starts, const Matrix& out) {
+  Reader reader(x);
+  Writer writer(out);
+  for (int64_t b = 0; b < out.rows; ++b) {
+    forBlocks(x.cols, [&](int64_t col, int64_t n) {
+      float* sum = writer.begin(b, col, n);
+      std::fill(sum, sum + n, 0.0f);
+      for (int64_t t = starts[b]; t < starts[b + 1]; ++t) {
+        const float* row = reader.read(t, col, n);
+        for (int64_t c = 0; c < n; ++c) sum[c] += row[c];
+      }
+      const auto count = static_cast<float>(starts[b + 1] - starts[b]);
+      for (int64_t c = 0; c < n; ++c) sum[c] /= count;
+      writer.end();
+    });
+  }
+}
+
 void sliceColumns(const Matrix& x, std::span<const int64_t> ranges, const Matrix& out) {
   for (int64_t r = 0; r < x.rows; ++r) {
     int64_t to = 0;

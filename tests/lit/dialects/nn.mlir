@@ -93,4 +93,16 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>,
     %l = nn.last_token %h : <T x 8 x f32> -> <B x 8 x f32>
     return %l : !nn.tensor<B x 8 x f32>
   }
+
+  // CHECK: func.func @encode
+  func.func @encode(%tokens: !nn.tensor<T x i32>, %positions: !nn.tensor<T x i32>, %types: !nn.tensor<T x i32>)
+      -> (!nn.tensor<T x 8 x f32>, !nn.tensor<B x 8 x f32>) attributes {nn.outputs = ["hidden", "pooled"]} {
+    %e = nn.embedding %types, @q.weight : <T x i32> -> <T x 8 x f32>
+    // CHECK: nn.attention %{{.*}}, %{{.*}}, %{{.*}} k_dim 4 v_dim 4 scale 5.000000e-01 :
+    %a = nn.attention %e, %e, %e k_dim 4 v_dim 4 scale 0.5
+        : <T x 8 x f32>, <T x 8 x f32>, <T x 8 x f32> -> <T x 8 x f32>
+    // CHECK: nn.pool "mean" %{{.*}} : <T x 8 x f32> -> <B x 8 x f32>
+    %p = nn.pool "mean" %a : <T x 8 x f32> -> <B x 8 x f32>
+    return %a, %p : !nn.tensor<T x 8 x f32>, !nn.tensor<B x 8 x f32>
+  }
 }

@@ -116,3 +116,31 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.limits = {max_tokens = 8, 
     }
   }
 }
+
+// -----
+
+// A model that encodes takes the tokens' types and keeps nothing.
+module attributes {dist.mesh = #dist.mesh<tp = 1>, nn.limits = {max_tokens = 8, max_seqs = 2, max_seq_len = 8}} {
+  dist.program @program_0 ranks [0] {
+    // CHECK: plan.entry @encode
+    // CHECK: %[[TYPES:.*]] = plan.input "types"
+    func.func @encode(%tokens: !nn.tensor<T x i32>, %positions: !nn.tensor<T x i32>, %types: !nn.tensor<T x i32>)
+        -> (!nn.tensor<T x 4 x f32>, !nn.tensor<B x 4 x f32>)
+        attributes {nn.bounds = {B = 2, T = 8}, nn.outputs = ["hidden", "pooled"],
+                    nn.results = [!nn.tensor<T x 4 x f32>, !nn.tensor<B x 4 x f32>]} {
+      // CHECK: plan.kernel "embedding"(%[[TYPES]]) [@embed] into(%[[E:[0-9]+]])
+      %e = nn.embedding %types, @embed : <T x i32> -> <T x 4 x f32>
+      // CHECK: plan.kernel "self_attention"(%[[E]], %[[E]], %[[E]]) [] into(%[[A:[0-9]+]]) {head_dim = 4 : i64, scale = 5.000000e-01 : f64}
+      %a = nn.attention %e, %e, %e k_dim 4 v_dim 4 scale 0.5 : <T x 4 x f32>, <T x 4 x f32>, <T x 4 x f32> -> <T x 4 x f32>
+      // CHECK: plan.kernel "first_token"(%[[A]]) [] into(%[[F:[0-9]+]]) :
+      %f = nn.pool "first" %a : <T x 4 x f32> -> <B x 4 x f32>
+      // CHECK: plan.kernel "mean_tokens"(%[[A]]) [] into(%[[M:[0-9]+]]) :
+      %m = nn.pool "mean" %a : <T x 4 x f32> -> <B x 4 x f32>
+      %s = nn.add %f, %m : <B x 4 x f32>, <B x 4 x f32> -> <B x 4 x f32>
+      // CHECK: plan.output "hidden" %[[A]] of 4 columns : <T x 4 x f32>
+      // CHECK: plan.output "pooled" %[[F]] of 4 columns : <B x 4 x f32>
+      return %a, %s : !nn.tensor<T x 4 x f32>, !nn.tensor<B x 4 x f32>
+    }
+    nn.weight @embed : !nn.tensor<2 x 4 x f32> from [#nn.source<"e" in 0 at 0 : 2 x 4 x f32>]
+  }
+}

@@ -18,6 +18,8 @@ TEST(ProgressLine, Whole) {
             "prompts  [==============================]  100 %  4096 of 4096 tokens  0 s left");
   EXPECT_EQ(progressLine({"x", "bytes", 7, 70, 300}, 300, 99),
             "x  [===                           ]  10 %  7 of 70 bytes  45 min left");
+  EXPECT_EQ(progressLine({"encoding", "texts", 50, 200, 4, true}, 4, 79),
+            "encoding  [====               ]  25 %  50 of 200 texts  12.5 texts/s  12 s left");
   // Between updates what is left becomes less.
   EXPECT_NE(progressLine(kHalf, 20, 79).find("  5 s left"), std::string::npos);
   EXPECT_NE(progressLine(kHalf, 30, 79).find("  0 s left"), std::string::npos);

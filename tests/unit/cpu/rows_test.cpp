@@ -1,4 +1,4 @@
-// Kernels that move rows: embedding, last_token, slice_columns, kv_write.
+// Kernels that move rows: embedding, last_token, first_token, mean_tokens, slice_columns, kv_write.
 #include "cpu_test_support.h"
 
 namespace dcc::cpu {
@@ -32,6 +32,26 @@ TEST_P(Rows, LastTokenOfEachSequence) {
   lastToken(x.view(), starts, out.view());
   testing::expectNear(
       out, [&](int64_t b, int64_t c) { return x.at(starts[b + 1] - 1, c); }, 0, 0);
+}
+
+TEST_P(Rows, FirstTokenAndMeanOfEachSequence) {
+  const int32_t starts[] = {0, 1, 4, 9};
+  for (DType type : testing::kFloats) {
+    const auto x = TestMatrix(9, 1300, type, 2).random(2);
+    TestMatrix first(3, 1300, DType::kF32, 1), mean(3, 1300, type, 3);
+    firstToken(x.view(), starts, first.view());
+    testing::expectNear(
+        first, [&](int64_t b, int64_t c) { return x.at(starts[b], c); }, 0, 0);
+    meanTokens(x.view(), starts, mean.view());
+    testing::expectNear(
+        mean,
+        [&](int64_t b, int64_t c) {
+          double sum = 0;
+          for (int32_t t = starts[b]; t < starts[b + 1]; ++t) sum += x.at(t, c);
+          return sum / (starts[b + 1] - starts[b]);
+        },
+        0, 1e-6);
+  }
 }
 
 TEST_P(Rows, SliceColumns) {

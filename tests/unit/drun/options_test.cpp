@@ -140,8 +140,7 @@ TEST(StopTexts, HoldsBackWhatMayBecomeOne) {
 
 TEST(Options, NothingIsSilentlyIgnored) {
   EXPECT_EQ(refused({"plan", "--trace", "file"}), "--trace: not built yet");
-  EXPECT_EQ(refused({"plan", "embed"}),
-            "embed: not built yet; drun has generate, chat, logits, tokenize, bench and doctor");
+  EXPECT_EQ(refused({"plan", "embed"}), "embed: needs --output OUT.safetensors");
   EXPECT_EQ(refused({"plan", "--batch", "2"}), "--batch: means nothing to generate");
   EXPECT_EQ(refused({"plan", "bench", "--input", "a"}), "--input: means nothing to bench");
   EXPECT_EQ(refused({"plan", "logits", "--input", "a", "--output", "b", "--json"}),

@@ -51,7 +51,7 @@ class PlanRunnerTest : public ::testing::Test {
     dcc::test::Ranks group(ranks);
     group.mustRun([&](Communicator& world) -> Status {
       DCC_ASSIGN(plan::Plan plan, plan::Plan::fromBytes(packed[world.rank()], "example"));
-      DCC_ASSIGN(const Limits limits, limitsOf(plan));
+      const Limits limits = limitsOf(plan);
       DCC_ASSIGN(const WeightLoader loader, WeightLoader::open(plan));
       const auto load = [&](auto weights) { return loader.load(weights, 1); };
       std::vector<Communicator*> axes = {ranks == 1 ? nullptr : &world};

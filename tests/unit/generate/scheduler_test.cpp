@@ -79,23 +79,25 @@ TEST(StepBroadcast, RefusesDamagedMessages) {
     });
     return results[1].ok();
   };
-  // words, kind, entry, T, B, sampled, stride, then tokens, positions, starts, rope, requests,
-  // sampled, pages
-  EXPECT_TRUE(tell({1024, 1, 0, 2, 1, 1, 1, /**/ 5, 6, 0, 1, 0, 2, 2, 7, 0, 0}));
+  // words, kind, entry, T, B, sampled, types, stride, then tokens, positions, starts, rope,
+  // requests, sampled, pages
+  EXPECT_TRUE(tell({1024, 1, 0, 2, 1, 1, 0, 1, /**/ 5, 6, 0, 1, 0, 2, 2, 7, 0, 0}));
   EXPECT_TRUE(tell({1024, 0}));
-  EXPECT_FALSE(tell({1024, 3}));
+  EXPECT_FALSE(tell({1024, 4}));
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 1, 1, 5, 6, 0, 1, 0, 2, 2, 7, 0, 0}));  // types of 1 of 2
   EXPECT_FALSE(tell({1023, 0}));
-  EXPECT_FALSE(tell({-1, 1, 0, 2, 1, 1, 1}));
-  EXPECT_FALSE(tell({1 << 20, 1, 0, 2, 1, 1, 1}));
-  EXPECT_FALSE(tell({1024, 1, 0, 9, 1, 1, 1, 0}));  // T
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 5, 1, 1, 0}));  // B
-  EXPECT_FALSE(tell({1024, 1, 0, -2, 1, 1, 1, 0}));
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 2, 1, 5, 6, 0, 1, 0, 2, 2, 7, 0, 0}));  // sampled > B
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 5000, 5, 6, 0, 1, 0, 2, 2, 7, 0}));  // stride
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, -1, 5, 6, 0, 1, 0, 2, 2, 7, 0}));
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 1, 5, 6, 0, 1, 0, 3, 2, 7, 0, 0}));        // starts' end
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 2, 0, 1, 5, 6, 0, 1, 0, 2, 2, 2, 2, 7, 8, 0}));  // an empty one
-  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 1, 5, 6, 0, 1, 0, 2, 2, 7, 1, 0}));        // row 1 of 1
+  EXPECT_FALSE(tell({-1, 1, 0, 2, 1, 1, 0, 1}));
+  EXPECT_FALSE(tell({1 << 20, 1, 0, 2, 1, 1, 0, 1}));
+  EXPECT_FALSE(tell({1024, 1, 0, 9, 1, 1, 0, 1, 0}));  // T
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 5, 1, 0, 1, 0}));  // B
+  EXPECT_FALSE(tell({1024, 1, 0, -2, 1, 1, 0, 1, 0}));
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 2, 0, 1, 5, 6, 0, 1, 0, 2, 2, 7, 0, 0}));  // sampled > B
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 0, 5000, 5, 6, 0, 1, 0, 2, 2, 7, 0}));  // stride
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 0, -1, 5, 6, 0, 1, 0, 2, 2, 7, 0}));
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 0, 1, 5, 6, 0, 1, 0, 3, 2, 7, 0, 0}));  // starts' end
+  EXPECT_FALSE(
+      tell({1024, 1, 0, 2, 2, 0, 0, 1, 5, 6, 0, 1, 0, 2, 2, 2, 2, 7, 8, 0}));     // an empty one
+  EXPECT_FALSE(tell({1024, 1, 0, 2, 1, 1, 0, 1, 5, 6, 0, 1, 0, 2, 2, 7, 1, 0}));  // row 1 of 1
 }
 
 TEST(Argmax, FirstOfTheLargest) {

@@ -96,10 +96,10 @@ TEST(VerifyProgram, KernelShapes) {
   const std::string attention =
       "entry prefill: instruction 7 (attention, model.layers.0.self_attn): ";
   check({
-      {"entry prefill: instruction 0 (embedding, model.embed_tokens): tokens must be the step's "
-       "tokens",
+      {"entry prefill: instruction 0 (embedding, model.embed_tokens): tokens must be a step "
+       "input",
        [](PlanT& p) {
-         kernel(p, kEmbedding).operands[0] = {fb::OperandKind::buffer, 1};
+         kernel(p, kEmbedding).operands[0] = {fb::OperandKind::buffer, 2};
        }},
       {"entry prefill: instruction 0 (embedding, model.embed_tokens): weight's rows 9 + 8 lie "
        "outside the vocabulary of 16",
