@@ -59,7 +59,7 @@ Status addRules(const CompileOptions& options, const graph::ModelJson& file,
   return Status::success();
 }
 
-// A mesh always has the axis tp; the others only where they are more than one rank.
+// A mesh always has the axis tp, its last; the others only where they are more than one rank.
 Status addMesh(const CompileOptions& options, const graph::ModelJson& file,
                huggingface::ImportOptions& import) {
   struct Axis {
@@ -76,11 +76,11 @@ Status addMesh(const CompileOptions& options, const graph::ModelJson& file,
     if (size < 1 || size > 65536) {
       return userError("--" + name + " " + std::to_string(size) + ": a degree is 1 to 65536");
     }
-    if (name == "tp") {
+    if (name == "tp" || (name == "dp" && size > 1)) {
       import.mesh.push_back({name, size});
     } else if (size > 1) {
       return userError("--" + name + " " + std::to_string(size) +
-                       ": not built yet; tensor parallelism (--tp) is");
+                       ": not built yet; tensor and data parallelism (--tp, --dp) are");
     }
   }
   return Status::success();

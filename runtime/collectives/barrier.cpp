@@ -65,7 +65,7 @@ Status Barrier::wait(const CallTag& tag) {
     if (!passed(word) && !(word & 1)) DCC_RETURN_IF_ERROR(sleep(tag));
     word = gate.word.load(std::memory_order_acquire);
   }
-  if (word & 1) return aborted();
+  if (ended(word)) return aborted();
   return compareTags(tag, parity);
 }
 
@@ -75,7 +75,7 @@ Status Barrier::sleep(const CallTag& tag) {
   uint64_t life = signsOfLife();
   nanoseconds waited{0};
   auto before = steady_clock::now();
-  for (uint32_t seen = word.load(); !passed(seen) && !(seen & 1); seen = word.load()) {
+  for (uint32_t seen = word.load(); !passed(seen) && !ended(seen); seen = word.load()) {
     sleepers.fetch_add(1);
     futexWait(word, seen, kSlice);
     sleepers.fetch_sub(1);
@@ -104,7 +104,7 @@ uint64_t Barrier::signsOfLife() const {
 }
 
 Status Barrier::aborted() const {
-  const auto first = region_.firstError();
+  const auto first = part_ ? part_->whole.firstError() : region_.firstError();
   return first ? first->named() : runtimeError("the group was aborted");
 }
 
@@ -112,7 +112,7 @@ Status Barrier::overdue(const CallTag& tag) const {
   std::vector<uint32_t> missing;
   for (uint32_t r = 0; r < region_.ranks_; ++r) {
     const uint32_t arrived = region_.members_[r].arrived.load(std::memory_order_relaxed);
-    if (static_cast<int32_t>(arrived - count_) < 0) missing.push_back(r);
+    if (static_cast<int32_t>(arrived - count_) < 0) missing.push_back(part_ ? part_->ranks[r] : r);
   }
   return overdueError(tag, missing, options_.deadline);
 }
@@ -120,7 +120,9 @@ Status Barrier::overdue(const CallTag& tag) const {
 Status Barrier::compareTags(const CallTag& tag, uint32_t parity) const {
   for (uint32_t r = 0; r < region_.ranks_; ++r) {
     const CallTag& other = region_.members_[r].tags[parity];
-    if (!(other == tag)) return divergenceError(rank_, tag, r, other);
+    if (other == tag) continue;
+    const auto number = [&](uint32_t rank) { return part_ ? part_->ranks[rank] : rank; };
+    return divergenceError(number(rank_), tag, number(r), other);
   }
   return Status::success();
 }

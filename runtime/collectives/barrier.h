@@ -6,6 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "runtime/base/status.h"
 #include "runtime/collectives/call.h"
@@ -13,10 +16,18 @@
 
 namespace dcc {
 
+// A group that is a part of another: there errors are kept and ranks have these numbers.
+struct Part {
+  Region whole;
+  std::vector<uint32_t> ranks;
+};
+
 class Barrier {
  public:
-  Barrier(const Region& region, uint32_t rank, const WaitOptions& options)
-      : region_(region), rank_(rank), options_(options) {}
+  // `part`: of the whole that the region's group is a part of.
+  Barrier(const Region& region, uint32_t rank, const WaitOptions& options,
+          std::optional<Part> part = {})
+      : region_(region), rank_(rank), options_(options), part_(std::move(part)) {}
 
   // Arrives with `tag` and waits for all. Errors (runtime): aborted, with the first error; the
   // deadline, naming the missing ranks; a peer that came with another tag.
@@ -28,6 +39,8 @@ class Barrier {
 
  private:
   bool passed(uint32_t word) const;
+  // Whether the group, or what it is a part of, has ended; `word` is Gate.word.
+  bool ended(uint32_t word) const { return (word & 1) != 0 || (part_ && part_->whole.aborted()); }
   Status sleep(const CallTag& tag);
   Status aborted() const;
   Status overdue(const CallTag& tag) const;
@@ -37,6 +50,7 @@ class Barrier {
   Region region_;
   uint32_t rank_;
   WaitOptions options_;
+  std::optional<Part> part_;
   uint32_t count_ = 0;
   uint32_t target_ = 0;  // value of Gate.word, but for its lowest bit, that lets this rank through
 };

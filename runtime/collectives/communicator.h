@@ -8,9 +8,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/base/dtype.h"
 #include "runtime/base/status.h"
@@ -68,6 +70,13 @@ class Communicator {
 
   // Of all calls so far.
   virtual Traffic traffic() const = 0;
+
+  // Collective: parts the group into `groups`, which have each of its ranks once, and gives the one
+  // this rank is in; there its number is its place in the list. Errors still name ranks by their
+  // numbers here, and what ends this group ends its parts. Once, of a group that is no part itself;
+  // the part must not outlive it. Error (runtime): groups that don't fit, and as of any call.
+  virtual Result<std::unique_ptr<Communicator>> split(
+      std::span<const std::vector<uint32_t>> groups) = 0;
 
   // A sign of life for ranks that wait for this one while it is busy or idle for long between
   // collectives (reading weights, waiting for a user's input), so that they don't give it up. Not

@@ -39,6 +39,13 @@ Result<size_t> Region::bytesFor(uint32_t ranks, size_t slot_bytes) {
   return slotsOffset(ranks) + size_t{ranks} * 2 * slot_bytes;  // at most 2^41
 }
 
+Result<size_t> Region::bytesWithParts(uint32_t ranks, size_t slot_bytes) {
+  DCC_ASSIGN(const size_t whole, bytesFor(ranks, slot_bytes));
+  // Parts of several ranks need less than as many of one.
+  DCC_ASSIGN(const size_t one, bytesFor(1, slot_bytes));
+  return whole + ranks * one;
+}
+
 Status Region::format(std::span<std::byte> memory, uint32_t ranks, size_t slot_bytes) {
   DCC_ASSIGN(const size_t bytes, bytesFor(ranks, slot_bytes));
   if (!aligned(memory) || memory.size() < bytes) {
@@ -79,6 +86,7 @@ Result<Region> Region::open(std::span<std::byte> memory) {
   Region region;
   std::byte* at = memory.data() + sizeof(Header);
   region.ranks_ = header.ranks;
+  region.bytes_ = bytes;
   region.slot_bytes_ = header.slot_bytes;
   region.gate_ = reinterpret_cast<Gate*>(at);
   region.error_ = reinterpret_cast<FirstError*>(at += sizeof(Gate));

@@ -31,12 +31,15 @@ class Region {
   // Bytes of a region. Errors: no such number of ranks, or slots that are no multiple of kAlignment
   // or without one such unit per rank.
   static Result<size_t> bytesFor(uint32_t ranks, size_t slot_bytes);
+  // Of a region and, behind it, those of groups that its ranks are parted into.
+  static Result<size_t> bytesWithParts(uint32_t ranks, size_t slot_bytes);
   // Lays out `memory` (kAlignment-aligned, at least bytesFor). Before any rank opens it.
   static Status format(std::span<std::byte> memory, uint32_t ranks, size_t slot_bytes);
   // Error: not a formatted region of this build, or smaller than its header says.
   static Result<Region> open(std::span<std::byte> memory);
 
   uint32_t ranks() const { return ranks_; }
+  size_t bytes() const { return bytes_; }
   size_t slotBytes() const { return slot_bytes_; }
   std::byte* slot(uint32_t rank, uint32_t parity) const {
     return slots_ + (size_t{rank} * 2 + parity) * slot_bytes_;
@@ -91,6 +94,7 @@ class Region {
   static size_t slotsOffset(uint32_t ranks);
 
   uint32_t ranks_ = 0;
+  size_t bytes_ = 0;
   size_t slot_bytes_ = 0;
   Gate* gate_ = nullptr;
   FirstError* error_ = nullptr;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/collectives/call.h"
+#include "runtime/collectives/parts.h"
 #include "runtime/collectives/shares.h"
 #include "runtime/collectives/sum.h"
 
@@ -16,10 +17,15 @@ namespace {
 
 class SharedMemory final : public Communicator {
  public:
-  SharedMemory(const Region& region, uint32_t rank, const WaitOptions& options)
+  // `spare`: what lies behind the region, for parts; a part has none.
+  SharedMemory(const Region& region, uint32_t rank, const WaitOptions& options,
+               std::span<std::byte> spare, std::optional<Part> part = {})
       : region_(region),
         rank_(rank),
-        barrier_(region, rank, options),
+        options_(options),
+        spare_(spare),
+        part_(std::move(part)),
+        barrier_(region, rank, options, part_),
         slot_floats_(region.slotBytes() / sizeof(float)),
         parts_(region.ranks()) {}
 
@@ -31,8 +37,13 @@ class SharedMemory final : public Communicator {
   Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) override;
   Status broadcast(void* data, size_t bytes, uint32_t root) override;
   Status barrier() override { return exchange(Call::kBarrier, 0); }
-  void abort(const Error& why) override { region_.abort(static_cast<int32_t>(rank_), why); }
-  std::optional<GroupError> firstError() const override { return region_.firstError(); }
+  Result<std::unique_ptr<Communicator>> split(
+      std::span<const std::vector<uint32_t>> groups) override;
+  // Who waits in a part looks up now and then.
+  void abort(const Error& why) override {
+    whole().abort(static_cast<int32_t>(part_ ? part_->ranks[rank_] : rank_), why);
+  }
+  std::optional<GroupError> firstError() const override { return whole().firstError(); }
   void noteProgress() override { barrier_.beat(); }
   Traffic traffic() const override { return traffic_; }
 
@@ -60,8 +71,13 @@ class SharedMemory final : public Communicator {
   }
   Status reduceChunkByShares(float* out, size_t count, uint64_t total);
 
+  const Region& whole() const { return part_ ? part_->whole : region_; }
+
   Region region_;
   uint32_t rank_;
+  WaitOptions options_;
+  std::span<std::byte> spare_;
+  std::optional<Part> part_;
   Barrier barrier_;
   size_t slot_floats_;
   std::vector<const float*> parts_;
@@ -150,6 +166,31 @@ Status SharedMemory::broadcast(void* data, size_t bytes, uint32_t root) {
   return bytes == 0 ? exchange(Call::kBroadcast, 0, root) : Status::success();
 }
 
+// The parts' regions lie one after the other; a part's first rank lays out its own.
+Result<std::unique_ptr<Communicator>> SharedMemory::split(
+    std::span<const std::vector<uint32_t>> groups) {
+  DCC_ASSIGN(const PlaceInGroups place, placeInGroups(groups, rank_, size()));
+  std::span<std::byte> memory = spare_;
+  for (size_t g = 0; g <= place.group; ++g) {
+    const auto ranks = static_cast<uint32_t>(groups[g].size());
+    DCC_ASSIGN(const size_t bytes, Region::bytesFor(ranks, region_.slotBytes()));
+    if (memory.size() < bytes) {
+      return runtimeError("shared memory: no room for groups of the " + std::to_string(size()) +
+                          " ranks");
+    }
+    if (g < place.group) memory = memory.subspan(bytes);
+  }
+  const std::vector<uint32_t>& own = groups[place.group];
+  if (place.index == 0) {
+    DCC_RETURN_IF_ERROR(
+        Region::format(memory, static_cast<uint32_t>(own.size()), region_.slotBytes()));
+  }
+  DCC_RETURN_IF_ERROR(barrier());
+  DCC_ASSIGN(const Region region, Region::open(memory));
+  return std::unique_ptr<Communicator>(std::make_unique<SharedMemory>(
+      region, place.index, options_, std::span<std::byte>(), Part{region_, own}));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Communicator>> sharedMemoryCommunicator(std::span<std::byte> memory,
@@ -160,7 +201,8 @@ Result<std::unique_ptr<Communicator>> sharedMemoryCommunicator(std::span<std::by
     return runtimeError("rank " + std::to_string(rank) + " of " + std::to_string(size) +
                         " in shared memory for " + std::to_string(region.ranks()) + " ranks");
   }
-  return std::unique_ptr<Communicator>(std::make_unique<SharedMemory>(region, rank, options));
+  return std::unique_ptr<Communicator>(
+      std::make_unique<SharedMemory>(region, rank, options, memory.subspan(region.bytes())));
 }
 
 }  // namespace dcc

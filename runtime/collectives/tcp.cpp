@@ -10,6 +10,7 @@
 #include <mutex>
 #include <numeric>
 
+#include "runtime/collectives/parts.h"
 #include "runtime/collectives/shares.h"
 #include "runtime/collectives/sum.h"
 #include "runtime/collectives/tcp_link.h"
@@ -28,52 +29,32 @@ constexpr milliseconds kBeatEvery{100};
 // Where a connection ends without a word, another peer may know why.
 constexpr milliseconds kGrace{200};
 
-class Tcp final : public Communicator {
+// A rank's connections, and how the group of them all has ended.
+class Links {
  public:
-  Tcp(std::vector<UniqueFd> peers, uint32_t rank, const WaitOptions& options);
-  ~Tcp() override = default;
+  Links(std::vector<UniqueFd> peers, uint32_t rank, const WaitOptions& options);
 
-  uint32_t rank() const override { return rank_; }
-  uint32_t size() const override { return static_cast<uint32_t>(scratch_.size()); }
+  // Moves what was given to `links`, some of ours.
+  Status exchange(const CallTag& tag, std::span<TcpLink* const> links);
+  void noteProgress();
+  void abort(const Error& why);
+  std::optional<GroupError> firstError() const;
 
-  Status allReduceSum(const float* in, float* out, size_t count) override;
-  Status allGather(const void* in, void* out, std::span<const size_t> bytes) override;
-  Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) override;
-  Status broadcast(void* data, size_t bytes, uint32_t root) override;
-  Status barrier() override { return exchangeNothing(tagOf(Call::kBarrier, 0)); }
-  void noteProgress() override;
-  void abort(const Error& why) override;
-  std::optional<GroupError> firstError() const override;
-  Traffic traffic() const override;
+  uint32_t rank() const { return rank_; }
+  std::vector<TcpLink>& all() { return links_; }
 
  private:
-  static CallTag tagOf(Call call, uint64_t total, uint32_t root = 0) {
-    return {static_cast<uint32_t>(call), root, total};
-  }
-  // Only headers, to and from all.
-  Status exchangeNothing(const CallTag& tag);
-  // Moves what was given to the links.
-  Status exchange(const CallTag& tag);
-  Status moveAll(const CallTag& tag);
-  void sleep();
-  Status overdue(const CallTag& tag);
+  Status moveAll(const CallTag& tag, std::span<TcpLink* const> links);
+  void sleep(std::span<TcpLink* const> links);
+  Status overdue(const CallTag& tag, std::span<TcpLink* const> links);
   GroupError causeOf(uint32_t lost_peer);
   Error fail(const GroupError& why);
   Error ended();
   void announce();
 
-  // Rank r's contribution to a sum, of `count` elements.
-  float* scratch(uint32_t r, size_t count);
-  // out = the sum of `own` and what has come into the others' scratch.
-  void sum(const float* own, float* out, size_t count);
-  Status reduceWhole(const CallTag& tag, const float* in, float* out, size_t count);
-  Status reduceByShares(const CallTag& tag, const float* in, float* out, size_t count);
-
   uint32_t rank_;
   WaitOptions options_;
   std::vector<TcpLink> links_;
-  std::vector<std::vector<float>> scratch_;  // per rank
-  std::vector<const float*> parts_;
   std::vector<pollfd> polled_;
   UniqueFd wake_;
   steady_clock::time_point last_beat_{};
@@ -85,37 +66,85 @@ class Tcp final : public Communicator {
   bool announced_ = false;  // under io_
 };
 
-Tcp::Tcp(std::vector<UniqueFd> peers, uint32_t rank, const WaitOptions& options)
-    : rank_(rank),
-      options_(options),
-      scratch_(peers.size()),
-      parts_(peers.size()),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+// The group of all ranks, or a part of it. Between two ranks calls of both follow each other in one
+// order, so that they share a connection.
+class Tcp final : public Communicator {
+ public:
+  // `ranks`: of the group, by their numbers among all.
+  Tcp(std::shared_ptr<Links> links, const std::vector<uint32_t>& ranks);
+
+  uint32_t rank() const override { return rank_; }
+  uint32_t size() const override { return static_cast<uint32_t>(scratch_.size()); }
+
+  Status allReduceSum(const float* in, float* out, size_t count) override;
+  Status allGather(const void* in, void* out, std::span<const size_t> bytes) override;
+  Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) override;
+  Status broadcast(void* data, size_t bytes, uint32_t root) override;
+  Status barrier() override { return exchangeNothing(tagOf(Call::kBarrier, 0)); }
+  Result<std::unique_ptr<Communicator>> split(
+      std::span<const std::vector<uint32_t>> groups) override;
+  void noteProgress() override { links_->noteProgress(); }
+  void abort(const Error& why) override { links_->abort(why); }
+  std::optional<GroupError> firstError() const override { return links_->firstError(); }
+  Traffic traffic() const override { return traffic_; }
+
+ private:
+  struct Peer {
+    TcpLink* link;
+    uint32_t rank;  // in the group
+  };
+
+  static CallTag tagOf(Call call, uint64_t total, uint32_t root = 0) {
+    return {static_cast<uint32_t>(call), root, total};
+  }
+  // Only headers, to and from all.
+  Status exchangeNothing(const CallTag& tag);
+  // Moves what was given to the peers' links.
+  Status exchange(const CallTag& tag);
+
+  // Rank r's contribution to a sum, of `count` elements.
+  float* scratch(uint32_t r, size_t count);
+  // out = the sum of `own` and what has come into the others' scratch.
+  void sum(const float* own, float* out, size_t count);
+  Status reduceWhole(const CallTag& tag, const float* in, float* out, size_t count);
+  Status reduceByShares(const CallTag& tag, const float* in, float* out, size_t count);
+
+  std::shared_ptr<Links> links_;
+  uint32_t rank_ = 0;
+  std::vector<Peer> peers_;
+  std::vector<TcpLink*> used_;               // the peers'
+  std::vector<std::vector<float>> scratch_;  // per rank
+  std::vector<const float*> parts_;
+  Traffic traffic_;
+};
+
+Links::Links(std::vector<UniqueFd> peers, uint32_t rank, const WaitOptions& options)
+    : rank_(rank), options_(options), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   links_.reserve(peers.size());
   for (uint32_t r = 0; r < peers.size(); ++r) {
     if (r != rank) links_.emplace_back(std::move(peers[r]), rank, r);
   }
 }
 
-Status Tcp::exchange(const CallTag& tag) {
+Status Links::exchange(const CallTag& tag, std::span<TcpLink* const> links) {
   std::unique_lock lock(io_);
-  const Status status = moveAll(tag);
+  const Status status = moveAll(tag, links);
   lock.unlock();
   // An abort() from another thread that came while we had the links.
   if (failed_ && lock.try_lock()) announce();
   return status;
 }
 
-Status Tcp::moveAll(const CallTag& tag) {
+Status Links::moveAll(const CallTag& tag, std::span<TcpLink* const> links) {
   nanoseconds waited{0};
   for (int idle = 0;;) {
     if (failed_) return ended();
     bool moved = false, busy = false;
-    for (TcpLink& link : links_) {
-      moved |= link.advance();
-      busy |= link.busy();
-      if (link.lost()) return fail(causeOf(link.peer()));
-      if (link.failure()) return fail(*link.failure());
+    for (TcpLink* link : links) {
+      moved |= link->advance();
+      busy |= link->busy();
+      if (link->lost()) return fail(causeOf(link->peer()));
+      if (link->failure()) return fail(*link->failure());
     }
     if (!busy) return Status::success();
     if (moved) {
@@ -125,32 +154,32 @@ Status Tcp::moveAll(const CallTag& tag) {
       if (options_.crowded) ::sched_yield();
     } else {
       const auto before = steady_clock::now();
-      sleep();
+      sleep(links);
       // A slice that took much longer is time in which we were stopped, and our peers maybe too.
       waited += std::min<nanoseconds>(steady_clock::now() - before, 2 * kSlice);
-      if (waited >= options_.deadline) return overdue(tag);
+      if (waited >= options_.deadline) return overdue(tag, links);
     }
   }
 }
 
-void Tcp::sleep() {
+void Links::sleep(std::span<TcpLink* const> links) {
   polled_.clear();
   polled_.push_back({wake_.get(), POLLIN, 0});
-  for (const TcpLink& link : links_) {
-    if (link.busy()) polled_.push_back({link.fd(), link.events(), 0});
+  for (const TcpLink* link : links) {
+    if (link->busy()) polled_.push_back({link->fd(), link->events(), 0});
   }
   ::poll(polled_.data(), polled_.size(), static_cast<int>(kSlice.count()));
 }
 
-Status Tcp::overdue(const CallTag& tag) {
+Status Links::overdue(const CallTag& tag, std::span<TcpLink* const> links) {
   std::vector<uint32_t> missing;
-  for (const TcpLink& link : links_) {
-    if (link.busy()) missing.push_back(link.peer());
+  for (const TcpLink* link : links) {
+    if (link->busy()) missing.push_back(link->peer());
   }
   return fail({static_cast<int32_t>(rank_), overdueError(tag, missing, options_.deadline)});
 }
 
-GroupError Tcp::causeOf(uint32_t lost_peer) {
+GroupError Links::causeOf(uint32_t lost_peer) {
   const auto until = steady_clock::now() + kGrace;
   for (bool others = true; others && steady_clock::now() < until;) {
     others = false;
@@ -168,7 +197,7 @@ GroupError Tcp::causeOf(uint32_t lost_peer) {
           runtimeError("its connection ended: it died, or its host cannot be reached"), true};
 }
 
-Error Tcp::fail(const GroupError& why) {
+Error Links::fail(const GroupError& why) {
   {
     std::lock_guard lock(failing_);
     if (!failure_) failure_ = why;
@@ -178,19 +207,19 @@ Error Tcp::fail(const GroupError& why) {
 }
 
 // Why calls fail from now on: our own error as it is, another's with its rank.
-Error Tcp::ended() {
+Error Links::ended() {
   announce();
   return failure_->rank == static_cast<int32_t>(rank_) ? failure_->error : failure_->named();
 }
 
 // Tells every peer why the group has ended, once. Under io_.
-void Tcp::announce() {
+void Links::announce() {
   if (announced_) return;
   announced_ = true;
   for (TcpLink& link : links_) link.sendEnd(*failure_);
 }
 
-void Tcp::abort(const Error& why) {
+void Links::abort(const Error& why) {
   {
     std::lock_guard lock(failing_);
     if (!failure_) failure_ = GroupError{static_cast<int32_t>(rank_), why};
@@ -203,24 +232,48 @@ void Tcp::abort(const Error& why) {
   if (lock) announce();
 }
 
-std::optional<GroupError> Tcp::firstError() const {
+std::optional<GroupError> Links::firstError() const {
   std::lock_guard lock(failing_);
   return failure_;
 }
 
-Traffic Tcp::traffic() const {
-  Traffic all;
-  for (const TcpLink& link : links_) all += link.traffic();
-  return all;
-}
-
-void Tcp::noteProgress() {
+void Links::noteProgress() {
   const auto now = steady_clock::now();
   if (now - last_beat_ < kBeatEvery) return;
   last_beat_ = now;
   std::unique_lock lock(io_, std::try_to_lock);
   if (!lock || failed_) return;
   for (TcpLink& link : links_) link.beat();
+}
+
+Tcp::Tcp(std::shared_ptr<Links> links, const std::vector<uint32_t>& ranks)
+    : links_(std::move(links)), scratch_(ranks.size()), parts_(ranks.size()) {
+  for (uint32_t i = 0; i < ranks.size(); ++i) {
+    if (ranks[i] == links_->rank()) rank_ = i;
+    for (TcpLink& link : links_->all()) {
+      if (link.peer() != ranks[i]) continue;
+      peers_.push_back({&link, i});
+      used_.push_back(&link);
+    }
+  }
+}
+
+Result<std::unique_ptr<Communicator>> Tcp::split(std::span<const std::vector<uint32_t>> groups) {
+  DCC_ASSIGN(const PlaceInGroups place, placeInGroups(groups, rank_, size()));
+  DCC_RETURN_IF_ERROR(barrier());
+  return std::unique_ptr<Communicator>(std::make_unique<Tcp>(links_, groups[place.group]));
+}
+
+Status Tcp::exchange(const CallTag& tag) {
+  const auto moved = [&] {
+    Traffic all;
+    for (const TcpLink* link : used_) all += link->traffic();
+    return all;
+  };
+  const Traffic before = moved();
+  const Status status = links_->exchange(tag, used_);
+  traffic_ += moved() - before;
+  return status;
 }
 
 float* Tcp::scratch(uint32_t r, size_t count) {
@@ -252,9 +305,9 @@ Status Tcp::allReduceSum(const float* in, float* out, size_t count) {
 }
 
 Status Tcp::reduceWhole(const CallTag& tag, const float* in, float* out, size_t count) {
-  for (TcpLink& link : links_) {
-    link.send(tag, in, count * sizeof(float));
-    link.receive(tag, scratch(link.peer(), count), count * sizeof(float));
+  for (const Peer& peer : peers_) {
+    peer.link->send(tag, in, count * sizeof(float));
+    peer.link->receive(tag, scratch(peer.rank, count), count * sizeof(float));
   }
   DCC_RETURN_IF_ERROR(exchange(tag));
   sum(in, out, count);
@@ -265,15 +318,15 @@ Status Tcp::reduceByShares(const CallTag& tag, const float* in, float* out, size
   const Shares shares(count, size());
   const auto bytes = [&](uint32_t r) { return shares.size(r) * sizeof(float); };
   const size_t own = shares.size(rank_);
-  for (TcpLink& link : links_) {
-    link.send(tag, in + shares.begin(link.peer()), bytes(link.peer()));
-    link.receive(tag, scratch(link.peer(), own), own * sizeof(float));
+  for (const Peer& peer : peers_) {
+    peer.link->send(tag, in + shares.begin(peer.rank), bytes(peer.rank));
+    peer.link->receive(tag, scratch(peer.rank, own), own * sizeof(float));
   }
   DCC_RETURN_IF_ERROR(exchange(tag));
   sum(in + shares.begin(rank_), out + shares.begin(rank_), own);
-  for (TcpLink& link : links_) {
-    link.send(tag, out + shares.begin(rank_), own * sizeof(float));
-    link.receive(tag, out + shares.begin(link.peer()), bytes(link.peer()));
+  for (const Peer& peer : peers_) {
+    peer.link->send(tag, out + shares.begin(rank_), own * sizeof(float));
+    peer.link->receive(tag, out + shares.begin(peer.rank), bytes(peer.rank));
   }
   return exchange(tag);
 }
@@ -287,7 +340,7 @@ Status Tcp::allGather(const void* in, void* out, std::span<const size_t> bytes) 
       if (bytes[r] > 0 && to != in) std::memmove(to, in, bytes[r]);
       continue;
     }
-    TcpLink& link = links_[next++];
+    TcpLink& link = *peers_[next++].link;
     link.send(tag, in, bytes[rank_]);
     link.receive(tag, to, bytes[r]);
   }
@@ -304,7 +357,7 @@ Status Tcp::reduceScatterSum(const float* in, float* out, std::span<const size_t
       mine = in;
       continue;
     }
-    TcpLink& link = links_[next++];
+    TcpLink& link = *peers_[next++].link;
     link.send(tag, in, counts[r] * sizeof(float));
     link.receive(tag, scratch(r, own), own * sizeof(float));
   }
@@ -315,17 +368,17 @@ Status Tcp::reduceScatterSum(const float* in, float* out, std::span<const size_t
 
 Status Tcp::broadcast(void* data, size_t bytes, uint32_t root) {
   const CallTag tag = tagOf(Call::kBroadcast, bytes, root);
-  for (TcpLink& link : links_) {
-    if (rank_ == root) link.send(tag, data, bytes);
-    if (link.peer() == root) link.receive(tag, data, bytes);
+  for (const Peer& peer : peers_) {
+    if (rank_ == root) peer.link->send(tag, data, bytes);
+    if (peer.rank == root) peer.link->receive(tag, data, bytes);
   }
   return exchange(tag);
 }
 
 Status Tcp::exchangeNothing(const CallTag& tag) {
-  for (TcpLink& link : links_) {
-    link.send(tag, nullptr, 0);
-    link.receive(tag, nullptr, 0);
+  for (const Peer& peer : peers_) {
+    peer.link->send(tag, nullptr, 0);
+    peer.link->receive(tag, nullptr, 0);
   }
   return exchange(tag);
 }
@@ -334,7 +387,9 @@ Status Tcp::exchangeNothing(const CallTag& tag) {
 
 std::unique_ptr<Communicator> tcpCommunicator(std::vector<UniqueFd> peers, uint32_t rank,
                                               const WaitOptions& options) {
-  return std::make_unique<Tcp>(std::move(peers), rank, options);
+  std::vector<uint32_t> ranks(peers.size());
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return std::make_unique<Tcp>(std::make_shared<Links>(std::move(peers), rank, options), ranks);
 }
 
 }  // namespace dcc

@@ -16,16 +16,28 @@ constexpr size_t kAlignment = 64;
 
 std::string number(int64_t n) { return std::to_string(n); }
 
+// Whether the plan has a collective over the axis.
+bool uses(const fb::Plan& plan, uint32_t axis) {
+  for (const fb::Entry* entry : plan::rows(plan.entries())) {
+    for (const fb::Instruction* instruction : plan::rows(entry->instructions())) {
+      const fb::Collective* collective = instruction->body_as_Collective();
+      if (collective != nullptr && collective->axis() == axis) return true;
+    }
+  }
+  return false;
+}
+
 Status checkAxes(const fb::Plan& plan, std::span<Communicator* const> axes) {
   const auto mesh = plan::rows(plan.mesh());
   if (axes.size() != mesh.size()) {
     return runtimeError("executor: " + number(axes.size()) + " communicators for a mesh of " +
-                        number(mesh.size()) + " axes; one per axis, null where its size is 1");
+                        number(mesh.size()) +
+                        " axes; one per axis, null where its size is 1 or nothing goes over it");
   }
   for (uint32_t i = 0; i < mesh.size(); ++i) {
     const fb::Axis& axis = *mesh[i];
     const uint32_t size = axes[i] ? axes[i]->size() : 1;
-    if (size != axis.size()) {
+    if (size != axis.size() && (axes[i] || uses(plan, i))) {
       return runtimeError("executor: the communicator of axis '" +
                           std::string(plan::text(axis.name())) + "' has " + number(size) +
                           " ranks; the plan's mesh has " + number(axis.size()));

@@ -31,9 +31,9 @@ class Executor {
  public:
   // Takes memory for weights, caches and arena, has `load` (WeightLoader::load of runtime/weights)
   // fill the weights and prepares all entries. `plan` is verified. `axes` has one communicator per
-  // mesh axis in the plan's order, null for an axis of size 1; they outlive the executor. Errors:
-  // what the backend lacks for this plan, communicators that don't fit the mesh (user); no memory
-  // (runtime); what `load` returns.
+  // mesh axis in the plan's order, null for one of size 1 or without collectives; they outlive the
+  // executor. Errors: what the backend lacks for this plan, communicators that don't fit the mesh
+  // (user); no memory (runtime); what `load` returns.
   static Result<std::unique_ptr<Executor>> create(plan::Plan plan, std::unique_ptr<Backend> backend,
                                                   std::span<Communicator* const> axes,
                                                   const LoadWeights& load);

@@ -54,6 +54,7 @@ Result<uint32_t> Scheduler::add(Request request, const std::string& where) {
   }
   Sequence sequence;
   sequence.number = added_++;
+  sequence.draws = request.draws.value_or(sequence.number);
   sequence.prompt = request.prompt.size();
   sequence.tokens = std::move(request.prompt);
   sequence.eos = std::move(request.eos);
@@ -123,7 +124,7 @@ void Scheduler::append(const Chunk& chunk, StepData& step) const {
     step.positions.push_back(static_cast<int32_t>(t));
   }
   step.rope_lengths.push_back(static_cast<int32_t>(std::max(end, sequence.prompt)));
-  step.requests.push_back(static_cast<int32_t>(sequence.number));
+  step.requests.push_back(static_cast<int32_t>(sequence.draws));
   step.starts.push_back(static_cast<int32_t>(step.tokens.size()));
   if (kind_ == StepKind::kGenerate && end == sequence.tokens.size()) {
     step.sampled.push_back(static_cast<int32_t>(step.rope_lengths.size() - 1));

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@ struct Request {
   std::vector<int32_t> prompt;
   uint32_t max_new_tokens = 0;
   std::vector<int32_t> eos;  // ids that end it
+  // What its draws are made by; without one the number that add() gives.
+  std::optional<uint32_t> draws = {};
 };
 
 enum class Finish {
@@ -79,6 +82,7 @@ class Scheduler {
  private:
   struct Sequence {
     uint32_t number = 0;
+    uint32_t draws = 0;
     std::vector<int32_t> tokens;  // prompt, then what was generated
     size_t prompt = 0;            // tokens of the prompt
     size_t cached = 0;            // tokens whose keys and values are in the cache

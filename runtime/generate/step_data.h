@@ -25,7 +25,7 @@ struct StepData {
   std::vector<int32_t> types;              // [T], or none
   std::vector<int32_t> starts;             // [B + 1]
   std::vector<int32_t> rope_lengths;       // [B]
-  std::vector<int32_t> requests;           // [B], the request of each sequence
+  std::vector<int32_t> requests;           // [B], what each sequence's draws are made by
   std::vector<int32_t> sampled;            // rows (sequences of the step) that get a new token
   struct Table {
     std::vector<int32_t> pages;  // [B, stride]

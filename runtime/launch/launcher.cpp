@@ -235,7 +235,7 @@ void Launcher::signalAll(int signal) {
 }  // namespace
 
 Status launch(const LaunchOptions& options) {
-  DCC_ASSIGN(const size_t bytes, Region::bytesFor(options.ranks, Region::kDefaultSlotBytes));
+  DCC_ASSIGN(const size_t bytes, Region::bytesWithParts(options.ranks, Region::kDefaultSlotBytes));
   DCC_ASSIGN(const SharedMapping mapping, SharedMapping::create(bytes));
   DCC_RETURN_IF_ERROR(Region::format(mapping.memory(), options.ranks, Region::kDefaultSlotBytes));
   DCC_ASSIGN(const Region region, Region::open(mapping.memory()));

@@ -97,7 +97,7 @@ Status Rank::connect(const WaitOptions& options) {
   }
   if (!launched_) {
     constexpr size_t kSlot = Region::kDefaultSlotBytes;
-    DCC_ASSIGN(const size_t bytes, Region::bytesFor(worldSize(), kSlot));
+    DCC_ASSIGN(const size_t bytes, Region::bytesWithParts(worldSize(), kSlot));
     DCC_ASSIGN(mapping_, meeting_->share(bytes, [&](std::span<std::byte> memory) {
       return Region::format(memory, worldSize(), kSlot);
     }));

@@ -26,7 +26,8 @@ def tokenizer(directory, size):
 
 class Classify(bad.BadInput):
     # What compiles a model over ranks, and how many ranks that makes.
-    MESHES = {"one": [], "tp2": ["--tp", "2"]}
+    MESHES = {"one": [], "tp2": ["--tp", "2"], "dp2": ["--dp", "2"], "dp3": ["--dp", "3"],
+              "tp2dp2": ["--tp", "2", "--dp", "2"]}
 
     @classmethod
     def setUpClass(cls):
@@ -62,7 +63,7 @@ class Classify(bad.BadInput):
         alone = [self.classify(self.plan, [text])[0][0] for text in TEXTS]
         self.assertGreater(len({a["score"] for a in alone}), 1)
         for name, plan in self.plans.items():
-            for options in [[], ["--batch-tokens", "40"]]:
+            for options in [[], ["--batch-tokens", "40"], ["--collectives", "tcp"]]:
                 with self.subTest(plan=name, options=options):
                     answers, done = self.classify(plan, texts, *options)
                     self.assertEqual(done.err, "")

@@ -33,10 +33,12 @@ def table(build):
                            check=True).stdout
     tp, ep, half, models = (collections.defaultdict(set) for _ in range(4))
     for kind, model, whole, degree in re.findall(
-            r"models\.(golden|half)\.([\w-]+)\.tp(ep)?(\d+)$", tests, re.M):
+            r"models\.(golden|half|encode)\.([\w-]+)\.tp(ep)?(\d+)$", tests, re.M):
         family = architecture(model)
         models[family].add(model)
-        {"half": half, "golden": ep if whole else tp}[kind][family].add(int(degree))
+        degrees = {"half": [half], "golden": [ep if whole else tp], "encode": [tp, half]}
+        for where in degrees[kind]:
+            where[family].add(int(degree))
     rows = ["| architecture | `--tp` | `--tp --expert-parallel` | 16 bits | golden models |",
             "| --- | --- | --- | --- | --- |"]
     for family in sorted(models, key=str.lower):

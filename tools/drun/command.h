@@ -6,6 +6,7 @@
 
 #include "runtime/generate/step_loop.h"
 #include "tools/drun/bench_report.h"
+#include "tools/drun/deal.h"
 #include "tools/drun/options.h"
 #include "tools/drun/stdio.h"
 
@@ -18,6 +19,8 @@ class RankZeroCommand {
   // How tokens are drawn; after prepare().
   virtual generate::SamplingOptions sampling() const { return {}; }
   virtual Status run(generate::StepLoop& loop) = 0;
+  // The same over several replicas, of a command that makes use of them.
+  virtual Status deal(Dealer&) { return runtimeError("this command is for one replica"); }
 };
 
 // `waiting` is called while a command waits for its input or output. The options outlive it.

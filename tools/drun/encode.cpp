@@ -1,8 +1,6 @@
 #include "tools/drun/encode.h"
 
 #include <algorithm>
-#include <cstring>
-#include <numeric>
 
 #include "runtime/base/progress.h"
 #include "runtime/plan/access.h"
@@ -19,45 +17,6 @@ namespace fb = plan::fb;
 constexpr uint64_t kLinesOfReplica = 1024;
 constexpr uint64_t kTextBytes = uint64_t{1} << 20;
 constexpr uint64_t kResultBytes = uint64_t{16} << 20;
-
-template <class T>
-void put(std::string& to, const T* values, size_t count) {
-  to.append(reinterpret_cast<const char*>(values), count * sizeof(T));
-}
-template <class T>
-void put(std::string& to, const T& value) {
-  put(to, &value, 1);
-}
-
-// Takes what put() wrote, in order. What comes from another rank of this program is as it should
-// be; a damaged count still ends in nothing worse than an empty vector.
-class Taker {
- public:
-  explicit Taker(std::string_view from) : from_(from) {}
-
-  uint64_t number() {
-    uint64_t value = 0;
-    if (from_.size() < sizeof(value)) return 0;
-    std::memcpy(&value, from_.data(), sizeof(value));
-    from_.remove_prefix(sizeof(value));
-    return value;
-  }
-  std::string_view bytes(uint64_t n) {
-    const std::string_view taken = from_.substr(0, n);
-    from_.remove_prefix(taken.size());
-    return taken;
-  }
-  template <class T>
-  std::vector<T> list(uint64_t count) {
-    const std::string_view taken = bytes(std::min<uint64_t>(count, from_.size()) * sizeof(T));
-    std::vector<T> values(taken.size() / sizeof(T));
-    std::memcpy(values.data(), taken.data(), values.size() * sizeof(T));
-    return values;
-  }
-
- private:
-  std::string_view from_;
-};
 
 std::string inputName(const Options& options) {
   return options.input == "-" ? "stdin" : options.input;
@@ -172,10 +131,15 @@ EncodeRounds::EncodeRounds(const Options& options, const EncodeOutput& output,
       limits_(limits),
       replica_(replica),
       world_(world),
-      loop_(limits, group, runner, [&world] { world.noteProgress(); }),
+      group_(group),
+      loop_(limits, group, runner, [this] { alive(); }),
       leads_(group.rank() == 0),
-      name_(inputName(options)),
-      bytes_(world.size()) {}
+      name_(inputName(options)) {}
+
+void EncodeRounds::alive() {
+  world_.noteProgress();
+  if (&group_ != &world_) group_.noteProgress();
+}
 
 Status EncodeRounds::send(Header& header) {
   DCC_RETURN_IF_ERROR(world_.broadcast(&header, sizeof(header), 0));
@@ -201,7 +165,7 @@ Status EncodeRounds::encodeOwn(const Header& header) {
     DCC_ASSIGN(generate::Text text, reader_->read(line, where, result.dropped));
     result.ids = text.ids;
     texts.push_back(std::move(text));
-    world_.noteProgress();
+    alive();
   }
   const uint32_t most = options_.batch_tokens.value_or(limits_.encode.max_tokens);
   const auto each = [&](size_t text, size_t, std::span<const float> rows) {
@@ -211,23 +175,11 @@ Status EncodeRounds::encodeOwn(const Header& header) {
   };
   DCC_RETURN_IF_ERROR(loop_.lead(texts, most, each));
   for (const Encoded& result : results) {
-    put<uint64_t>(records_, result.ids.size());
-    put<uint64_t>(records_, result.dropped);
-    put<uint64_t>(records_, result.rows.size());
-    put(records_, result.ids.data(), result.ids.size());
-    put(records_, result.rows.data(), result.rows.size());
+    put(records_, result.dropped);
+    put(records_, result.ids);
+    put(records_, result.rows);
   }
   return Status::success();
-}
-
-Status EncodeRounds::gather() {
-  const uint64_t own = records_.size();
-  std::vector<uint64_t> sizes(world_.size());
-  DCC_RETURN_IF_ERROR(
-      world_.allGather(&own, sizes.data(), std::vector<size_t>(world_.size(), sizeof(own))));
-  bytes_.assign(sizes.begin(), sizes.end());
-  gathered_.resize(std::accumulate(bytes_.begin(), bytes_.end(), size_t{0}));
-  return world_.allGather(records_.data(), gathered_.data(), bytes_);
 }
 
 Status EncodeRounds::follow() {
@@ -236,7 +188,7 @@ Status EncodeRounds::follow() {
     DCC_RETURN_IF_ERROR(send(header));
     if (header.lines == 0) return Status::success();
     DCC_RETURN_IF_ERROR(encodeOwn(header));
-    DCC_RETURN_IF_ERROR(gather());
+    DCC_RETURN_IF_ERROR(gathered_.gather(records_, world_));
   }
 }
 
@@ -254,7 +206,7 @@ Status EncodeRounds::lead(TextInput& input, uint64_t count, EncodeResults& resul
       DCC_ASSIGN(const bool more, input.next(line));
       if (!more) return userError(input.name() + ": has become shorter while it was read");
       put(lines, line.number);
-      put<uint64_t>(lines, line.text.size());
+      put(lines, uint64_t{line.text.size()});
       lines += line.text;
       ++header.lines;
     }
@@ -263,24 +215,19 @@ Status EncodeRounds::lead(TextInput& input, uint64_t count, EncodeResults& resul
     DCC_RETURN_IF_ERROR(send(header));
     progress_ = [&](uint64_t own) { progress.update(done + own * replica_.count, count); };
     DCC_RETURN_IF_ERROR(encodeOwn(header));
-    DCC_RETURN_IF_ERROR(gather());
+    DCC_RETURN_IF_ERROR(gathered_.gather(records_, world_));
 
     std::vector<Taker> takers;  // by replica
-    size_t begin = 0;
-    for (uint32_t rank = 0, next = 0; rank < world_.size(); begin += bytes_[rank++]) {
-      if (next == replica_.leaders.size() || rank != replica_.leaders[next]) continue;
-      takers.emplace_back(std::string_view(gathered_).substr(begin, bytes_[rank]));
-      ++next;
+    for (const std::vector<uint32_t>& ranks : replica_.groups) {
+      takers.emplace_back(gathered_.of(ranks.front()));
     }
     for (uint64_t i = 0; i < header.lines; ++i) {
       Taker& from = takers[(done + i) % replica_.count];
       Encoded encoded;
-      const uint64_t ids = from.number();
       encoded.dropped = from.number();
-      const uint64_t numbers = from.number();
-      encoded.ids = from.list<int32_t>(ids);
-      encoded.rows = from.list<float>(numbers);
-      if (encoded.rows.size() != (output_.per_token ? ids : 1) * output_.columns) {
+      encoded.ids = from.list<int32_t>();
+      encoded.rows = from.list<float>();
+      if (encoded.rows.size() != (output_.per_token ? encoded.ids.size() : 1) * output_.columns) {
         return runtimeError("text " + std::to_string(done + i) + ": its result is incomplete");
       }
       DCC_RETURN_IF_ERROR(results.add(encoded));

@@ -15,6 +15,7 @@
 #include "tools/drun/options.h"
 #include "tools/drun/replica.h"
 #include "tools/drun/text_input.h"
+#include "tools/drun/wire.h"
 
 namespace dcc::drun {
 
@@ -84,21 +85,22 @@ class EncodeRounds {
   Status send(Header& header);
   // Every rank: the round's lines that are its replica's become records.
   Status encodeOwn(const Header& header);
-  Status gather();
+  // To those who wait for this rank.
+  void alive();
 
   const Options& options_;
   const EncodeOutput& output_;
   const generate::Limits& limits_;
   const Replica& replica_;
   Communicator& world_;
+  Communicator& group_;
   generate::EncodeLoop loop_;
   bool leads_;  // its replica
   std::optional<TextReader> reader_;
-  std::string name_;                        // of the input, for messages
-  std::string lines_;                       // of the round, packed
-  std::string records_;                     // what this rank has to give
-  std::string gathered_;                    // of all ranks
-  std::vector<size_t> bytes_;               // by rank
+  std::string name_;     // of the input, for messages
+  std::string lines_;    // of the round, packed
+  std::string records_;  // what this rank has to give
+  Gathered gathered_;
   std::function<void(uint64_t)> progress_;  // rank 0: so many of its own are done
 };
 

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <functional>
 #include <iostream>
 #include <optional>
 
@@ -22,15 +23,28 @@ class GenerateCommand final : public RankZeroCommand {
       : options_(options), waiting_(std::move(waiting)), output_(waiting_) {}
 
   Status prepare(const generate::Limits& limits) override;
-  Status run(StepLoop& loop) override;
+  Status run(StepLoop& loop) override {
+    return runAll([&] { return loop.lead(*scheduler_, *results_); });
+  }
+  Status deal(Dealer& dealer) override {
+    return runAll([&]() -> Status {
+      const auto first = static_cast<uint32_t>(submitted_ - requests_.size());
+      DCC_RETURN_IF_ERROR(dealer.lead(requests_, first, *results_));
+      requests_.clear();
+      return Status::success();
+    });
+  }
   generate::SamplingOptions sampling() const override {
     return generate::chooseSampling(files_.generation, options_.sampling);
   }
 
  private:
   Status submit(const Prompt& prompt);
-  Status ask(StepLoop& loop);
-  Status finishAll(StepLoop& loop);
+  // Writes all that was submitted.
+  using Write = std::function<Status()>;
+  Status runAll(const Write& write) { return asks_ ? ask(write) : finishAll(write); }
+  Status ask(const Write& write);
+  Status finishAll(const Write& write);
 
   const Options& options_;
   Waiting waiting_;
@@ -38,6 +52,8 @@ class GenerateCommand final : public RankZeroCommand {
   PlanFiles files_;
   std::optional<Scheduler> scheduler_;
   std::optional<Results> results_;
+  std::vector<generate::Request> requests_;  // submitted, for a dealer
+  size_t submitted_ = 0;
   bool asks_ = false;
 };
 
@@ -65,21 +81,25 @@ Status GenerateCommand::submit(const Prompt& prompt) {
   request.max_new_tokens =
       options_.max_new_tokens.value_or(files_.generation.max_new_tokens.value_or(kUsualNewTokens));
   if (!options_.ignore_eos) request.eos = files_.generation.eos;
-  DCC_RETURN_IF_ERROR(scheduler_->add(std::move(request), prompt.where));
+  requests_.push_back(request);
+  const auto added = scheduler_->add(std::move(request), prompt.where);
+  if (!added.ok()) {
+    requests_.pop_back();
+    return added.error();
+  }
+  ++submitted_;
   results_->expect(prompt);
   return Status::success();
 }
 
-Status GenerateCommand::run(StepLoop& loop) { return asks_ ? ask(loop) : finishAll(loop); }
-
-Status GenerateCommand::finishAll(StepLoop& loop) {
+Status GenerateCommand::finishAll(const Write& write) {
   results_->start();
-  DCC_RETURN_IF_ERROR(loop.lead(*scheduler_, *results_));
+  DCC_RETURN_IF_ERROR(write());
   return results_->status();
 }
 
 // A conversation of single prompts, until the terminal says end of file.
-Status GenerateCommand::ask(StepLoop& loop) {
+Status GenerateCommand::ask(const Write& write) {
   LineReader lines(STDIN_FILENO);
   const std::string hint = files_.prompt ? " (Enter: \"" + printable(*files_.prompt) + "\")" : "";
   while (!output_.closed()) {
@@ -95,7 +115,7 @@ Status GenerateCommand::ask(StepLoop& loop) {
       std::cerr << "error: " << status.error().message << "\n";
       continue;
     }
-    DCC_RETURN_IF_ERROR(finishAll(loop));
+    DCC_RETURN_IF_ERROR(finishAll(write));
   }
   std::cerr << "\n";
   return Status::success();

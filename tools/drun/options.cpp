@@ -32,7 +32,7 @@ constexpr char kFooter[] =
 
 struct CommandName {
   const char* name;
-  std::optional<Command> command;  // nothing: not built yet
+  Command command;
 };
 constexpr CommandName kCommands[] = {
     {"generate", Command::kGenerate}, {"logits", Command::kLogits},
@@ -123,18 +123,13 @@ Status readWords(const std::vector<std::string>& words, Options& options) {
                          : printable(words[2]) +
                                ": one word too many; a directory and a command are right");
   }
-  if (!command->command) {
-    return userError(std::string(command->name) +
-                     ": not built yet; drun has generate, chat, logits, tokenize, "
-                     "bench and doctor");
-  }
   if (command->command == Command::kDoctor) {
     if (words.size() == 2) return userError("doctor: takes no directory; drun doctor is all of it");
     options.dir.clear();
   } else if (words.size() == 1 && command != &kCommands[0]) {
     return userError(std::string(command->name) + ": of what? drun " + command->name + " DIR");
   }
-  options.command = *command->command;
+  options.command = command->command;
   return Status::success();
 }
 

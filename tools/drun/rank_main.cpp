@@ -23,15 +23,16 @@
 namespace dcc::drun {
 namespace {
 
-// One communicator per axis of the mesh. Only one axis may have several ranks yet: its group is the
-// world.
-Result<std::vector<Communicator*>> axesOf(const plan::Plan& plan, Communicator& world) {
+// One communicator per axis of the mesh: that of a replica's ranks for the axis that they are cut
+// over. Nothing goes over the axis of replicas.
+Result<std::vector<Communicator*>> axesOf(const plan::Plan& plan, Communicator& replica) {
   std::vector<Communicator*> axes;
   for (const plan::fb::Axis* axis : plan::rows(plan->mesh())) {
-    if (axis->size() != 1 && axis->size() != world.size()) {
-      return userError("a mesh with several axes: not built yet; compile with --tp alone");
+    const bool used = axis->size() != 1 && plan::text(axis->name()) != "dp";
+    if (used && axis->size() != replica.size()) {
+      return userError("a mesh with axes other than dp and tp: not built yet");
     }
-    axes.push_back(axis->size() == 1 ? nullptr : &world);
+    axes.push_back(used ? &replica : nullptr);
   }
   return axes;
 }
@@ -63,14 +64,24 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   DCC_ASSIGN(plan::Plan plan, plan::loadRank(options.dir, manifest, rank.rank()));
   DCC_RETURN_IF_ERROR(checkAgreement(plan, world));
   const generate::Limits limits = generate::limitsOf(plan);
-  DCC_ASSIGN(const std::vector<Communicator*> axes, axesOf(plan, world));
-
   const bool encodes = options.command == Command::kClassify || options.command == Command::kEmbed;
+  const Replica replica = replicaOf(plan);
+  if (replica.count > 1 && !encodes && options.command != Command::kGenerate) {
+    return userError(options.dir + ": has " + std::to_string(replica.count) +
+                     " replicas (--dp), of which only generate, classify and embed make use; "
+                     "compile it without --dp");
+  }
+  std::unique_ptr<Communicator> part;
+  if (replica.count > 1) {
+    DCC_ASSIGN(part, world.split(replica.groups));
+  }
+  Communicator& group = part ? *part : world;
+  DCC_ASSIGN(const std::vector<Communicator*> axes, axesOf(plan, group));
+
   EncodeOutput output{.name = "logits"};
   if (encodes) {
     DCC_ASSIGN(output, encodeOutput(plan, options));
   }
-  const Replica replica = replicaOf(plan);
 
   BenchFacts bench;
   std::unique_ptr<RankZeroCommand> command;
@@ -104,20 +115,29 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   generate::PlanRunner plan_runner(*executor, output.name);
   std::unique_ptr<HashingRunner> hashing;
+  if (!options.hash_ops.empty() && part) {
+    return userError("--hash-ops: compares the steps of one replica; compile without --dp");
+  }
   if (!options.hash_ops.empty()) {
     DCC_ASSIGN(hashing, HashingRunner::create(options.hash_ops, *executor, plan_runner, world));
   }
   generate::StepRunner& runner =
       hashing ? *hashing : static_cast<generate::StepRunner&>(plan_runner);
   if (encodes) {
-    EncodeRounds rounds(options, output, limits, replica, world, world, runner);
+    EncodeRounds rounds(options, output, limits, replica, world, group, runner);
     return encode ? encode->run(rounds) : rounds.follow();
   }
   // Rank 0 decides: the others' files may be other ones.
   generate::SamplingOptions sampling = command ? command->sampling() : generate::SamplingOptions();
   DCC_RETURN_IF_ERROR(world.broadcast(&sampling, sizeof(sampling), 0));
-  const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(sampling, world);
-  generate::StepLoop loop(limits, world, runner, *sampler);
+  const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(sampling, group);
+  generate::StepLoop loop(limits, group, runner, *sampler);
+  if (part) {
+    Dealer dealer(limits, replica, world, loop, options.dir, options.stop);
+    if (!command) return dealer.follow();
+    DCC_RETURN_IF_ERROR(command->deal(dealer));
+    return dealer.dismiss();
+  }
   if (!command) return loop.follow();
   DCC_RETURN_IF_ERROR(command->run(loop));
   return loop.dismiss();

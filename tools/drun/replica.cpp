@@ -16,14 +16,10 @@ Replica replicaOf(const plan::Plan& plan) {
     break;
   }
   const auto replicaOfRank = [&](uint32_t rank) { return rank / stride % replica.count; };
-  if (replica.count == 1) stride = 1;
   replica.index = replicaOfRank(plan->rank());
-  std::vector<bool> led(replica.count);
+  replica.groups.resize(replica.count);
   for (uint32_t rank = 0; rank < world; ++rank) {
-    const uint32_t of = replicaOfRank(rank);
-    if (of == replica.index) replica.ranks.push_back(rank);
-    if (!led[of]) replica.leaders.push_back(rank);
-    led[of] = true;
+    replica.groups[replicaOfRank(rank)].push_back(rank);
   }
   return replica;
 }

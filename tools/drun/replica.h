@@ -11,8 +11,7 @@ namespace dcc::drun {
 
 struct Replica {
   uint32_t index = 0, count = 1;
-  std::vector<uint32_t> ranks;    // of this replica, in the world's order; the first leads it
-  std::vector<uint32_t> leaders;  // of all replicas
+  std::vector<std::vector<uint32_t>> groups;  // ranks of each replica; the first leads it
 
   // Whose text i is.
   bool has(uint64_t text) const { return text % count == index; }

@@ -1,5 +1,6 @@
 // Every collective among 1 to 8 ranks (threads), over payloads that fit a slot, end inside one and
 // need many; sums compared bit by bit with the sum in rank order.
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <numeric>
@@ -44,6 +45,67 @@ class Collectives : public testing::TestWithParam<std::tuple<test::Transport, ui
   static uint32_t size() { return std::get<1>(GetParam()); }
   static Ranks make(size_t slot = kSlot) { return Ranks(std::get<0>(GetParam()), size(), slot); }
 };
+
+// Every other rank, and the rest; the parts make different calls, and together those of all.
+TEST_P(Collectives, Parts) {
+  std::vector<std::vector<uint32_t>> groups(std::min(2u, size()));
+  for (uint32_t r = 0; r < size(); ++r) groups[r % groups.size()].push_back(r);
+  std::reverse(groups.back().begin(), groups.back().end());  // in any order
+  Ranks ranks = make();
+  ranks.mustRun([&](Communicator& world) -> Status {
+    DCC_ASSIGN(const std::unique_ptr<Communicator> part, world.split(groups));
+    const std::vector<uint32_t>& own = groups[world.rank() % groups.size()];
+    EXPECT_EQ(part->size(), own.size());
+    EXPECT_EQ(own[part->rank()], world.rank());
+    const size_t count = 3000;
+    for (uint32_t i = 0; i < 3 + 5 * (world.rank() % 2); ++i) {
+      std::vector<float> in = values(part->rank(), count), out(count);
+      DCC_RETURN_IF_ERROR(part->allReduceSum(in.data(), out.data(), count));
+      EXPECT_TRUE(sameBits(out, rankOrderSum(part->size(), count)));
+    }
+    uint32_t who = world.rank();
+    DCC_RETURN_IF_ERROR(part->broadcast(&who, sizeof(who), part->size() - 1));
+    EXPECT_EQ(who, own.back());
+    std::vector<uint32_t> all(world.size());
+    DCC_RETURN_IF_ERROR(
+        world.allGather(&who, all.data(), std::vector<size_t>(world.size(), sizeof(who))));
+    for (uint32_t r = 0; r < size(); ++r) EXPECT_EQ(all[r], groups[r % groups.size()].back());
+    return part->barrier();
+  });
+}
+
+TEST_P(Collectives, PartsMustHaveEveryRankOnce) {
+  Ranks ranks = make();
+  for (const std::vector<std::vector<uint32_t>>& groups :
+       {std::vector<std::vector<uint32_t>>{}, {{size()}}, {{0, 0}}}) {
+    const auto results = ranks.run([&](Communicator& world) -> Status {
+      return world.split(groups).ok() ? Status() : Error{};
+    });
+    for (const Status& status : results) EXPECT_FALSE(status.ok());
+  }
+}
+
+// An error in one part ends the others.
+TEST_P(Collectives, WhatEndsAPartEndsAll) {
+  if (size() < 4) return;
+  std::vector<std::vector<uint32_t>> groups(2);
+  for (uint32_t r = 0; r < size(); ++r) groups[r * 2 / size()].push_back(r);
+  Ranks ranks = make();
+  const auto results = ranks.run([&](Communicator& world) -> Status {
+    DCC_ASSIGN(const std::unique_ptr<Communicator> part, world.split(groups));
+    if (world.rank() == size() - 1) {
+      part->abort(userError("enough"));
+      return userError("enough");
+    }
+    // The last part waits for its last rank, the others for that part.
+    DCC_RETURN_IF_ERROR(part->barrier());
+    return world.barrier();
+  });
+  for (uint32_t r = 0; r + 1 < size(); ++r) {
+    ASSERT_FALSE(results[r].ok());
+    EXPECT_EQ(results[r].error().message, "rank " + std::to_string(size() - 1) + ": enough");
+  }
+}
 
 TEST_P(Collectives, AllReduceSumsInRankOrder) {
   for (const size_t slot : {kSlot, Region::kDefaultSlotBytes}) {

@@ -45,7 +45,7 @@ class Ranks {
  public:
   explicit Ranks(uint32_t size, size_t slot_bytes = Region::kDefaultSlotBytes,
                  const WaitOptions& options = {std::chrono::seconds(20), true}) {
-    const size_t bytes = Region::bytesFor(size, slot_bytes).value();
+    const size_t bytes = Region::bytesWithParts(size, slot_bytes).value();
     memory_.reset(static_cast<std::byte*>(std::aligned_alloc(Region::kAlignment, bytes)));
     span_ = {memory_.get(), bytes};
     EXPECT_TRUE(Region::format(span_, size, slot_bytes).ok());

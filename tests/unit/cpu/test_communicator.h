@@ -51,6 +51,9 @@ class TestGroup {
     }
     Status broadcast(void*, size_t, uint32_t) override { return runtimeError("not used"); }
     Status barrier() override { return runtimeError("not used"); }
+    Result<std::unique_ptr<Communicator>> split(std::span<const std::vector<uint32_t>>) override {
+      return runtimeError("not used");
+    }
     void abort(const Error&) override {}
     std::optional<GroupError> firstError() const override { return std::nullopt; }
     Traffic traffic() const override { return {}; }
