@@ -85,6 +85,8 @@ std::string_view subjectOf(const fb::Instruction& instruction) {
       return "attention";
     case fb::KernelKind::kv_write:
       return "the KV cache";
+    case fb::KernelKind::experts:
+      return "the experts";
     case fb::KernelKind::last_token:
       return "the choice of last tokens";
     default:
@@ -98,6 +100,12 @@ std::string keptBecause(const fb::Entry& entry, const fb::Collective& collective
       consumers.empty() ? "the entry's result"
                         : std::string(subjectOf(*entry.instructions()->Get(consumers.front())));
   const std::string cut = collective.dimension() == 0 ? "tokens" : "columns";
+  if (collective.gates() >= 0 && collective.kind() == fb::CollectiveKind::all_gather) {
+    return who + " need of the tokens, by which the value is cut, those that are for them";
+  }
+  if (collective.gates() >= 0) {
+    return who + " needs the sum of what a token's experts gave; only of its own tokens";
+  }
   switch (collective.kind()) {
     case fb::CollectiveKind::all_reduce:
       return who + " needs the whole sum, of which each rank has a part";

@@ -367,6 +367,12 @@ class Emitter {
     collective.input = buffers_.lookup(op.getInput());
     collective.output = buffers_.lookup(op.getOutput());
     collective.dimension = op.getDimension();
+    if (op.getGates()) {
+      require(plan::kExpertExchange);
+      collective.gates = static_cast<int32_t>(buffers_.lookup(op.getGates()));
+      ArrayRef<int64_t> experts = *op.getExperts();
+      collective.experts.assign(experts.begin(), experts.end());
+    }
     if (auto counts = op.getCounts()) {
       for (int64_t count : *counts) collective.counts.push_back(size(count));
     } else if (kind != "all_reduce") {  // tokens

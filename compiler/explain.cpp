@@ -55,6 +55,7 @@ Result<EntryExplanation> explainEntry(const std::vector<plan::Plan>& plans, uint
     for (const CollectiveReport& report : reports) {
       sum.payload += report.moved.payload;
       sum.traffic += report.moved.traffic;
+      sum.at_most |= report.moved.at_most;
     }
     out.ranks.push_back(sum);
     if (out.ranks.size() > 1) continue;

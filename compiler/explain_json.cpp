@@ -20,7 +20,8 @@ Json memoryJson(const footprint::Memory& memory) {
 Json movedJson(const footprint::Moved& moved) {
   return {{"payload", moved.payload},
           {"sent", moved.traffic.sent},
-          {"received", moved.traffic.received}};
+          {"received", moved.traffic.received},
+          {"at_most", moved.at_most}};
 }
 
 Json rowJson(const FoldedCollectives& row) {

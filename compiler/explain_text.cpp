@@ -68,9 +68,10 @@ std::string memoryText(const Explanation& e) {
 }
 
 std::string movedText(const footprint::Moved& moved, int64_t tokens) {
+  const std::string most = moved.at_most ? "at most " : "";
   return bytesText(moved.payload) + " a step, " +
-         bytesText(moved.payload / static_cast<uint64_t>(tokens)) + " a token; sends " +
-         bytesText(moved.traffic.sent) + ", receives " + bytesText(moved.traffic.received);
+         bytesText(moved.payload / static_cast<uint64_t>(tokens)) + " a token; sends " + most +
+         bytesText(moved.traffic.sent) + ", receives " + most + bytesText(moved.traffic.received);
 }
 
 std::string consumers(const CollectiveReport& report) {

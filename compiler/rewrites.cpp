@@ -11,23 +11,33 @@ namespace {
 
 struct Rewrite {
   const char* name;
-  bool on;  // unless chosen otherwise
-  void (*add)(OpPassManager&);
+  bool on;                                   // unless chosen otherwise
+  void (*add)(OpPassManager&, bool chosen);  // chosen: the user said on
 };
 
-// The first costs what it saves in bytes, and divides the norms' work; it waits for a target where
-// that is worth its second exchange.
+// experts-all-to-all is done where it saves bytes, or, chosen, everywhere. norms-by-tokens costs
+// what it saves in bytes, and divides the norms' work; it waits for a target where that is worth
+// its second exchange.
 constexpr Rewrite kRewrites[] = {
+    {"experts-all-to-all", true,
+     [](OpPassManager& pm, bool chosen) {
+       ChooseExchangeOptions options;
+       options.always = chosen;
+       pm.addPass(createChooseExchange(options));
+     }},
     {"norms-by-tokens", false,
-     [](OpPassManager& pm) {
+     [](OpPassManager& pm, bool) {
        ResidualByTokensOptions options;
        options.norms = true;
        pm.addPass(createResidualByTokens(options));
      }},
-    {"residual-by-tokens", true, [](OpPassManager& pm) { pm.addPass(createResidualByTokens()); }},
-    {"merge-all-reduces", true, [](OpPassManager& pm) { pm.addPass(createMergeAllReduces()); }},
-    {"cancel-gathers", true, [](OpPassManager& pm) { pm.addPass(createCancelGathers()); }},
-    {"merge-duplicates", true, [](OpPassManager& pm) { pm.addPass(createMergeDuplicates()); }},
+    {"residual-by-tokens", true,
+     [](OpPassManager& pm, bool) { pm.addPass(createResidualByTokens()); }},
+    {"merge-all-reduces", true,
+     [](OpPassManager& pm, bool) { pm.addPass(createMergeAllReduces()); }},
+    {"cancel-gathers", true, [](OpPassManager& pm, bool) { pm.addPass(createCancelGathers()); }},
+    {"merge-duplicates", true,
+     [](OpPassManager& pm, bool) { pm.addPass(createMergeDuplicates()); }},
 };
 
 }  // namespace
@@ -60,8 +70,10 @@ void addRewrites(OpPassManager& pm, ModuleOp module) {
   auto chosen = module->getAttrOfType<DictionaryAttr>("nn.rewrites");
   for (const Rewrite& rewrite : kRewrites) {
     auto choice = chosen ? chosen.getAs<BoolAttr>(rewrite.name) : BoolAttr();
-    if (choice ? choice.getValue() : rewrite.on) rewrite.add(pm);
+    if (choice ? choice.getValue() : rewrite.on) rewrite.add(pm, choice != nullptr);
   }
+  // Last: the others know nothing of tokens that don't travel.
+  pm.addPass(createExchangeExperts());
 }
 
 }  // namespace dcc

@@ -63,6 +63,16 @@ def ResidualByTokens : Pass<"residual-by-tokens", "::mlir::ModuleOp"> {
   let dependentDialects = ["::dcc::dist::DistDialect"];
 }
 
+def ChooseExchange : Pass<"choose-exchange", "::mlir::ModuleOp"> {
+  let summary = "Entries in which experts' tokens had better travel alone are marked, by bytes";
+  let options = [Option<"always", "always", "bool", "false", "Whatever the bytes">];
+}
+
+def ExchangeExperts : Pass<"exchange-experts", "::mlir::ModuleOp"> {
+  let summary = "In marked entries only the tokens travel that experts are asked for";
+  let dependentDialects = ["::dcc::dist::DistDialect"];
+}
+
 def FuseBias : Pass<"fuse-bias", "::mlir::ModuleOp"> {
   let summary = "linear, add_bias -> linear with bias, where no sum over ranks stands between";
 }

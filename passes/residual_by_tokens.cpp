@@ -9,8 +9,9 @@
 //   %x = add %r, %s            ->           %x = add %r', %s
 //   %n = rms_norm (slice %x)                %n = rms_norm %x
 //
-// With `norms` it first makes such slices itself for every norm of a stream, with an all_gather of
-// the norm's result: all_reduce becomes reduce_scatter + all_gather around the norm.
+// With `norms`, and in entries that say nn.all_to_all, it first makes such slices itself for every
+// norm of a stream, with an all_gather of the norm's result: all_reduce becomes reduce_scatter +
+// all_gather around the norm.
 #include "passes/Passes.h"
 #include "passes/Reasons.h"
 
@@ -198,7 +199,7 @@ struct ResidualByTokens : impl::ResidualByTokensBase<ResidualByTokens> {
       if (size < 2) continue;
       for (auto entry : getOperation().getOps<func::FuncOp>()) {
         Streams streams(entry, axis);
-        if (norms) streams.sliceNorms();
+        if (norms || entry->getAttr("nn.all_to_all") == axis) streams.sliceNorms();
         streams.run();
       }
     }

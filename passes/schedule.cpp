@@ -326,29 +326,24 @@ class Lowering {
 
   // ---- collectives ------------------------------------------------------------------------------
 
-  void collective(Operation* op, StringRef kind, StringAttr axis, Value in, Value out,
-                  int64_t dimension, std::optional<ArrayRef<int64_t>> counts, StringAttr because) {
+  // all_gather and reduce_scatter.
+  template <class Op>
+  void collective(Op op, StringRef kind) {
+    Value x = buffer(op.getX()), gates = op.getGates() ? buffer(op.getGates()) : Value();
     builder_.create<planir::CollectiveOp>(
-        op->getLoc(), builder_.getStringAttr(kind), axis, in, out,
-        builder_.getI64IntegerAttr(dimension),
-        counts ? builder_.getDenseI64ArrayAttr(*counts) : DenseI64ArrayAttr(), because);
+        op.getLoc(), builder_.getStringAttr(kind), op.getAxisAttr(), x, alloc(op.getResult()),
+        gates, op.getDimensionAttr(), op.getExpertsAttr(), op.getCountsAttr(), op.getBecauseAttr());
   }
 
   void lower(dist::AllReduceOp op) {
     Value x = buffer(op.getX());
-    collective(op, "all_reduce", op.getAxisAttr(), x, reuse(op.getResult(), op.getX()), 0,
-               std::nullopt, op.getBecauseAttr());
+    builder_.create<planir::CollectiveOp>(
+        op.getLoc(), builder_.getStringAttr("all_reduce"), op.getAxisAttr(), x,
+        reuse(op.getResult(), op.getX()), Value(), builder_.getI64IntegerAttr(0),
+        DenseI64ArrayAttr(), DenseI64ArrayAttr(), op.getBecauseAttr());
   }
-  void lower(dist::AllGatherOp op) {
-    Value x = buffer(op.getX());
-    collective(op, "all_gather", op.getAxisAttr(), x, alloc(op.getResult()), op.getDimension(),
-               op.getCounts(), op.getBecauseAttr());
-  }
-  void lower(dist::ReduceScatterOp op) {
-    Value x = buffer(op.getX());
-    collective(op, "reduce_scatter", op.getAxisAttr(), x, alloc(op.getResult()), op.getDimension(),
-               op.getCounts(), op.getBecauseAttr());
-  }
+  void lower(dist::AllGatherOp op) { collective(op, "all_gather"); }
+  void lower(dist::ReduceScatterOp op) { collective(op, "reduce_scatter"); }
 
   // "i of n" for every coordinate.
   ArrayAttr partNumbers(StringAttr axis) {

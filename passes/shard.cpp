@@ -169,6 +169,8 @@ struct VerifySharding : impl::VerifyShardingBase<VerifySharding> {
       return success();
     }
     if (auto split = dyn_cast<nn::SplitOp>(op)) return visitSplit(split);
+    if (auto gather = dyn_cast<dist::AllGatherOp>(op)) return visitDispatch(gather);
+    if (auto scatter = dyn_cast<dist::ReduceScatterOp>(op)) return visitCombine(scatter);
     if (isa<func::ReturnOp>(op)) {
       for (Value value : op->getOperands()) {
         if (!cast<nn::TensorType>(value.getType()).isPartial()) continue;
@@ -176,6 +178,50 @@ struct VerifySharding : impl::VerifyShardingBase<VerifySharding> {
       }
     }
     return success();
+  }
+
+  // Whether a rank's experts have the columns of the gates that an exchange says they have.
+  static bool isFor(nn::ExpertsOp experts, StringAttr axis, Value gates,
+                    ArrayRef<int64_t> columns) {
+    auto slice = experts.getGates().getDefiningOp<dist::SliceOp>();
+    if (!slice || slice.getX() != gates || slice.getAxisAttr() != axis) return false;
+    nn::TensorType type = slice.getResult().getType();
+    if (type.cut(1).getAxis() != axis) return false;
+    SmallVector<int64_t> own;
+    for (const dist::Ranges& ranges :
+         dist::rangesOf(type.cut(1), type.constant(1), *dist::meshOf(experts).sizeOf(axis))) {
+      if (ranges.size() != 1) return false;
+      own.append({ranges.front().begin, ranges.front().end});
+    }
+    return ArrayRef<int64_t>(own) == columns;
+  }
+
+  // A token that no expert of a rank asked for is not there.
+  static LogicalResult visitDispatch(dist::AllGatherOp op) {
+    if (!op.getGates()) return success();
+    for (Operation* user : op->getUsers()) {
+      auto experts = dyn_cast<nn::ExpertsOp>(user);
+      if (experts && experts.getX() == op.getResult() && experts.getGates() != op.getResult() &&
+          isFor(experts, op.getAxisAttr(), op.getGates(), *op.getExperts())) {
+        continue;
+      }
+      return op.emitError()
+             << "brings the tokens that experts are asked for, and something other "
+                "than those experts reads them; an all_gather without gates brings all";
+    }
+    return success();
+  }
+
+  // Nor has a rank anything to add for it.
+  static LogicalResult visitCombine(dist::ReduceScatterOp op) {
+    if (!op.getGates()) return success();
+    auto experts = op.getX().getDefiningOp<nn::ExpertsOp>();
+    if (experts && isFor(experts, op.getAxisAttr(), op.getGates(), *op.getExperts())) {
+      return success();
+    }
+    return op.emitError()
+           << "sums what experts gave for the tokens that they are asked for, and its "
+              "operand is no result of those; a reduce_scatter without gates sums all";
   }
 
   // Every rank's part of the whole is its parts of the blocks, one after the other.

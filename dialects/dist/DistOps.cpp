@@ -33,8 +33,28 @@ LogicalResult AllReduceOp::verify() {
   return success();
 }
 
+// An exchange for experts: tokens are cut, and every coordinate has some columns of the gates.
+template <class Op>
+static LogicalResult verifyGates(Op op) {
+  if (!op.getGates() && !op.getExperts()) return success();
+  if (!op.getGates() || !op.getExperts() || op.getDimension() != 0) {
+    return op.emitOpError() << "has gates and experts together, and cuts tokens";
+  }
+  const int64_t columns = cast<nn::TensorType>(op.getGates().getType()).constant(1);
+  const auto ranks = static_cast<size_t>(*meshOf(op).sizeOf(op.getAxisAttr()));
+  ArrayRef<int64_t> experts = *op.getExperts();
+  bool right = experts.size() == 2 * ranks;
+  for (size_t i = 0; right && i < experts.size(); i += 2) {
+    right = 0 <= experts[i] && experts[i] <= experts[i + 1] && experts[i + 1] <= columns;
+  }
+  if (right) return success();
+  return op.emitOpError() << "needs begin and end, among " << columns << " experts, for each of "
+                          << ranks << " ranks";
+}
+
 LogicalResult AllGatherOp::verify() {
   if (failed(verifyCollective(*this, getAxisAttr(), getBecauseAttr()))) return failure();
+  if (failed(verifyGates(*this))) return failure();
   nn::TensorType from = getX().getType();
   if (getDimension() >= from.rank()) {
     return emitOpError() << "has no dimension " << getDimension();
@@ -52,6 +72,7 @@ LogicalResult AllGatherOp::verify() {
 
 LogicalResult ReduceScatterOp::verify() {
   if (failed(verifyCollective(*this, getAxisAttr(), getBecauseAttr()))) return failure();
+  if (failed(verifyGates(*this))) return failure();
   nn::TensorType from = getX().getType(), to = getResult().getType();
   if (getDimension() >= to.rank()) {
     return emitOpError() << "has no dimension " << getDimension();

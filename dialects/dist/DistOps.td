@@ -38,27 +38,39 @@ def Dist_AllReduceOp : Dist_Collective<"all_reduce"> {
   }];
 }
 
-def Dist_AllGatherOp : Dist_Collective<"all_gather"> {
+// One of a dimension that is cut.
+class Dist_CutCollective<string mnemonic> : Dist_Collective<mnemonic> {
+  let arguments = (ins NN_TensorType:$x, Optional<NN_TensorType>:$gates, I64Attr:$dimension,
+                       StrAttr:$axis, OptionalAttr<DenseI64ArrayAttr>:$experts,
+                       OptionalAttr<DenseI64ArrayAttr>:$counts, StrAttr:$because);
+  let assemblyFormat = [{
+    $x `dimension` $dimension `over` $axis (`for` $gates^ `:` type($gates) `experts` $experts)?
+    (`counts` $counts^)? `because` $because attr-dict `:` type($x) `->` type($result)
+  }];
+  let builders = [OpBuilder<
+      (ins "::mlir::Type":$result, "::mlir::Value":$x, "int64_t":$dimension,
+           "::llvm::StringRef":$axis, "::mlir::DenseI64ArrayAttr":$counts,
+           "::llvm::StringRef":$because),
+      [{ build($_builder, $_state, result, x, {}, dimension, axis, {}, counts, because); }]>];
+}
+
+def Dist_AllGatherOp : Dist_CutCollective<"all_gather"> {
   let summary = "The parts of a cut dimension, joined on every rank";
   let description = [{
     After `localize`, `counts` says how much of the dimension each coordinate contributes; of tokens
     as evenly as it goes.
-  }];
-  let arguments = (ins NN_TensorType:$x, I64Attr:$dimension, StrAttr:$axis,
-                       OptionalAttr<DenseI64ArrayAttr>:$counts, StrAttr:$because);
-  let assemblyFormat = [{
-    $x `dimension` $dimension `over` $axis (`counts` $counts^)? `because` $because attr-dict
-    `:` type($x) `->` type($result)
+
+    `for %gates experts [0, 4, 4, 8]`: of the tokens, which are cut, a coordinate gets only those that
+    its experts (columns begin to end of the gates, for each coordinate) are asked for, and zeros for
+    the others: the dispatch of an all-to-all exchange. Nothing but `nn.experts` may read that.
   }];
 }
 
-def Dist_ReduceScatterOp : Dist_Collective<"reduce_scatter"> {
+def Dist_ReduceScatterOp : Dist_CutCollective<"reduce_scatter"> {
   let summary = "Sum over the ranks of an axis, of which each keeps its part";
-  let arguments = (ins NN_TensorType:$x, I64Attr:$dimension, StrAttr:$axis,
-                       OptionalAttr<DenseI64ArrayAttr>:$counts, StrAttr:$because);
-  let assemblyFormat = [{
-    $x `dimension` $dimension `over` $axis (`counts` $counts^)? `because` $because attr-dict
-    `:` type($x) `->` type($result)
+  let description = [{
+    `for %gates experts [...]`, as with `all_gather`: for each token only the ranks send whose experts
+    it is for, the others' parts being zeros; the combination of an all-to-all exchange.
   }];
 }
 

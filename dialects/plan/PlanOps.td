@@ -117,11 +117,13 @@ def Plan_KernelOp : Plan_Op<"kernel", [AttrSizedOperandSegments]> {
 def Plan_CollectiveOp : Plan_Op<"collective"> {
   let summary = "A collective over one axis";
   let arguments = (ins StrAttr:$kind, StrAttr:$axis, Plan_BufferType:$input, Plan_BufferType:$output,
-                       I64Attr:$dimension, OptionalAttr<DenseI64ArrayAttr>:$counts,
-                       StrAttr:$because);
+                       Optional<Plan_BufferType>:$gates, I64Attr:$dimension,
+                       OptionalAttr<DenseI64ArrayAttr>:$experts,
+                       OptionalAttr<DenseI64ArrayAttr>:$counts, StrAttr:$because);
   let assemblyFormat = [{
-    $kind `over` $axis $input `into` $output `dimension` $dimension (`counts` $counts^)? `because`
-    $because attr-dict `:` type($input) `into` type($output)
+    $kind `over` $axis $input `into` $output `dimension` $dimension
+    (`for` $gates^ `:` type($gates) `experts` $experts)? (`counts` $counts^)? `because` $because
+    attr-dict `:` type($input) `into` type($output)
   }];
   let hasVerifier = 1;
 }

@@ -17,6 +17,8 @@ std::string_view callName(Call call) {
       return "reduce-scatter";
     case Call::kBroadcast:
       return "broadcast";
+    case Call::kAllToAll:
+      return "all-to-all";
   }
   return "an unknown call";
 }

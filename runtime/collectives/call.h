@@ -17,6 +17,7 @@ enum class Call : uint32_t {
   kAllGather = 3,
   kReduceScatter = 4,
   kBroadcast = 5,
+  kAllToAll = 6,
 };
 
 // What a rank is about to exchange; compared by its peers, so that ranks whose programs diverge get

@@ -64,6 +64,9 @@ class Communicator {
   virtual Status allGather(const void* in, void* out, std::span<const size_t> bytes) = 0;
   // Rank r receives elements [sum of counts before r, + counts[r]) of the sum.
   virtual Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) = 0;
+  // Rank i sends bytes[i * size() + j] to rank j, nothing to itself; all ranks pass the same bytes.
+  // `in`: what goes to rank 0, 1, ..., one after the other; `out`: what comes from them.
+  virtual Status allToAll(const void* in, void* out, std::span<const size_t> bytes) = 0;
   // `data` of `root` goes to all.
   virtual Status broadcast(void* data, size_t bytes, uint32_t root) = 0;
   virtual Status barrier() = 0;

@@ -15,6 +15,8 @@
 namespace dcc {
 namespace {
 
+constexpr size_t kPieceAlignment = 64;
+
 class SharedMemory final : public Communicator {
  public:
   // `spare`: what lies behind the region, for parts; a part has none.
@@ -35,6 +37,7 @@ class SharedMemory final : public Communicator {
   Status allReduceSum(const float* in, float* out, size_t count) override;
   Status allGather(const void* in, void* out, std::span<const size_t> bytes) override;
   Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) override;
+  Status allToAll(const void* in, void* out, std::span<const size_t> bytes) override;
   Status broadcast(void* data, size_t bytes, uint32_t root) override;
   Status barrier() override { return exchange(Call::kBarrier, 0); }
   Result<std::unique_ptr<Communicator>> split(
@@ -153,6 +156,32 @@ Status SharedMemory::reduceScatterSum(const float* in, float* out, std::span<con
     if (const size_t n = chunk(rank_, done)) sumSlots(rank_ * piece, n, out + done);
   }
   return longest == 0 ? exchange(Call::kReduceScatter, 0) : Status::success();
+}
+
+// As there.
+Status SharedMemory::allToAll(const void* in, void* out, std::span<const size_t> bytes) {
+  const size_t longest = *std::max_element(bytes.begin(), bytes.end());
+  const uint64_t total = std::accumulate(bytes.begin(), bytes.end(), uint64_t{0});
+  const size_t piece = region_.slotBytes() / size() / kPieceAlignment * kPieceAlignment;
+  const auto chunk = [&](size_t of_all, size_t done) {
+    return done < of_all ? std::min(piece, of_all - done) : 0;
+  };
+  for (size_t done = 0; done < longest; done += piece) {
+    const auto* from = static_cast<const std::byte*>(in) + done;
+    for (uint32_t r = 0; r < size(); ++r) {
+      const size_t all = bytes[rank_ * size() + r], n = chunk(all, done);
+      if (n > 0) std::memcpy(mine(n) + r * piece, from, n);
+      from += all;
+    }
+    DCC_RETURN_IF_ERROR(exchange(Call::kAllToAll, total));
+    auto* to = static_cast<std::byte*>(out) + done;
+    for (uint32_t r = 0; r < size(); ++r) {
+      const size_t all = bytes[r * size() + rank_], n = chunk(all, done);
+      if (n > 0) std::memcpy(to, of(r, n) + rank_ * piece, n);
+      to += all;
+    }
+  }
+  return longest == 0 ? exchange(Call::kAllToAll, 0) : Status::success();
 }
 
 Status SharedMemory::broadcast(void* data, size_t bytes, uint32_t root) {

@@ -79,6 +79,7 @@ class Tcp final : public Communicator {
   Status allReduceSum(const float* in, float* out, size_t count) override;
   Status allGather(const void* in, void* out, std::span<const size_t> bytes) override;
   Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) override;
+  Status allToAll(const void* in, void* out, std::span<const size_t> bytes) override;
   Status broadcast(void* data, size_t bytes, uint32_t root) override;
   Status barrier() override { return exchangeNothing(tagOf(Call::kBarrier, 0)); }
   Result<std::unique_ptr<Communicator>> split(
@@ -364,6 +365,22 @@ Status Tcp::reduceScatterSum(const float* in, float* out, std::span<const size_t
   DCC_RETURN_IF_ERROR(exchange(tag));
   if (own > 0) sum(mine, out, own);
   return Status::success();
+}
+
+Status Tcp::allToAll(const void* in, void* out, std::span<const size_t> bytes) {
+  const CallTag tag =
+      tagOf(Call::kAllToAll, std::accumulate(bytes.begin(), bytes.end(), uint64_t{0}));
+  const auto* from = static_cast<const std::byte*>(in);
+  auto* to = static_cast<std::byte*>(out);
+  for (const Peer& peer : peers_) {
+    const size_t sent = bytes[rank_ * size() + peer.rank];
+    const size_t received = bytes[peer.rank * size() + rank_];
+    peer.link->send(tag, from, sent);
+    peer.link->receive(tag, to, received);
+    from += sent;
+    to += received;
+  }
+  return exchange(tag);
 }
 
 Status Tcp::broadcast(void* data, size_t bytes, uint32_t root) {

@@ -49,6 +49,15 @@ Traffic reduceScatterTraffic(const GroupShape& group, std::span<const size_t> co
           own * (group.ranks - 1) * sizeof(float)};
 }
 
+Traffic allToAllTraffic(const GroupShape& group, std::span<const size_t> bytes) {
+  Traffic traffic;
+  for (uint32_t r = 0; r < group.ranks; ++r) {
+    traffic.sent += bytes[group.rank * group.ranks + r];
+    traffic.received += bytes[r * group.ranks + group.rank];
+  }
+  return traffic;
+}
+
 size_t communicatorBytes(const GroupShape& group) {
   if (group.ranks == 1) return 0;
   if (overTcp(group)) return (group.ranks - 1) * sizeof(TcpLink);

@@ -23,6 +23,7 @@ struct GroupShape {
 Traffic allReduceTraffic(const GroupShape& group, size_t count);
 Traffic allGatherTraffic(const GroupShape& group, std::span<const size_t> bytes);
 Traffic reduceScatterTraffic(const GroupShape& group, std::span<const size_t> counts);
+Traffic allToAllTraffic(const GroupShape& group, std::span<const size_t> bytes);
 
 // Bytes of memory that a rank's communicator holds, beside what its calls need: the region that it
 // shares with the others, or its ends of the connections.

@@ -47,6 +47,18 @@ Moved movedBy(const fb::Plan& plan, const fb::Entry& entry, const fb::Collective
   for (uint32_t size : plan::rows(collective.counts())) {
     parts.push_back(static_cast<uint64_t>(sizes[size]) * unit * (gather ? element : 1));
   }
+  if (collective.gates() >= 0) {
+    // Every row to everyone, or from everyone.
+    std::vector<size_t> bytes(parts.size() * parts.size());
+    for (uint32_t i = 0; i < parts.size(); ++i) {
+      for (uint32_t j = 0; j < parts.size(); ++j) {
+        if (i != j) bytes[i * parts.size() + j] = gather ? parts[i] : parts[j] * element;
+      }
+    }
+    moved.traffic = allToAllTraffic(group, bytes);
+    moved.at_most = true;
+    return moved;
+  }
   if (gather) {
     moved.traffic = allGatherTraffic(group, parts);
   } else {

@@ -18,6 +18,7 @@ struct Moved {
   uint64_t payload = 0;  // bytes of what the rank puts in
   Traffic traffic;       // and of what it exchanges with its peers for that
   TcpScratch scratch;    // what the transport keeps afterwards
+  bool at_most = false;  // the traffic depends on which experts tokens are for
 };
 // Of a verified plan's entry; `sizes` are the step's.
 Moved movedBy(const plan::fb::Plan& plan, const plan::fb::Entry& entry,

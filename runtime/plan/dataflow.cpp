@@ -29,7 +29,9 @@ Accesses accessesOf(const fb::Instruction& instruction) {
   }
   if (const fb::Collective* c = instruction.body_as_Collective()) {
     bool in_place = c->kind() == fb::CollectiveKind::all_reduce;
-    return {{c->input()}, {{c->output(), in_place ? 1u : 0u}}};
+    Accesses accesses{{c->input()}, {{c->output(), in_place ? 1u : 0u}}};
+    if (c->gates() >= 0) accesses.reads.push_back(static_cast<uint32_t>(c->gates()));
+    return accesses;
   }
   Accesses accesses;
   const fb::Kernel& kernel = *instruction.body_as_Kernel();
@@ -65,7 +67,10 @@ std::vector<bool> partialResults(const fb::Entry& entry) {
     const fb::Collective* collective = instructions[i]->body_as_Collective();
     const bool sums = collective && collective->reduction() == fb::Reduction::sum;
     if (!sums && !(results[i] && isLinear(*instructions[i]))) continue;
-    for (uint32_t buffer : accesses.reads) partial[rootOf(entry, buffer)] = true;
+    for (uint32_t buffer : accesses.reads) {
+      const bool gates = sums && static_cast<int64_t>(buffer) == collective->gates();
+      partial[rootOf(entry, buffer)] = partial[rootOf(entry, buffer)] || !gates;
+    }
   }
   return results;
 }

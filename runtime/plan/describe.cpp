@@ -24,6 +24,17 @@ std::string countsText(const SizeAnalysis& sizes, const fb::Collective& collecti
   return text;
 }
 
+std::string expertsText(const fb::Collective& collective) {
+  std::string text = ", for experts ";
+  Rows experts = rows(collective.experts());
+  for (uint32_t i = 0; i + 1 < experts.size(); i += 2) {
+    if (i > 0) text += " + ";
+    if (i == 2 * kMostCounts) return text + "...";
+    text += std::to_string(experts[i]) + "-" + std::to_string(experts[i + 1]);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string_view opName(const fb::Instruction& instruction) {
@@ -68,6 +79,7 @@ std::string describe(const SizeAnalysis& sizes, const fb::Entry& entry,
              sizes.text(shared->rows()) + ", " + std::to_string(shared->cols()) + "]";
   }
   if (!rows(collective->counts()).empty()) words += countsText(sizes, *collective);
+  if (collective->gates() >= 0) words += expertsText(*collective);
   return words;
 }
 

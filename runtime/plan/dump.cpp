@@ -169,6 +169,10 @@ class Dump {
       text += std::string(", ") + fb::EnumNameReduction(c.reduction());
     }
     if (!counts.empty()) text += (c.dimension() ? ", columns" : ", rows") + counts;
+    if (c.gates() >= 0) {
+      text += ", for b" + number(c.gates()) + " experts";
+      for (uint64_t bound : rows(c.experts())) text += " " + number(bound);
+    }
     return text;
   }
 

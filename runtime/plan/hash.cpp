@@ -123,6 +123,9 @@ class ProgramWalk {
         collective.output(), collective.dimension());
     for (uint32_t count : table(collective.counts())) add(count);
     add(collective.peer());
+    if (collective.gates() == -1 && rows(collective.experts()).empty()) return;
+    add(collective.gates());
+    for (uint64_t bound : table(collective.experts())) add(bound);
   }
 
   // The vector's length goes in front of its elements. Empty when the budget is spent.
@@ -214,6 +217,9 @@ Hash collectiveHash(const fb::Plan& plan, uint32_t axis) {
       }
       hasher.add(rows(c->counts()).size());
       for (uint32_t count : rows(c->counts())) hasher.add(expressions[count]);
+      if (c->gates() < 0) continue;
+      hasher.add(rows(c->experts()).size());
+      for (uint64_t bound : rows(c->experts())) hasher.add(bound);
     }
     hasher.add(std::string_view("end"));
   }

@@ -56,9 +56,52 @@ std::string cutProblem(const EntryContext& context, const fb::Collective& collec
          context.shape(sides.part) + " do not agree with the counts";
 }
 
+// Gates of which every rank has the same: what an all_gather along the axis brought.
+bool sameOnAllRanks(const fb::Instruction* writer, uint32_t axis) {
+  const fb::Collective* from = writer ? writer->body_as_Collective() : nullptr;
+  return from && from->kind() == CollectiveKind::all_gather && from->gates() < 0 &&
+         from->axis() == axis;
+}
+
+// Of all_gather and reduce_scatter, whose other operands fit.
+std::string gatesProblem(const EntryContext& context, const fb::Collective& collective,
+                         const fb::Buffer& whole, const Writers& writers) {
+  Rows experts = rows(collective.experts());
+  if (collective.gates() < 0) {
+    return experts.empty() ? "" : "experts mean nothing without gates";
+  }
+  if (!needs(context.plan, kExpertExchange)) {
+    return "has gates, so the plan must need the feature " + std::string(kExpertExchange);
+  }
+  if (collective.dimension() != 0) return "gates go with rows";
+  if (static_cast<uint32_t>(collective.gates()) >= context.bufferCount()) {
+    return "gates are buffer " + std::to_string(collective.gates()) + ", which does not exist";
+  }
+  const fb::Buffer& gates = context.buffer(static_cast<uint32_t>(collective.gates()));
+  if (gates.dtype() != fb::DType::f32 || !contiguous(gates) || gates.view_of() >= 0 ||
+      !context.equalSizes(gates.rows(), whole.rows())) {
+    return "gates must be f32 without gaps, one row for each of the whole";
+  }
+  uint32_t ranks = context.plan.mesh()->Get(collective.axis())->size();
+  bool right = experts.size() == 2 * uint64_t{ranks};
+  for (uint32_t i = 0; right && i < experts.size(); i += 2) {
+    right = experts[i] <= experts[i + 1] && experts[i + 1] <= gates.cols();
+  }
+  if (!right) {
+    return "experts must be a begin and an end, among " + std::to_string(gates.cols()) +
+           ", for each of " + std::to_string(ranks) + " ranks";
+  }
+  if (!sameOnAllRanks(writers[collective.gates()], collective.axis())) {
+    return "gates must come from an all_gather along the same axis, so that all ranks have the "
+           "same";
+  }
+  return "";
+}
+
 }  // namespace
 
-std::string collectiveProblem(const EntryContext& context, const fb::Collective& collective) {
+std::string collectiveProblem(const EntryContext& context, const fb::Collective& collective,
+                              const Writers& writers) {
   if (collective.axis() >= rows(context.plan.mesh()).size()) {
     return "is over mesh axis " + std::to_string(collective.axis()) +
            ", which the plan doesn't have";
@@ -76,6 +119,7 @@ std::string collectiveProblem(const EntryContext& context, const fb::Collective&
     }
     if (!contiguous(buffer)) return "buffers must have no gaps between their rows";
   }
+  if (collective.gates() < -1) return "gates must be a buffer, or -1 for none";
   if (collective.peer() != 0) return "peer means nothing to this collective";
   const fb::Buffer& input = context.buffer(collective.input());
   const fb::Buffer& output = context.buffer(collective.output());
@@ -85,14 +129,15 @@ std::string collectiveProblem(const EntryContext& context, const fb::Collective&
   if (collective.reduction() != reduction) {
     return std::string("reduction must be ") + fb::EnumNameReduction(reduction);
   }
-  if (collective.kind() == CollectiveKind::all_gather) {
-    return cutProblem(context, collective, {output, input});
+  if (collective.kind() != CollectiveKind::all_reduce) {
+    bool gather = collective.kind() == CollectiveKind::all_gather;
+    const Sides sides = gather ? Sides{output, input} : Sides{input, output};
+    std::string problem = cutProblem(context, collective, sides);
+    return problem.empty() ? gatesProblem(context, collective, sides.whole, writers) : problem;
   }
-  if (collective.kind() == CollectiveKind::reduce_scatter) {
-    return cutProblem(context, collective, {input, output});
-  }
-  if (!rows(collective.counts()).empty() || collective.dimension() != 0) {
-    return "counts and dimension mean nothing to all_reduce";
+  if (!rows(collective.counts()).empty() || collective.dimension() != 0 ||
+      collective.gates() >= 0 || !rows(collective.experts()).empty()) {
+    return "counts, dimension, gates and experts mean nothing to all_reduce";
   }
   if (input.cols() != output.cols() || !context.equalSizes(input.rows(), output.rows())) {
     return "input " + context.shape(input) + " and output " + context.shape(output) +

@@ -1,7 +1,10 @@
 // Every rank of a group is walked beside the group's first. Not their hashes are compared: whoever
 // changes a plan can also make new ones.
 #include <algorithm>
+#include <map>
+#include <optional>
 
+#include "runtime/plan/dataflow.h"
 #include "runtime/plan/mesh.h"
 #include "runtime/plan/size_proof.h"
 #include "runtime/plan/verify_ranks.h"
@@ -50,10 +53,31 @@ class EntryGroups {
     return out;
   }
 
+  // Per collective of those: which of them brought its gates, by number; nothing for those without.
+  std::vector<std::optional<size_t>> gatesOf(uint32_t rank) const {
+    std::vector<std::optional<size_t>> out;
+    std::map<uint32_t, size_t> writers;  // of buffers that a collective wrote last
+    for (const fb::Instruction* i : rows(ranks_[rank].entry(entry_).instructions())) {
+      const fb::Collective* c = i->body_as_Collective();
+      const bool ours = c && c->axis() == axis_ && !isPointToPoint(*c);
+      if (ours) {
+        const auto from = writers.find(static_cast<uint32_t>(c->gates()));
+        out.push_back(from == writers.end() ? std::nullopt : std::optional(from->second));
+      }
+      for (const Write& write : accessesOf(*i).writes) {
+        const uint32_t root = rootOf(ranks_[rank].entry(entry_), write.buffer);
+        writers.erase(root);
+        if (ours) writers[root] = out.size() - 1;
+      }
+    }
+    return out;
+  }
+
   // ---- collectives of the whole group -----------------------------------------------------------
 
   Status compare(uint32_t rank, uint32_t first) {
     const std::vector<uint32_t> own = collectives(rank), theirs = collectives(first);
+    const auto gates = gatesOf(rank), gates_of_theirs = gatesOf(first);
     for (size_t k = 0; k < std::max(own.size(), theirs.size()); ++k) {
       std::string what = "collective " + std::to_string(k) + " over " + ranks_[rank].axis(axis_);
       std::string other = "rank " + std::to_string(first) + " has ";
@@ -65,6 +89,7 @@ class EntryGroups {
       what += " (" + mine + ") stands where " + other;
       if (k == theirs.size()) return error(rank, what + "none");
       std::string differs = difference(rank, own[k], first, theirs[k]);
+      if (differs.empty() && gates[k] != gates_of_theirs[k]) differs = "origin of its gates";
       if (differs.empty()) continue;
       std::string their = ranks_[first].describe(entry_, theirs[k]);
       return error(rank, what + (their == mine ? "one with another " + differs : their));
@@ -89,7 +114,13 @@ class EntryGroups {
     for (uint32_t k = 0; equal && k < counts.size(); ++k) {
       equal = proof_.equal({&ranks_[r].sizes, counts[k]}, {&ranks_[s].sizes, others[k]});
     }
-    return equal ? "" : "division into counts";
+    if (!equal) return "division into counts";
+    Rows experts = rows(own.experts()), of_theirs = rows(theirs.experts());
+    if ((own.gates() >= 0) != (theirs.gates() >= 0) ||
+        !std::equal(experts.begin(), experts.end(), of_theirs.begin(), of_theirs.end())) {
+      return "division of experts";
+    }
+    return "";
   }
 
   // Of the whole, or of what is sent. A rank's own part is counts[its coordinate], as verify() has

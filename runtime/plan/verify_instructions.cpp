@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/plan/dataflow.h"
 #include "runtime/plan/kernels.h"
 #include "runtime/plan/verify_internal.h"
 
@@ -134,6 +135,7 @@ std::string kernelWhole(const EntryContext& context, const fb::Kernel& kernel) {
 
 Status verifyInstructions(const EntryContext& context) {
   uint32_t i = 0;
+  Writers writers(context.bufferCount());
   for (const fb::Instruction* instruction : rows(context.entry.instructions())) {
     std::string problem;
     if (const fb::Gemm* gemm = instruction->body_as_Gemm()) {
@@ -143,11 +145,14 @@ Status verifyInstructions(const EntryContext& context) {
     } else if (const fb::Collective* collective = instruction->body_as_Collective()) {
       problem = text(instruction->because()).empty()
                     ? "has no reason; `because` must name the rule or need that asked for it"
-                    : collectiveProblem(context, *collective);
+                    : collectiveProblem(context, *collective, writers);
     } else {
       problem = "has no body";
     }
     if (!problem.empty()) return context.error(i, problem);
+    for (const Write& write : accessesOf(*instruction).writes) {
+      writers[rootOf(context.entry, write.buffer)] = instruction;
+    }
     ++i;
   }
   return Status::success();

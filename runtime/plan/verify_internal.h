@@ -17,6 +17,8 @@ namespace dcc::plan {
 Status verifyKnown(const fb::Plan& plan, const std::string& name);
 // verify.cpp: mesh, rank, variables, limits of the plan.
 Status verifyHeader(const fb::Plan& plan, const std::string& name);
+// Whether the feature is among those that the plan says a reader must know.
+bool needs(const fb::Plan& plan, std::string_view feature);
 // verify_weights.cpp: files, weights and their pieces, constants.
 Status verifyWeights(const fb::Plan& plan, const std::string& name);
 // verify_caches.cpp: page groups and caches.
@@ -57,8 +59,11 @@ Status verifyOutputs(const EntryContext& context);
 // verify_instructions.cpp: operands, attributes, shapes of GEMMs and kernels.
 Status verifyInstructions(const EntryContext& context);
 // The two below return what is wrong with the instruction, or an empty text.
+// Per buffer: the instruction that wrote it last, null where none has.
+using Writers = std::vector<const fb::Instruction*>;
 // verify_collectives.cpp
-std::string collectiveProblem(const EntryContext& context, const fb::Collective& collective);
+std::string collectiveProblem(const EntryContext& context, const fb::Collective& collective,
+                              const Writers& writers);
 // verify_kernels.cpp: shapes and the attributes' values; there are the right operands and
 // attributes.
 std::string kernelProblem(const EntryContext& context, const fb::Kernel& kernel);

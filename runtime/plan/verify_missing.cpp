@@ -10,7 +10,7 @@ namespace dcc::plan {
 namespace {
 
 // What this build understands beyond kMajor and kMinor.
-constexpr std::array kFeatures = {kRandomWeights, kWeightViews, kBlockScaled};
+constexpr std::array kFeatures = {kRandomWeights, kWeightViews, kBlockScaled, kExpertExchange};
 constexpr size_t kMostListed = 20;
 
 // Collects what is unknown, each once.
@@ -109,6 +109,12 @@ Status verifyKnown(const fb::Plan& plan, const std::string& name) {
                    "; use the version that compiled it (plan format " +
                    std::to_string(plan.major()) + "." + std::to_string(plan.minor()) +
                    ") or compile the model again");
+}
+
+bool needs(const fb::Plan& plan, std::string_view feature) {
+  Rows features = rows(plan.features());
+  return std::any_of(features.begin(), features.end(),
+                     [&](const auto* given) { return text(given) == feature; });
 }
 
 }  // namespace dcc::plan

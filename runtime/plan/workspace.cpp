@@ -84,6 +84,13 @@ CollectiveWorkspace collectiveWorkspace(const fb::Entry& entry, const fb::Collec
                                         std::span<const int64_t> sizes) {
   const fb::Buffer& in = *entry.buffers()->Get(collective.input());
   const fb::Buffer& out = *entry.buffers()->Get(collective.output());
+  if (collective.gates() >= 0) {
+    // A part of rows, to or from every other rank; or the rows of the others.
+    const bool gather = collective.kind() == fb::CollectiveKind::all_gather;
+    const size_t others = rows(collective.counts()).size() - 1;
+    return {gather ? others * denseBytes(in, sizes) : denseBytes(in, sizes),
+            gather ? denseBytes(out, sizes) : others * denseBytes(out, sizes)};
+  }
   const bool columns = collective.dimension() == 1;
   const bool scatters = collective.kind() == fb::CollectiveKind::reduce_scatter && columns;
   const bool gathers = collective.kind() == fb::CollectiveKind::all_gather && columns;

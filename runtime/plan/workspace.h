@@ -67,6 +67,7 @@ struct ExpertsWorkspace {
 };
 
 // Dense copies of a collective's operands, `in` first: where rows have gaps, or parts are columns.
+// With gates what a rank sends, and what it receives.
 struct CollectiveWorkspace {
   size_t in, out;
   size_t bytes() const { return in + out; }

@@ -103,6 +103,27 @@ class Bytes(harness.EndToEnd):
                 with self.subTest(tp=tp, options=options, collectives=collectives):
                     self.check(plan, collectives)
 
+    def test_tokens_that_experts_are_asked_for(self):
+        """Which depends on the tokens: no more than stated, and less of what is stated as a bound."""
+        plan = self.compile(harness.model_dir("qwen3_moe"), "plan", "--tp", "4", "--expert-parallel",
+                            "--rewrite", "experts-all-to-all=on")
+        for collectives in ("shm", "tcp"):
+            with self.subTest(collectives=collectives):
+                out = self.drun(plan, "bench", "--json", "--prompt-tokens", "40", "--new-tokens", "2",
+                                "--threads", "1", "--collectives", collectives)
+                counted = json.loads(out.splitlines()[-1])
+                entry = self.entry(plan, "prefill", "--tokens", "40", "--seqs", "1",
+                                   "--collectives", collectives)
+                self.assertTrue(entry["ranks"][0]["at_most"])
+                for direction in ("sent", "received"):
+                    exact, bound = 0, 0
+                    for row in entry["rows"]:
+                        moved = row["count"] * row["each"][direction]
+                        exact += 0 if row["each"]["at_most"] else moved
+                        bound += moved
+                    self.assertGreater(counted[f"prefill_bytes_{direction}"], exact)
+                    self.assertLess(counted[f"prefill_bytes_{direction}"], bound)
+
     def check(self, plan, collectives):
         out = self.drun(plan, "bench", "--json", "--prompt-tokens", str(self.PROMPT),
                         "--new-tokens", str(self.NEW), "--threads", "1", "--collectives",

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A golden model at one degree of tensor parallelism: golden_test.py MODEL TP, where TP is a number or,
-with whole experts on every rank, ep and a number.
+with whole experts on every rank, ep and a number; then, with -all-to-all, tokens go to those ranks
+alone whose experts they are for.
 
 Logits lie within 2e-5 of the largest golden logit and greedy tokens are equal: alone, batched, and
 with steps of 8 tokens at most. The golden.* files beside the models say what transformers computed.
@@ -50,9 +51,11 @@ class Golden(harness.EndToEnd):
         super().setUpClass()
         directory = harness.model_dir(cls.model)
         cls.cases = load_cases(directory)
-        options = ["--tp", cls.tp.removeprefix("ep")]
+        options = ["--tp", cls.tp.removeprefix("ep").removesuffix("-all-to-all")]
         if cls.tp.startswith("ep"):
             options.append("--expert-parallel")
+            exchange = "on" if cls.tp.endswith("-all-to-all") else "off"
+            options += ["--rewrite", f"experts-all-to-all={exchange}"]
         cls.plans = {
             "whole prompts": cls.compile(directory, "plan", *options),
             "steps of 8 tokens": cls.compile(directory, "plan8", *options, "--max-tokens", "8"),

@@ -11,23 +11,24 @@ COUNT, SEED = 1200, 5
 KINDS = ["drop", "swap", "duplicate", "resize", "retype", "regroup"]
 
 NORMS = ["model.layers.*.input_layernorm", "model.layers.*.post_attention_layernorm", "model.norm"]
-SEQUENCE = [f"{norm}=sequence_parallel" for norm in NORMS]
-GATHERS = ["model.embed_tokens=colwise_rep", "lm_head=colwise_rep"]
-PLANS = {  # name -> model, degree, rules
+SEQUENCE = [f"--tp-rule={norm}=sequence_parallel" for norm in NORMS]
+GATHERS = ["--tp-rule=model.embed_tokens=colwise_rep", "--tp-rule=lm_head=colwise_rep"]
+EXPERTS = ["--expert-parallel", "--rewrite=experts-all-to-all=on"]
+PLANS = {  # name -> model, degree, options
     "llama3.tp2": ("llama3", 2, []), "llama3.tp4": ("llama3", 4, []),
     "qwen3.tp2": ("qwen3", 2, []), "qwen3.tp4": ("qwen3", 4, []),
     "mistral.tp2": ("mistral", 2, []), "mistral.tp4": ("mistral", 4, []),
     "gathers.tp2": ("llama3", 2, GATHERS), "gathers.tp4": ("mistral", 4, GATHERS),
     "bert.tp2": ("bert_seqcls", 2, []),
+    "experts.tp2": ("qwen3_moe", 2, EXPERTS), "experts.tp4": ("gpt_oss", 4, EXPERTS),
     "sequence.tp2": ("mistral", 2, SEQUENCE), "sequence.tp4": ("llama3", 4, SEQUENCE),
 }
 
 
 class Mutations(bad.BadInput):
     def test_every_change_is_refused(self):
-        plans = [self.compile(harness.model_dir(model), name, "--tp", str(degree),
-                              *[f"--tp-rule={rule}" for rule in rules])
-                 for name, (model, degree, rules) in PLANS.items()]
+        plans = [self.compile(harness.model_dir(model), name, "--tp", str(degree), *options)
+                 for name, (model, degree, options) in PLANS.items()]
         for plan in plans:
             self.assertEqual(run("dcc", "verify", plan).status, 0, plan)
 

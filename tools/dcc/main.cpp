@@ -108,7 +108,8 @@ int run(int argc, char** argv) {
   compile
       ->add_option("--rewrite", options.rewrites,
                    "NAME=on or NAME=off: merge-duplicates, cancel-gathers, merge-all-reduces, "
-                   "residual-by-tokens (on), norms-by-tokens (off)")
+                   "residual-by-tokens (on), norms-by-tokens (off), experts-all-to-all (where it "
+                   "saves bytes; on: everywhere)")
       ->allow_extra_args(false);
   compile
       ->add_option("--load-strategies", options.load_strategies,

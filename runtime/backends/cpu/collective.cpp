@@ -2,6 +2,7 @@
 // whose rows are apart, and cuts along columns, go through scratch.
 #include <cstring>
 
+#include "runtime/backends/cpu/exchange.h"
 #include "runtime/backends/cpu/registry.h"
 #include "runtime/plan/access.h"
 #include "runtime/plan/workspace.h"
@@ -130,6 +131,7 @@ Op prepareCollective(PrepareContext& context, const fb::Collective& c) {
   if (group == nullptr) {  // alone on the axis
     return kernelOp([ends](StepState& s) { copy(ends.in.at(s), ends.out.at(s)); });
   }
+  if (c.gates() >= 0) return prepareExchange(context, c, *group);
   std::vector<uint32_t> counts;
   for (uint32_t size : plan::rows(c.counts())) counts.push_back(size);
   const bool columns = c.dimension() == 1;

@@ -99,7 +99,7 @@ class Mutation {
               draw(2) == 0 ? draw(plan_.sizes.size()) : constant(draw(100));
         }
         break;
-      case 4:
+      default:
         moveOne(c.counts);
         break;
     }
@@ -123,7 +123,7 @@ class Mutation {
 
   void regroup() {
     fb::CollectiveT& c = collective();
-    switch (draw(6)) {
+    switch (draw(7)) {
       case 0:
         c.axis = draw(plan_.mesh.size() + 1);
         break;
@@ -144,6 +144,16 @@ class Mutation {
         break;
       case 5:
         c.peer = draw(plan_.mesh[0]->size);
+        break;
+      default:  // other rows travel
+        if (c.gates >= 0 && draw(3) == 0) {
+          c.gates = -1;
+          c.experts = {};
+        } else if (c.gates < 0 || draw(2) == 0) {
+          c.gates = static_cast<int32_t>(draw(entry_.buffers.size()));
+        } else {
+          c.experts[draw(c.experts.size())] += draw(2) == 0 ? 1 : -1;
+        }
         break;
     }
   }

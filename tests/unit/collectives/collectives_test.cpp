@@ -161,6 +161,38 @@ TEST_P(Collectives, AllGatherKeepsRankOrder) {
   }
 }
 
+TEST_P(Collectives, AllToAllBringsEachWhatIsForIt) {
+  Ranks ranks = make();
+  const auto byte = [](uint32_t from, uint32_t to, size_t i) {
+    return uint8_t(from * 31 + to * 11 + i * 7);
+  };
+  for (const size_t base : {0, 1, 4096, 10001}) {
+    std::vector<size_t> bytes(size() * size());
+    for (uint32_t i = 0; i < size(); ++i) {
+      for (uint32_t j = 0; j < size(); ++j) {
+        if (i != j) bytes[i * size() + j] = (i + j) % 4 == 1 ? 0 : base * (i + 1) + j;
+      }
+    }
+    ranks.mustRun([&](Communicator& comm) -> Status {
+      std::vector<uint8_t> in, expected;
+      for (uint32_t r = 0; r < size(); ++r) {
+        for (size_t i = 0; i < bytes[comm.rank() * size() + r]; ++i) {
+          in.push_back(byte(comm.rank(), r, i));
+        }
+        for (size_t i = 0; i < bytes[r * size() + comm.rank()]; ++i) {
+          expected.push_back(byte(r, comm.rank(), i));
+        }
+      }
+      std::vector<uint8_t> out(expected.size());
+      const Traffic before = comm.traffic();
+      DCC_RETURN_IF_ERROR(comm.allToAll(in.data(), out.data(), bytes));
+      EXPECT_EQ(out, expected);
+      EXPECT_EQ(comm.traffic() - before, (Traffic{in.size(), out.size()}));
+      return {};
+    });
+  }
+}
+
 TEST_P(Collectives, BroadcastFromEveryRoot) {
   Ranks ranks = make();
   ranks.mustRun([&](Communicator& comm) -> Status {

@@ -1,4 +1,5 @@
-// Collectives of a plan on dense and strided buffers, cut along rows and columns, even and not.
+// Collectives of a plan on dense and strided buffers, cut along rows and columns, even and not, and
+// of the rows that experts are asked for.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -13,7 +14,9 @@ namespace {
 namespace fb = plan::fb;
 
 constexpr int64_t kRows = 5, kCols = 7;
-constexpr int64_t kGap = 3;  // elements between the rows of a strided buffer
+constexpr int64_t kExperts = 6;
+constexpr int64_t kGates = 2048;  // where in the arena, in elements
+constexpr int64_t kGap = 3;       // elements between the rows of a strided buffer
 
 // One instruction on two buffers of one plan per rank: the input at the arena's start, the output
 // behind it (or the same).
@@ -24,6 +27,7 @@ struct Case {
   bool strided = false;
   bool in_place = false;
   uint32_t ranks = 3;
+  std::vector<uint64_t> experts = {};  // of each rank: begin, end
 };
 
 class Collective : public ::testing::TestWithParam<Case> {
@@ -54,12 +58,27 @@ class Collective : public ::testing::TestWithParam<Case> {
     return before;
   }
 
+  // Row 1 asks nobody, row 4 everybody.
+  static float gate(int64_t row, int64_t expert) {
+    if (row == 1) return 0;
+    return row == 4 || (row + expert) % 3 == 0 ? 0.25f : 0.0f;
+  }
+  bool asked(uint32_t rank, int64_t row) const {
+    const std::vector<uint64_t>& experts = GetParam().experts;
+    if (experts.empty()) return true;
+    for (uint64_t e = experts[2 * rank]; e < experts[2 * rank + 1]; ++e) {
+      if (gate(row, static_cast<int64_t>(e)) != 0) return true;
+    }
+    return false;
+  }
+
   static float value(uint32_t rank, int64_t r, int64_t c) {
     return static_cast<float>(rank * 100 + r * 10 + c);
   }
   float expected(uint32_t rank, int64_t r, int64_t c) const {
     const Case& p = GetParam();
     if (p.kind == fb::CollectiveKind::all_gather) {
+      if (!asked(rank, r)) return 0;
       int64_t& along = p.dimension == 0 ? r : c;
       for (uint32_t from = 0; from < p.ranks; ++from) {
         if (along < p.counts[from]) return value(from, r, c);
@@ -70,7 +89,9 @@ class Collective : public ::testing::TestWithParam<Case> {
       (p.dimension == 0 ? r : c) += first(rank);
     }
     float sum = 0;
-    for (uint32_t from = 0; from < p.ranks; ++from) sum += value(from, r, c);
+    for (uint32_t from = 0; from < p.ranks; ++from) {
+      if (asked(from, r)) sum += value(from, r, c);
+    }
     return sum;
   }
 
@@ -106,6 +127,12 @@ class Collective : public ::testing::TestWithParam<Case> {
       collective.counts.push_back(static_cast<uint32_t>(plan.sizes.size()));
       plan.sizes.push_back({fb::SizeOp::constant, 0, 0, count});
     }
+    if (!c.experts.empty()) {
+      buffer({kRows, kExperts}, kGates);
+      entry.buffers.back()->row_stride = kExperts;
+      collective.gates = 2;
+      collective.experts = c.experts;
+    }
     entry.instructions.push_back(std::make_unique<fb::InstructionT>());
     entry.instructions[0]->body.Set(std::move(collective));
     plan.entries.push_back(std::make_unique<fb::EntryT>(std::move(entry)));
@@ -130,6 +157,9 @@ class Collective : public ::testing::TestWithParam<Case> {
       for (int64_t c = 0; c < in.cols; ++c) {
         arena[r * stride(in.cols) + c] = want[r * stride(in.cols) + c] = value(rank, r, c);
       }
+    }
+    for (int64_t i = 0; i < kRows * kExperts && !GetParam().experts.empty(); ++i) {
+      arena[kGates + i] = want[kGates + i] = gate(i / kExperts, i % kExperts);
     }
     for (int64_t r = 0; r < out.rows; ++r) {
       for (int64_t c = 0; c < out.cols; ++c) {
@@ -174,6 +204,10 @@ std::vector<Case> cases() {
       all.push_back({.kind = kind, .dimension = 0, .counts = {2, 0, 3}, .strided = strided});
       all.push_back({.kind = kind, .dimension = 1, .counts = {3, 1, 3}, .strided = strided});
       all.push_back({.kind = kind, .counts = {kRows}, .strided = strided, .ranks = 1});
+      all.push_back({.kind = kind,
+                     .counts = {2, 0, 3},
+                     .strided = strided,
+                     .experts = {0, 2, 2, 2, 2, kExperts}});
     }
     all.push_back({.kind = Kind::all_reduce, .strided = strided, .ranks = 1});
     all.push_back({.kind = Kind::all_reduce, .strided = strided, .in_place = true, .ranks = 1});
@@ -184,8 +218,8 @@ std::vector<Case> cases() {
 INSTANTIATE_TEST_SUITE_P(Cpu, Collective, ::testing::ValuesIn(cases()), [](const auto& info) {
   const Case& c = info.param;
   return std::string(fb::EnumNameCollectiveKind(c.kind)) + (c.dimension ? "_columns" : "_rows") +
-         (c.strided ? "_strided" : "") + (c.in_place ? "_in_place" : "") + "_ranks" +
-         std::to_string(c.ranks);
+         (c.experts.empty() ? "" : "_experts") + (c.strided ? "_strided" : "") +
+         (c.in_place ? "_in_place" : "") + "_ranks" + std::to_string(c.ranks);
 });
 
 }  // namespace

@@ -127,13 +127,12 @@ class ExecutorTest : public ::testing::Test {
     for (size_t i = 0; i < kVocab; ++i) EXPECT_NEAR(got[i], want[i], 2e-6) << "column " << i;
   }
 
+  const std::vector<int32_t> first_prompt_ = {3, 15, 0, 7, 7, 1}, second_prompt_ = {9, 2, 4};
   std::string dir_;
   cpu::testing::ExampleModel model_;
   std::unique_ptr<testing::TestGroup> group_;
   std::vector<std::unique_ptr<Executor>> executors_;
 };
-
-const std::vector<int32_t> kFirst = {3, 15, 0, 7, 7, 1}, kSecond = {9, 2, 4};
 
 std::vector<int32_t> part(const std::vector<int32_t>& v, size_t first, size_t count) {
   return {v.begin() + first, v.begin() + first + count};
@@ -142,55 +141,57 @@ std::vector<int32_t> part(const std::vector<int32_t>& v, size_t first, size_t co
 // Both prompts in pieces, together and alone, then single tokens, at every degree: KV heads cut,
 // and replicated at 4.
 TEST_F(ExecutorTest, PrefillAndDecodeMatchTheModel) {
-  const auto first = model_.logits(kFirst), second = model_.logits(kSecond);
+  const auto first = model_.logits(first_prompt_), second = model_.logits(second_prompt_);
   for (uint32_t ranks : {1, 2, 4}) {
     start(ranks);
-    auto out =
-        rows(*StepMaker(kPrefill, {{0, 0, part(kFirst, 0, 3)}, {1, 0, part(kSecond, 0, 1)}}));
+    auto out = rows(*StepMaker(
+        kPrefill, {{0, 0, part(first_prompt_, 0, 3)}, {1, 0, part(second_prompt_, 0, 1)}}));
     ASSERT_EQ(out.size(), 2u);
     expectLogits(out[0], first[2]);
     expectLogits(out[1], second[0]);
-    out = rows(*StepMaker(kPrefill, {{0, 3, part(kFirst, 3, 2)}}));
+    out = rows(*StepMaker(kPrefill, {{0, 3, part(first_prompt_, 3, 2)}}));
     expectLogits(out[0], first[4]);
-    out = rows(*StepMaker(kDecode, {{1, 1, part(kSecond, 1, 1)}, {0, 5, part(kFirst, 5, 1)}}));
+    out = rows(*StepMaker(kDecode,
+                          {{1, 1, part(second_prompt_, 1, 1)}, {0, 5, part(first_prompt_, 5, 1)}}));
     ASSERT_EQ(out.size(), 2u);
     expectLogits(out[0], second[1]);
     expectLogits(out[1], first[5]);
-    out = rows(*StepMaker(kDecode, {{1, 2, part(kSecond, 2, 1)}}));
+    out = rows(*StepMaker(kDecode, {{1, 2, part(second_prompt_, 2, 1)}}));
     expectLogits(out[0], second[2]);
   }
 }
 
 TEST_F(ExecutorTest, LogitsOfEveryPosition) {
-  const auto first = model_.logits(kFirst);
+  const auto first = model_.logits(first_prompt_);
   for (uint32_t ranks : {1, 2, 4}) {
     start(ranks, DType::kF32, 2);
-    const auto out = rows(*StepMaker(kLogits, {{0, 0, kFirst}, {1, 0, part(kSecond, 0, 2)}}));
+    const auto out =
+        rows(*StepMaker(kLogits, {{0, 0, first_prompt_}, {1, 0, part(second_prompt_, 0, 2)}}));
     ASSERT_EQ(out.size(), 8u);
     for (size_t t = 0; t < 6; ++t) expectLogits(out[t], first[t]);
-    expectLogits(out[7], model_.logits(kSecond)[1]);
+    expectLogits(out[7], model_.logits(second_prompt_)[1]);
   }
 }
 
 // However a prompt is cut, the same bits.
 TEST_F(ExecutorTest, ChunksGiveTheSameBits) {
   start(2);
-  const auto whole = rows(*StepMaker(kLogits, {{0, 0, kFirst}}));
+  const auto whole = rows(*StepMaker(kLogits, {{0, 0, first_prompt_}}));
   for (size_t cut = 1; cut < 6; ++cut) {
     start(2);
-    auto out = rows(*StepMaker(kLogits, {{1, 0, part(kFirst, 0, cut)}, {0, 0, {5, 6}}}));
+    auto out = rows(*StepMaker(kLogits, {{1, 0, part(first_prompt_, 0, cut)}, {0, 0, {5, 6}}}));
     for (size_t t = 0; t < cut; ++t) EXPECT_EQ(out[t], whole[t]);
-    out = rows(
-        *StepMaker(kLogits, {{0, 2, {5}}, {1, static_cast<int>(cut), part(kFirst, cut, 6 - cut)}}));
+    out = rows(*StepMaker(
+        kLogits, {{0, 2, {5}}, {1, static_cast<int>(cut), part(first_prompt_, cut, 6 - cut)}}));
     for (size_t t = cut; t < 6; ++t) EXPECT_EQ(out[1 + t - cut], whole[t]);
   }
 }
 
 TEST_F(ExecutorTest, NarrowWeights) {
-  const auto want = model_.logits(kFirst);
+  const auto want = model_.logits(first_prompt_);
   for (DType type : {DType::kBF16, DType::kF16}) {
     start(2, type);
-    const auto out = rows(*StepMaker(kLogits, {{0, 0, kFirst}}));
+    const auto out = rows(*StepMaker(kLogits, {{0, 0, first_prompt_}}));
     for (size_t t = 0; t < 6; ++t) {
       for (size_t i = 0; i < kVocab; ++i) {
         EXPECT_NEAR(out[t][i], want[t][i], type == DType::kBF16 ? 0.05 : 0.005);
@@ -200,11 +201,11 @@ TEST_F(ExecutorTest, NarrowWeights) {
 }
 
 TEST_F(ExecutorTest, NarrowCaches) {
-  const auto want = model_.logits(kFirst);
+  const auto want = model_.logits(first_prompt_);
   for (DType type : {DType::kBF16, DType::kF16}) {
     start(2, DType::kF32, 1, type);
-    rows(*StepMaker(kPrefill, {{0, 0, part(kFirst, 0, 5)}}));
-    const auto out = rows(*StepMaker(kDecode, {{0, 5, part(kFirst, 5, 1)}}));
+    rows(*StepMaker(kPrefill, {{0, 0, part(first_prompt_, 0, 5)}}));
+    const auto out = rows(*StepMaker(kDecode, {{0, 5, part(first_prompt_, 5, 1)}}));
     double worst = 0;
     for (size_t i = 0; i < kVocab; ++i) worst = std::max(worst, std::abs(out[0][i] - want[5][i]));
     EXPECT_LT(worst, type == DType::kBF16 ? 0.05 : 0.005);
@@ -214,7 +215,7 @@ TEST_F(ExecutorTest, NarrowCaches) {
 
 TEST_F(ExecutorTest, StepTakesNoMemory) {
   start(1, DType::kF32, 2);
-  StepMaker step(kPrefill, {{0, 0, kFirst}});
+  StepMaker step(kPrefill, {{0, 0, first_prompt_}});
   ASSERT_TRUE(executors_[0]->run(*step).ok());
   const int64_t before = cpu::testing::allocations();
   const Status status = executors_[0]->run(*step);
@@ -245,7 +246,7 @@ TEST_F(ExecutorTest, RefusesStepsOutsideThePlan) {
     EXPECT_FALSE(status.ok());
     return status.error().message;
   };
-  StepMaker good(kPrefill, {{0, 0, kFirst}});
+  StepMaker good(kPrefill, {{0, 0, first_prompt_}});
   Step step = *good;
   step.entry = 3;
   EXPECT_EQ(error(step), "step: entry 3 of 3");
@@ -282,9 +283,9 @@ TEST_F(ExecutorTest, CommunicatorsMustFitTheMesh) {
         .error()
         .message;
   };
-  EXPECT_EQ(
-      create({}),
-      "executor: 0 communicators for a mesh of 1 axes; one per axis, null where its size is 1");
+  EXPECT_EQ(create({}),
+            "executor: 0 communicators for a mesh of 1 axes; one per axis, null where its size is "
+            "1 or nothing goes over it");
   Communicator* none[] = {nullptr};
   EXPECT_EQ(create(none),
             "executor: the communicator of axis 'tp' has 1 ranks; the plan's mesh has 2");

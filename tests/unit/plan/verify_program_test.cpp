@@ -177,7 +177,7 @@ TEST(VerifyProgram, Collectives) {
        [](PlanT& p) { instruction(p, kAllReduce).because.clear(); }},
       {reduce + "reduction must be sum",
        [&](PlanT& p) { allReduce(p)->reduction = fb::Reduction::none; }},
-      {reduce + "counts and dimension mean nothing to all_reduce",
+      {reduce + "counts, dimension, gates and experts mean nothing to all_reduce",
        [&](PlanT& p) { allReduce(p)->counts = {0}; }},
       {reduce + "input [T, 8] and output [T, 12] must have the same shape",
        [&](PlanT& p) { allReduce(p)->output = 11; }},
@@ -198,7 +198,112 @@ TEST(VerifyProgram, Collectives) {
       {gathered + "reduction must be none",
        [](PlanT& p) { gather(p).reduction = fb::Reduction::sum; }},
       {gathered + "peer means nothing to this collective", [](PlanT& p) { gather(p).peer = 1; }},
+      {gathered + "experts mean nothing without gates",
+       [](PlanT& p) {
+         gather(p).experts = {0, 1, 1, 2};
+       }},
+      {gathered + "has gates, so the plan must need the feature expert_exchange",
+       [](PlanT& p) { gather(p).gates = 0; }},
+      {gathered + "gates go with rows",
+       [](PlanT& p) {
+         p.features = {"expert_exchange"};
+         gather(p).gates = 0;
+       }},
   });
+}
+
+// A rank's own tokens, gates that are brought to all ranks, and the tokens that its experts are
+// asked for.
+TEST(VerifyProgram, Gates) {
+  struct Parts {
+    PlanT& plan;
+    fb::CollectiveT &gates, &exchange;
+  };
+  const auto errorWith = [](const std::function<void(const Parts&)>& change) {
+    return errorAfter([&](PlanT& p) {
+      p.features = {"expert_exchange"};
+      const auto size = [&](fb::SizeOp op, uint32_t x, uint32_t y, int64_t value) {
+        p.sizes.push_back({op, x, y, value});
+        return static_cast<uint32_t>(p.sizes.size()) - 1;
+      };
+      const uint32_t two = size(fb::SizeOp::constant, 0, 0, 2);
+      const uint32_t none = size(fb::SizeOp::constant, 0, 0, 0);
+      const auto rowsOf = [&](int64_t rank) {
+        const uint32_t before = size(fb::SizeOp::constant, 0, 0, -rank);
+        const uint32_t rest = size(fb::SizeOp::add, kT, before, 0);
+        return size(fb::SizeOp::ceil_div, size(fb::SizeOp::max, rest, none, 0), two, 0);
+      };
+      const uint32_t own = rowsOf(0), other = rowsOf(1);
+      fb::EntryT& entry = *p.entries[kPrefill];
+      const auto arena = [&](uint32_t rows) {
+        auto b = std::make_unique<fb::BufferT>();
+        b->rows = rows;
+        b->cols = b->row_stride = 8;
+        b->offset = entry.arena_bytes;
+        entry.arena_bytes += 8 * 8 * 4;
+        entry.buffers.push_back(std::move(b));
+        return static_cast<uint32_t>(entry.buffers.size()) - 1;
+      };
+      const uint32_t x = arena(kT), part = arena(own), all = arena(kT), asked = arena(kT);
+      const auto add = [&](auto body) {
+        entry.instructions.push_back(std::make_unique<fb::InstructionT>());
+        entry.instructions.back()->because = "experts";
+        entry.instructions.back()->body.Set(std::move(body));
+      };
+      fb::KernelT embedding = kernel(p, kEmbedding);
+      embedding.operands.back() = fb::Operand(fb::OperandKind::buffer, x);
+      add(std::move(embedding));
+      fb::KernelT slice;
+      slice.kind = fb::KernelKind::slice_rows;
+      slice.operands = {fb::Operand(fb::OperandKind::buffer, x),
+                        fb::Operand(fb::OperandKind::buffer, part)};
+      slice.ranges = {0, 2};
+      add(std::move(slice));
+      const auto gatherInto = [&](uint32_t out) {
+        fb::CollectiveT c;
+        c.kind = fb::CollectiveKind::all_gather;
+        c.input = part;
+        c.output = out;
+        c.counts = {own, other};
+        return c;
+      };
+      add(gatherInto(all));
+      fb::CollectiveT exchange = gatherInto(asked);
+      exchange.gates = static_cast<int32_t>(all);
+      exchange.experts = {0, 3, 3, 8};
+      add(std::move(exchange));
+      const auto last = [&](size_t i) -> fb::CollectiveT& {
+        return *entry.instructions[entry.instructions.size() - i]->body.AsCollective();
+      };
+      change({p, last(2), last(1)});
+    });
+  };
+  const std::string right = errorWith([](const Parts&) {});
+  EXPECT_EQ(right, "");
+  const std::string where = "rank_0.dplan: entry prefill: instruction 21 (all_gather, ): ";
+  for (const std::vector<uint64_t>& experts :
+       std::vector<std::vector<uint64_t>>{{}, {0, 8}, {0, 3, 3, 9}, {3, 0, 3, 8}}) {
+    EXPECT_EQ(errorWith([&](const Parts& parts) { parts.exchange.experts = experts; }),
+              where + "experts must be a begin and an end, among 8, for each of 2 ranks");
+  }
+  EXPECT_EQ(errorWith([](const Parts& parts) { parts.exchange.gates = 1000; }),
+            where + "gates are buffer 1000, which does not exist");
+  EXPECT_EQ(errorWith([](const Parts& parts) { parts.exchange.gates = 0; }),
+            where + "gates must be f32 without gaps, one row for each of the whole");
+  const std::string brought =
+      where +
+      "gates must come from an all_gather along the same axis, so that all ranks have the "
+      "same";
+  EXPECT_EQ(errorWith([](const Parts& parts) { parts.exchange.gates -= 2; }), brought);
+  // Nor from one that brings each rank other rows.
+  EXPECT_EQ(errorWith([](const Parts& parts) {
+              auto& instructions = parts.plan.entries[kPrefill]->instructions;
+              auto again = std::make_unique<fb::InstructionT>(*instructions.back());
+              again->body.AsCollective()->gates = static_cast<int32_t>(parts.exchange.output);
+              instructions.push_back(std::move(again));
+            }),
+            "rank_0.dplan: entry prefill: instruction 22 (all_gather, ): gates must come from an "
+            "all_gather along the same axis, so that all ranks have the same");
 }
 
 // Tokens scattered over the ranks and gathered again, their number padded to that of the ranks.
