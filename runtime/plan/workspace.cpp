@@ -45,8 +45,13 @@ uint64_t expertsBytes(const fb::Plan& plan, const fb::Entry& entry, const fb::Ke
 }  // namespace
 
 GemmWorkspace gemmWorkspace(int64_t rows, int64_t k, DType a, DType out, uint32_t threads) {
-  const auto wide = [&] { return alignUp<size_t>(rows * k, kLineFloats) * sizeof(float); };
-  return {threads * GemmBlocks::kPanelFloats * sizeof(float), a == DType::kF32 ? 0 : wide(),
+  // As f32; or, bf16, in whole tiles of 16 rows and 32 elements.
+  const size_t wide = alignUp<size_t>(rows * k, kLineFloats) * sizeof(float);
+  const size_t tiles = alignUp<size_t>(rows, 16) * alignUp<size_t>(k, 32) * sizeof(uint16_t);
+  return {threads * GemmBlocks::kScratchBytes,
+          a == DType::kF32    ? 0
+          : a == DType::kBF16 ? std::max(wide, tiles)
+                              : wide,
           out == DType::kF32 ? 0 : threads * GemmBlocks::kFloats * sizeof(float)};
 }
 

@@ -72,15 +72,16 @@ struct WideRows {
 HWY_INLINE WideRows wideRows(const AttentionTask& t, const std::byte* from, int64_t count,
                              int64_t dim) {
   if (t.cache->dtype == DType::kBF16) {
-    widenRows(reinterpret_cast<const hwy::bfloat16_t*>(from), dim, count, dim, t.wide,
-              t.wide_stride);
+    Widened<hwy::bfloat16_t>::pack(reinterpret_cast<const hwy::bfloat16_t*>(from), dim, count, dim,
+                                   t.wide, t.wide_stride);
   } else if (t.cache->dtype == DType::kF16) {
-    widenRows(reinterpret_cast<const hwy::float16_t*>(from), dim, count, dim, t.wide,
-              t.wide_stride);
+    Widened<hwy::float16_t>::pack(reinterpret_cast<const hwy::float16_t*>(from), dim, count, dim,
+                                  t.wide, t.wide_stride);
   } else if (dim % kLanes == 0) {
     return {reinterpret_cast<const float*>(from), dim};
   } else {
-    widenRows(reinterpret_cast<const float*>(from), dim, count, dim, t.wide, t.wide_stride);
+    Widened<float>::pack(reinterpret_cast<const float*>(from), dim, count, dim, t.wide,
+                         t.wide_stride);
   }
   return {t.wide, t.wide_stride};
 }
@@ -91,8 +92,9 @@ HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, i
     const WideRows k = wideRows(t, t.cache->k(page, t.kv_head, slot), count, dim);
     for (int64_t n = 0; n < count; n += kTileCols) {
       const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
-      dotRows<false>(t.q, t.q_stride, t.tokens * t.heads, k.rows + n * k.stride, k.stride, cols,
-                     whole, false, t.scores + (key - block) + n, kKeyBlock);
+      dotRows<false, Widened<float>>(t.q, t.q_stride, t.tokens * t.heads, k.rows + n * k.stride,
+                                     k.stride, cols, whole, false, t.scores + (key - block) + n,
+                                     kKeyBlock);
     }
   });
 }

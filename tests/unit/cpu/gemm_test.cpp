@@ -79,10 +79,28 @@ TEST_P(Gemm, EveryTypeOfActivation) {
   }
 }
 
+// bf16 with bf16: k around steps, parts and tiles, token and weight rows around blocks and tiles.
+TEST_P(Gemm, Bf16) {
+  for (int64_t k : {1, 2, 31, 32, 33, 1024, 2047, 2081}) {
+    for (int64_t n : {1, 15, 33, 101}) {
+      for (int64_t rows : {1, 2, 16, 17, 120, 121, 129}) {
+        if (k * n * rows > 8'000'000) continue;
+        const auto a = TestMatrix(rows, k, DType::kBF16, 1).random(11);
+        const auto w = TestMatrix(n, k, DType::kBF16).random(12);
+        const auto bias = TestMatrix(1, n).random(13);
+        TestMatrix out(rows, n, DType::kF32, 3);
+        multiply(a.view(), w.weight(), bias.f32(), out.view());
+        expectProduct(out, a, w, &bias);
+      }
+    }
+  }
+}
+
 // A token's result has the same bits alone, in any batch and on any number of threads.
 TEST_P(Gemm, RowsDoNotDependOnEachOther) {
-  for (int64_t k : {72, 1500}) {
-    const auto a = TestMatrix(130, k).random(9);
+  for (const auto& [k, type] : {std::pair(72, DType::kF32), std::pair(1500, DType::kF32),
+                                std::pair(72, DType::kBF16), std::pair(3100, DType::kBF16)}) {
+    const auto a = TestMatrix(130, k, type).random(9);
     const auto w = TestMatrix(50, k, DType::kBF16).random(10);
     TestMatrix all(130, 50);
     multiply(a.view(), w.weight(), nullptr, all.view());
