@@ -154,7 +154,9 @@ int run(int argc, char** argv) {
   std::string instructions, filter;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
-    if (option == "--threads") threads = static_cast<uint32_t>(std::max(1, std::atoi(argv[i + 1])));
+    if (option == "--threads") {
+      threads = static_cast<uint32_t>(std::max(1L, std::strtol(argv[i + 1], nullptr, 10)));
+    }
     if (option == "--instructions") instructions = argv[i + 1];
     if (option == "--filter") filter = argv[i + 1];
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <vector>
 
+#include "runtime/backends/cpu/amx_tiles.h"
 #include "runtime/backends/cpu/instruction_set.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -62,6 +63,20 @@ HWY_AFTER_NAMESPACE();
 namespace dcc::cpu {
 namespace {
 
+#if defined(__x86_64__)
+// The same with tiles, four sums at a time as products have them.
+double multiplyAddTiles(int64_t rounds) {
+  AmxTiles tiles(16);
+  tiles.zero<0>(), tiles.zero<1>(), tiles.zero<2>(), tiles.zero<3>();
+  tiles.zero<4>(), tiles.zero<5>(), tiles.zero<6>(), tiles.zero<7>();
+  for (int64_t r = 0; r < rounds; ++r) {
+    tiles.multiplyAdd<0, 4, 6>(), tiles.multiplyAdd<1, 4, 7>();
+    tiles.multiplyAdd<2, 5, 6>(), tiles.multiplyAdd<3, 5, 7>();
+  }
+  return static_cast<double>(rounds) * 4 * 16 * 16 * 32 * 2;
+}
+#endif
+
 HWY_EXPORT(multiplyAdd);
 HWY_EXPORT(multiplyAddBf16);
 
@@ -98,6 +113,10 @@ double measureMultiplyAdd(ThreadPool& pool) {
 
 double measureBf16(ThreadPool& pool) {
   switch (bf16Products()) {
+    case Bf16Products::kAmx:
+#if defined(__x86_64__)
+      return rateOf(pool, multiplyAddTiles);
+#endif
     case Bf16Products::kAvx512:
       return rateOf(pool, HWY_DYNAMIC_DISPATCH(multiplyAddBf16));
     case Bf16Products::kWidened:

@@ -65,7 +65,7 @@ class CpuProgram final : public Program {
 // What of a plan the CPU cannot run, each said once.
 class Lacks {
  public:
-  void add(std::string what, const flatbuffers::String* module) {
+  void add(const std::string& what, const flatbuffers::String* module) {
     if (!said_.insert(what).second) return;
     if (!list_.empty()) list_ += ", ";
     list_ += what;

@@ -16,8 +16,8 @@ struct CpuOptions {
 
 std::unique_ptr<Backend> makeCpuBackend(const CpuOptions& options);
 
-// The instruction sets this machine has of those the kernels know, best first: "avx512_bf16",
-// "avx512", "avx2", "sse4"; "neon". Each has all that follow it.
+// The instruction sets this machine has of those the kernels know, best first: "amx",
+// "avx512_bf16", "avx512", "avx2", "sse4"; "neon". Each has all that follow it.
 std::vector<std::string> cpuInstructionSets();
 // The one in use: the first, unless another is forced.
 std::string cpuInstructionSet();

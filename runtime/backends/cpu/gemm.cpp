@@ -25,6 +25,8 @@ int64_t colsPerTask(int64_t rows, int64_t n, int64_t k, uint32_t threads, int64_
 const GemmUnit& gemmUnit(DType a, DType weight) {
   if (a != DType::kBF16 || weight != DType::kBF16) return kWidenedVectors;
   switch (bf16Products()) {
+    case Bf16Products::kAmx:
+      return kAmxTiles;
     case Bf16Products::kAvx512:
       return kBf16Vectors;
     case Bf16Products::kWidened:

@@ -8,6 +8,7 @@
 #endif
 
 #include "hwy/highway.h"
+#include "runtime/backends/cpu/amx_tiles.h"
 #include "runtime/backends/cpu/cpu_backend.h"
 
 namespace dcc {
@@ -24,6 +25,7 @@ struct InstructionSet {
 
 // Best first.
 constexpr InstructionSet kKnown[] = {
+    {"amx", HWY_AVX3, Bf16Products::kAmx, "AMX (amx)"},
     {"avx512_bf16", HWY_AVX3, Bf16Products::kAvx512, "AVX-512 with bf16 (avx512_bf16)"},
     {"avx512", HWY_AVX3, Bf16Products::kWidened, "AVX-512 (avx512)"},
     {"avx2", HWY_AVX2, Bf16Products::kWidened, "AVX2 (avx2)"},
@@ -41,7 +43,15 @@ bool hasAvx512Bf16() { return false; }
 #endif
 
 bool has(Bf16Products products) {
-  return products == Bf16Products::kAvx512 ? hasAvx512Bf16() : true;
+  switch (products) {
+    case Bf16Products::kWidened:
+      return true;
+    case Bf16Products::kAvx512:
+      return hasAvx512Bf16();
+    case Bf16Products::kAmx:
+      return hasAvx512Bf16() && cpu::mayUseAmx();
+  }
+  return false;
 }
 
 // What this machine has of them.

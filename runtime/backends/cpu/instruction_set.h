@@ -7,6 +7,7 @@ namespace dcc::cpu {
 enum class Bf16Products {
   kWidened,  // as f32
   kAvx512,   // avx512_bf16
+  kAmx,      // amx_bf16
 };
 
 // Of the instruction set in use (cpuInstructionSet() of cpu_backend.h).
