@@ -11,6 +11,7 @@
 #include "runtime/base/dtype.h"
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
+#include "runtime/base/new_file.h"
 #include "runtime/base/status.h"
 
 namespace dcc {
@@ -67,9 +68,6 @@ class SafetensorsWriter {
   // (runtime). All name `path`.
   static Result<SafetensorsWriter> create(const std::string& path,
                                           const std::vector<Tensor>& tensors);
-  SafetensorsWriter(SafetensorsWriter&&) = default;
-  SafetensorsWriter& operator=(SafetensorsWriter&&) = delete;
-  ~SafetensorsWriter();
 
   // Elements [first, first + values.size()) of an f32 tensor, counted in row-major order.
   Status write(size_t tensor, uint64_t first, std::span<const float> values);
@@ -83,11 +81,11 @@ class SafetensorsWriter {
   struct Placed {
     uint64_t offset, bytes;
   };
-  SafetensorsWriter() = default;
+  SafetensorsWriter(std::string path, NewFile file)
+      : path_(std::move(path)), file_(std::move(file)) {}
 
-  std::string path_, temporary_;
-  UniqueFd fd_;
-  bool named_ = false;  // the file is at temporary_; else it has no name yet
+  std::string path_;
+  NewFile file_;
   std::vector<Placed> placed_;
   uint64_t unwritten_ = 0;
 };

@@ -18,6 +18,7 @@
 #include "tools/drun/bench.h"
 #include "tools/drun/command.h"
 #include "tools/drun/hash_ops.h"
+#include "tools/drun/trace.h"
 
 namespace dcc::drun {
 namespace {
@@ -66,7 +67,9 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
 
   BenchFacts bench;
   std::unique_ptr<RankZeroCommand> command;
+  std::unique_ptr<NewFile> trace_file;
   if (rank.rank() == 0) {
+    DCC_ASSIGN(trace_file, traceFile(options.trace));
     command = commandOf(options, bench, world);
     DCC_RETURN_IF_ERROR(command->prepare(limits));
   }
@@ -93,16 +96,26 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   if (!options.hash_ops.empty()) {
     DCC_ASSIGN(hashing, HashingRunner::create(options.hash_ops, *executor, plan_runner, world));
   }
-  generate::StepRunner& runner =
-      hashing ? *hashing : static_cast<generate::StepRunner&>(plan_runner);
+  std::unique_ptr<TracingRunner> tracing;
+  if (!options.trace.empty()) {
+    DCC_ASSIGN(tracing, TracingRunner::create(*executor, plan_runner, world, rank.onOneHost()));
+  }
+  generate::StepRunner& runner = hashing   ? *hashing
+                                 : tracing ? static_cast<generate::StepRunner&>(*tracing)
+                                           : plan_runner;
   // Rank 0 decides: the others' files may be other ones.
   generate::SamplingOptions sampling = command ? command->sampling() : generate::SamplingOptions();
   DCC_RETURN_IF_ERROR(world.broadcast(&sampling, sizeof(sampling), 0));
   const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(sampling, world);
   generate::StepLoop loop(limits, world, runner, *sampler);
-  if (!command) return loop.follow();
-  DCC_RETURN_IF_ERROR(command->run(loop));
-  return loop.dismiss();
+  if (command) {
+    DCC_RETURN_IF_ERROR(command->run(loop));
+    DCC_RETURN_IF_ERROR(loop.dismiss());
+  } else {
+    DCC_RETURN_IF_ERROR(loop.follow());
+  }
+  if (!tracing) return Status::success();
+  return tracing->write(trace_file.get(), options.trace);
 }
 
 }  // namespace

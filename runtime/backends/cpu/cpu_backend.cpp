@@ -43,6 +43,7 @@ class CpuProgram final : public Program {
     for (const auto& table : rotary_) {
       table->fill(shared_.pool, step.positions, step.starts, step.rope_lengths);
     }
+    if (context.observer != nullptr) context.observer->begins();
     for (uint32_t i = 0; i < ops_.size(); ++i) {
       context.position.store(i, std::memory_order_relaxed);
       if (Status status = ops_[i](s); !status.ok()) return status;
