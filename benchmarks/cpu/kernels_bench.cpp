@@ -52,7 +52,9 @@ struct Buffer {
       fromF32(row.data(), type, view.at(r, 0), cols);
     }
   }
-  WeightView weight() const { return {memory.data(), view.dtype, view.rows, view.cols, 0}; }
+  WeightView weight() const {
+    return {memory.data(), view.dtype, view.rows, view.cols, view.cols, 0};
+  }
   Memory memory;
   Matrix view;
 };
@@ -75,14 +77,14 @@ struct Bench {
     const int64_t copies = rows > 64 ? 1 : std::max<int64_t>(1, (192 << 20) / bytes);
     const Buffer weights(n * copies, k, type), a(rows, k, a_type), out(rows, n, a_type);
     const Memory scratch =
-        Memory::map(plan::gemmWorkspace(rows, k, a_type, a_type, pool.threads()).bytes(), true)
+        Memory::map(plan::gemmWorkspace(rows, k, 1, a_type, a_type, pool.threads()).bytes(), true)
             .value();
     const double seconds = best([&] {
                              for (int64_t i = 0; i < copies; ++i) {
                                WeightView w = weights.weight();
                                w.data = w.row(i * n);
                                w.rows = n;
-                               cpu::gemm(pool, a.view, w, nullptr, out.view, scratch.data());
+                               cpu::gemm(pool, a.view, w, nullptr, 1, out.view, scratch.data());
                              }
                            }) /
                            static_cast<double>(copies);

@@ -48,6 +48,10 @@ class ProgramWalk {
     }
     for (const fb::Entry* entry : table(plan.entries())) entryRow(*entry);
     add(plan.max_tokens(), plan.max_seqs(), plan.max_seq_len(), plan.vocab_size());
+    if (plan.numerics() != fb::Numerics::fast) {
+      hasher_.add(std::string_view("numerics"));
+      add(plan.numerics());
+    }
     if (exceeded()) return std::nullopt;
     return hasher_.finish();
   }
@@ -91,6 +95,10 @@ class ProgramWalk {
       add(instruction->body_type());
       if (const fb::Gemm* gemm = instruction->body_as_Gemm()) {
         add(gemm->a(), gemm->weight(), gemm->bias(), gemm->out());
+        if (gemm->chunks() != 1) {
+          hasher_.add(std::string_view("chunks"));
+          add(gemm->chunks());
+        }
       } else if (const fb::Kernel* kernel = instruction->body_as_Kernel()) {
         kernelBody(*kernel);
       } else if (const fb::Collective* collective = instruction->body_as_Collective()) {

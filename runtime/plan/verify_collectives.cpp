@@ -80,8 +80,11 @@ std::string collectiveProblem(const EntryContext& context, const fb::Collective&
   const fb::Buffer& input = context.buffer(collective.input());
   const fb::Buffer& output = context.buffer(collective.output());
   if (input.dtype() != output.dtype()) return "input and output must have the same type";
+  const fb::Reduction sum = context.plan.numerics() == fb::Numerics::invariant
+                                ? fb::Reduction::tree_sum
+                                : fb::Reduction::sum;
   fb::Reduction reduction =
-      collective.kind() == CollectiveKind::all_gather ? fb::Reduction::none : fb::Reduction::sum;
+      collective.kind() == CollectiveKind::all_gather ? fb::Reduction::none : sum;
   if (collective.reduction() != reduction) {
     return std::string("reduction must be ") + fb::EnumNameReduction(reduction);
   }

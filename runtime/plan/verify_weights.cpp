@@ -193,12 +193,6 @@ Status verifyWeight(const fb::Plan& plan, const fb::Weight& weight, const std::s
   return Status::success();
 }
 
-bool needs(const fb::Plan& plan, std::string_view feature) {
-  Rows features = rows(plan.features());
-  return std::any_of(features.begin(), features.end(),
-                     [&](const auto* given) { return text(given) == feature; });
-}
-
 // A reader that doesn't know of them would take other elements.
 bool isView(const fb::Weight& weight) {
   Rows pieces = rows(weight.pieces());

@@ -26,7 +26,8 @@ struct GemmBlock {
   int64_t weight_stride;
   int64_t cols;
   int64_t k;
-  float* c;  // [rows, cols], overwritten
+  int64_t first;  // elements of the weight's rows before these k
+  float* c;       // [rows, cols], overwritten
   int64_t c_stride;
   std::byte* scratch;  // GemmBlocks::kScratchBytes, 64-byte aligned
 };
@@ -45,7 +46,7 @@ const GemmUnit& gemmUnit(DType a, DType weight);
 
 // gemm() of gemm.h by this unit.
 void gemm(ThreadPool& pool, const GemmUnit& unit, const Matrix& a, const WeightView& weight,
-          const float* bias, const Matrix& out, std::byte* scratch);
+          const float* bias, int64_t chunks, const Matrix& out, std::byte* scratch);
 
 // Any types, as f32; and bf16 with bf16 as they are, on AVX-512 with avx512_bf16.
 extern const GemmUnit kWidenedVectors, kBf16Vectors;

@@ -57,8 +57,8 @@ class BlockProduct {
     const int cols = colsFrom(n);
     if (g_.rows <= kFewRows) {
       // What the next panel will read, one after the other, by the time this one is done.
-      const auto* next =
-          reinterpret_cast<const std::byte*>(weight + cols * g_.weight_stride + p * cols);
+      const B* end = weight + cols * g_.weight_stride - g_.first;
+      const auto* next = reinterpret_cast<const std::byte*>(end + (g_.first + p) * cols);
       dotRows<true, M>(a_ + p, g_.a_stride, g_.rows, weight + p, g_.weight_stride, cols, length,
                        p > 0, g_.c + n, g_.c_stride, next);
     } else {

@@ -6,6 +6,7 @@
 #include "cpu_test_support.h"
 #include "emulated_tiles.h"
 #include "runtime/backends/cpu/amx_tiles.h"
+#include "runtime/collectives/sum.h"
 
 namespace dcc::cpu {
 namespace {
@@ -16,11 +17,11 @@ void multiplyEmulated(const GemmBlock& g) { TileProduct<testing::EmulatedTiles>(
 constexpr GemmUnit kEmulated = {2 * TileShape::kRows, packTokens, multiplyEmulated};
 
 void multiply(const GemmUnit& unit, uint32_t threads, const Matrix& a, const WeightView& w,
-              const Matrix& out) {
+              const Matrix& out, int64_t chunks = 1) {
   ThreadPool pool(threads);
   testing::Scratch scratch(
-      plan::gemmWorkspace(a.rows, w.cols, a.dtype, out.dtype, threads).bytes());
-  gemm(pool, unit, a, w, nullptr, out, scratch.data());
+      plan::gemmWorkspace(a.rows, w.cols, chunks, a.dtype, out.dtype, threads).bytes());
+  gemm(pool, unit, a, w, nullptr, chunks, out, scratch.data());
 }
 
 struct Shape {
@@ -75,6 +76,28 @@ TEST_P(Tiles, RowsDoNotDependOnEachOther) {
                                shape.n * sizeof(float)));
     }
   }
+}
+
+// Chunks of k, whose ends are no tiles' ends, are products of their own, and added as a tree.
+TEST_P(Tiles, ChunksAreProductsOfTheirOwn) {
+  const int64_t chunks = shape.k % 8 == 0 ? 8 : shape.k % 2 == 0 ? 2 : 1, cols = shape.k / chunks;
+  TestMatrix whole(shape.rows, shape.n), sum(shape.rows, shape.n);
+  multiply(kEmulated, 3, a.view(), w.weight(), whole.view(), chunks);
+  std::vector<TestMatrix> parts(chunks, TestMatrix(shape.rows, shape.n));
+  std::vector<const float*> addends;
+  for (int64_t i = 0; i < chunks; ++i) {
+    Matrix tokens = a.view();
+    tokens.data = a.view().at(0, i * cols);
+    tokens.cols = cols;
+    TestMatrix own(shape.n, cols, DType::kBF16);
+    for (int64_t n = 0; n < shape.n; ++n) {
+      std::memcpy(own.view().at(n, 0), w.view().at(n, i * cols), cols * byteSize(DType::kBF16));
+    }
+    multiply(kEmulated, 1, tokens, own.weight(), parts[i].view());
+    addends.push_back(parts[i].f32());
+  }
+  sumInTree(addends, sum.view().f32(0), shape.rows * shape.n);
+  EXPECT_TRUE(whole == sum);
 }
 
 // What lies behind the operands' ends doesn't reach the result, whatever it is.
