@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   using namespace dcc;
   uint32_t threads = 1;
   if (argc == 3 && std::string(argv[1]) == "--threads") {
-    threads = static_cast<uint32_t>(std::max(1, std::atoi(argv[2])));
+    threads = static_cast<uint32_t>(std::clamp(std::strtol(argv[2], nullptr, 10), 1L, 1024L));
   } else if (argc != 1) {
     std::fprintf(stderr, "error: machine_bench [--threads N]\n");
     return 2;
