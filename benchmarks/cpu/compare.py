@@ -180,7 +180,7 @@ def parse(arguments):
     parser.add_argument("--max-load", type=float, default=0.1, metavar="CORES",
                         help="what others may take in a round")
     parser.add_argument("--repeats", type=int, default=14, help="of disturbed rounds, per case")
-    parser.add_argument("--out", type=path, default=None, help="the report (default: stdout)")
+    parser.add_argument("--out", type=path, default=None, help="the report, charts beside it (default: stdout)")
     options = parser.parse_args(arguments)
     if options.llama_cpp and not options.gguf:
         parser.error("--llama-cpp: needs --gguf DIR with the models")
@@ -207,6 +207,8 @@ def main(arguments):
     text = report.markdown(measured, options, arguments)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
+        for name, picture in report.charts(measured, options.out.stem):
+            (options.out.parent / name).write_text(picture, encoding="utf-8")
     else:
         print(text)
 

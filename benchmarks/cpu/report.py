@@ -5,6 +5,8 @@ import platform
 import shlex
 import subprocess
 
+import chart
+
 # What decides which kernels run.
 FLAGS = ["avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16"]
 
@@ -100,7 +102,18 @@ def step_tables(results):
         yield from table(["op", "ms", "of the step", "MB", "GFLOP", "of the limit"], rows)
 
 
-def of_shape(name, results, machine):
+def charts(measured, stem):
+    """(file name, SVG) of each shape that has single forward passes: medians."""
+    for name, results, _ in measured:
+        groups = [(f"{r.case.name.removeprefix('forward ')}, {r.case.split}",
+                   {side: r.median(side) for side in r.rates})
+                  for r in results if r.case.name.startswith("forward") and r.rates]
+        if groups:
+            yield (f"{stem}-{name}-forward.svg",
+                   chart.svg(f"{name}: a forward pass of 512 tokens a sequence, tokens/s", groups))
+
+
+def of_shape(name, results, machine, chart_name):
     yield f"## {name}"
     yield ""
     yield (f"This machine meanwhile, {machine['threads']} threads, {machine['instructions']}: reads "
@@ -109,6 +122,9 @@ def of_shape(name, results, machine):
            f"{machine['bf16_flops_per_s'] / 1e9:.0f} GFLOP/s bf16.")
     yield ""
     yield from rates(results)
+    if chart_name:
+        yield f"![a forward pass]({chart_name})"
+        yield ""
     yield from splits(results)
     yield from step_tables(results)
     for result in results:
@@ -133,6 +149,8 @@ def markdown(measured, options, arguments):
         "what its bytes take at the measured bandwidth or its operations at the measured peak, whichever "
         "is longer; a step's is their sum. Bytes are weights and KV, of experts those that tokens can ask "
         "for at most.", ""]
+    pictures = [name for name, _ in charts(measured, options.out.stem)] if options.out else []
     for name, results, machine in measured:
-        lines += of_shape(name, results, machine)
+        chart_name = next((p for p in pictures if p.endswith(f"-{name}-forward.svg")), None)
+        lines += of_shape(name, results, machine, chart_name)
     return "\n".join(lines).rstrip() + "\n"

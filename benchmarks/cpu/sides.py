@@ -14,9 +14,12 @@ class Failed(Exception):
     """A program that did not do what it was to do; its message is the program's last lines."""
 
 
-def checked(command, **keywords):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False,
-                          stdin=subprocess.DEVNULL, **keywords)
+def checked(command):
+    try:
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False,
+                              stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise Failed(f"{command[0]}: {error.strerror}") from None
     if done.returncode != 0:
         shown = " ".join(map(str, command))
         raise Failed(f"{shown}: status {done.returncode}: {done.stderr.strip()[-1000:]}")

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import unittest
+from xml.etree import ElementTree
 
 import harness
 
@@ -158,6 +159,18 @@ class Compare(harness.EndToEnd):
     def test_disturbed_rounds_are_repeated_and_then_told_of(self):
         text = self.report("--cases", "prefill", "--max-load", "-1", "--repeats", "3")
         self.assertIn(", 3 (2 of 2 rounds disturbed)", text)
+
+    def test_forward_passes_have_a_chart(self):
+        text = self.report("--cases", "forward", "--rounds", "1")
+        name = "report-tiny-forward.svg"
+        self.assertIn(f"({name})", text)
+        chart = ElementTree.parse(self.scratch / name).getroot()
+        bars = [r for r in chart.iter("{http://www.w3.org/2000/svg}rect") if r.get("y")]
+        medians = {row[0]: row[1].split(" / ")[1] for row in self.rows(text, "case, ranks x threads")
+                   if row[0].startswith("forward")}
+        self.assertEqual(len(medians), 6)
+        self.assertEqual(len(bars), 6 + 1)  # and one in the legend
+        self.assertEqual(max(float(b.get("height")) for b in bars), 220)
 
     def test_cases(self):
         whole = [c for group in compare.cases(2).values() for c in group]

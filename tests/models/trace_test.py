@@ -3,18 +3,31 @@
 wall clock say."""
 import collections
 import json
+import os
 import subprocess
 import time
+import unittest
 
 import bad
 import harness
 from harness import run
+from join_test import free_port
 
 STEPS, INSTRUCTIONS = 0, 1  # rows of a rank
 # Times are nanoseconds as decimal fractions of microseconds.
 ROUNDING = 1e-3
 LINES = [{"input_ids": list(range(3, 40))}, {"input_ids": [5, 9, 2]}]
 NEW = 4
+
+
+# A rank as on another machine: with a boot of its own and a clock that is half a million seconds ahead.
+ELSEWHERE = ["unshare", "-rmT", "--monotonic", "500000", "sh", "-c",
+             'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"']
+
+
+def can_be_elsewhere():
+    return subprocess.run([*ELSEWHERE, "/etc/hostname", "true"], check=False,
+                          capture_output=True).returncode == 0
 
 
 def end(event):
@@ -140,6 +153,37 @@ class Trace(bad.BadInput):
             self.assertAlmostEqual(end(wait), late["ts"], delta=ROUNDING)
             waited += 1
         self.assertEqual(waited, len(waits))
+
+    @unittest.skipUnless(can_be_elsewhere(), "no namespaces for another machine's clock here")
+    def test_ranks_of_two_machines(self):
+        path, boot = self.scratch / "two.json", self.scratch / "boot_id"
+        boot.write_text("another\n")
+        command = [harness.BIN / "drun", self.plans[2], "--input", self.input, "--max-new-tokens",
+                   str(NEW), "--ignore-eos", "--trace", path]
+        port = str(free_port())
+        ranks = []
+        for rank, where in enumerate([[], [*ELSEWHERE, boot]]):
+            variables = {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": "0",
+                         "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+            ranks.append(subprocess.Popen([str(c) for c in where + command], text=True,
+                                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                          stderr=subprocess.PIPE, env={**os.environ, **variables}))
+        said = [rank.communicate(timeout=60)[1] for rank in ranks]
+        self.assertEqual([rank.returncode for rank in ranks], [0, 0], said)
+        trace = json.loads(path.read_text())
+        exact, error = trace["otherData"]["clock_error_us"]
+        self.assertEqual(exact, 0)
+        self.assertGreater(error, 0)
+        self.assertLess(error, 1e6)
+        rows = self.rows(trace)
+        self.assertEqual([len(rows[r, STEPS]["step"]) for r in (0, 1)], [NEW, NEW])
+        # On one clock: nobody leaves a collective before all have come.
+        collectives = [[i for i in rows[r, INSTRUCTIONS]["instruction"] if i["name"] == "all_reduce"]
+                       for r in (0, 1)]
+        self.assertGreater(len(collectives[0]), 0)
+        for a, b in zip(*collectives):
+            self.assertLessEqual(a["ts"], end(b) + error + ROUNDING)
+            self.assertLessEqual(b["ts"], end(a) + error + ROUNDING)
 
     def test_bytes_and_operations(self):
         """Of a matrix the bytes that the checkpoint has, twice its elements a row of operations; of
