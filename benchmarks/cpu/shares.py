@@ -41,16 +41,20 @@ def steps_of(trace, entry, skip):
 
 def shares(trace, entry, limits, skip=0):
     """Of a mean step of `entry`: {kind of op: Share}, and the Share of the whole step. What no op takes is
-    the kind "between". Collectives are exchanges, which have no limit here."""
+    the kind "between", and what a collective waits for another rank to begin "waiting"; the rest of it is an
+    exchange, which has no limit here."""
     steps, step_seconds = steps_of(trace, entry, skip)
     ranks = len({event["pid"] for event in trace["traceEvents"]})
     kinds = collections.defaultdict(Share)
     ops = collections.defaultdict(lambda: [0, 0])  # per step and instruction, of all ranks
     for event in trace["traceEvents"]:
-        if event.get("cat") != "instruction" or event["args"]["step"] not in steps:
+        if event.get("cat") not in ("instruction", "waiting") or event["args"]["step"] not in steps:
             continue
-        args, kind = event["args"], kinds[event["name"]]
-        kind.seconds += event["dur"] / 1e6 / ranks / len(steps)
+        args, seconds = event["args"], event["dur"] / 1e6 / ranks / len(steps)
+        kinds[event["name"]].seconds += seconds
+        if event["cat"] == "waiting":
+            kinds[args["op"]].seconds -= seconds
+            continue
         if event["name"] in ("all_reduce", "all_gather", "reduce_scatter"):
             continue
         op = ops[args["step"], args["instruction"], event["name"]]

@@ -44,7 +44,10 @@ class Shares(unittest.TestCase):
                                     bytes=1_000, flops=50_000))
                 events.append(event("instruction", "all_reduce", rank, t + 60, 30, step=step,
                                     instruction=2, bytes=5_000))
-                events.append(event("waiting", "waiting", rank, t + 60, 10))
+            if rank == 0:
+                for step in (0, 1, 2):
+                    events.append(event("waiting", "waiting", rank, 1000 * step + 60, 10, step=step,
+                                        op="all_reduce"))
         events.append(event("step", "prefill", 0, 5000, 1, step=3))
         self.trace = {"traceEvents": events}
 
@@ -57,7 +60,9 @@ class Shares(unittest.TestCase):
         self.assertAlmostEqual(gemm.limit, 20e-6 + 10e-6)
         self.assertAlmostEqual(gemm.fraction, 0.5)
         self.assertAlmostEqual(whole.fraction, 0.3)
-        self.assertAlmostEqual(kinds["all_reduce"].seconds, 30e-6)
+        # One of two ranks has waited for 10 us.
+        self.assertAlmostEqual(kinds["all_reduce"].seconds, 25e-6)
+        self.assertAlmostEqual(kinds["waiting"].seconds, 5e-6)
         self.assertEqual((kinds["all_reduce"].bytes, kinds["all_reduce"].limit), (0, 0))
         self.assertAlmostEqual(kinds["between"].seconds, 10e-6)
 

@@ -109,7 +109,10 @@ std::string TraceEvents::step(uint32_t index, std::span<const Arrival> last) con
     const int64_t until = std::min(latest.at, span.end);
     if (latest.rank == rank || until <= span.begin) continue;
     Json waiting = complete("waiting", "waiting", rank, kInstructions, {span.begin, until});
-    waiting["args"] = {{"for", "rank " + std::to_string(latest.rank)}};
+    waiting["args"] = {{"step", index},
+                       {"instruction", i},
+                       {"op", plan::opName(instruction)},
+                       {"for", "rank " + std::to_string(latest.rank)}};
     text += line(waiting);
   }
   return text;
