@@ -52,8 +52,9 @@ void runRank(Communicator& world, const char* transport) {
   for (size_t bytes = 4096; bytes <= values.size() * sizeof(float); bytes *= 4) {
     const int calls = bytes > 100'000 ? 50 : 500;
     const size_t count = bytes / sizeof(float);
-    const double us = measure(
-        world, calls, [&] { return world.allReduceSum(values.data(), values.data(), count); });
+    const double us = measure(world, calls, [&] {
+      return world.allReduceSum(values.data(), values.data(), count, SumOrder::kRanks);
+    });
     print("all-reduce", bytes, us);
   }
   std::fflush(stdout);

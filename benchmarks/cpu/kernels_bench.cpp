@@ -2,7 +2,7 @@
 // memory, GEMM and attention against multiply-adds in registers. Best of several runs, all in this
 // process, one after the other.
 //
-//   kernels_bench [--threads N] [--instructions AVX2] [--filter TEXT]
+//   kernels_bench [--threads N] [--instructions avx2] [--filter TEXT]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -52,7 +52,9 @@ struct Buffer {
       fromF32(row.data(), type, view.at(r, 0), cols);
     }
   }
-  WeightView weight() const { return {memory.data(), view.dtype, view.rows, view.cols, 0}; }
+  WeightView weight() const {
+    return {memory.data(), view.dtype, view.rows, view.cols, view.cols, 0};
+  }
   Memory memory;
   Matrix view;
 };
@@ -62,27 +64,27 @@ struct Bench {
   std::string filter;
   double bandwidth = 0;  // bytes/s
   double flops = 0;      // f32, all threads
+  double bf16_flops = 0;
 
   bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
 
-  void gemm(const char* name, int64_t rows, int64_t n, int64_t k, DType type) const {
-    const std::string label =
-        std::string(name) + " " + std::string(dcc::name(type)) + " rows " + std::to_string(rows);
+  void gemm(const char* name, int64_t rows, int64_t n, int64_t k, DType a_type, DType type) const {
+    const std::string label = std::string(name) + " " + std::string(dcc::name(a_type)) + " x " +
+                              std::string(dcc::name(type)) + " rows " + std::to_string(rows);
     if (!wants(label)) return;
     // Enough copies of the weights that none is still in a cache when its turn comes again.
     const int64_t bytes = n * k * static_cast<int64_t>(byteSize(type));
     const int64_t copies = rows > 64 ? 1 : std::max<int64_t>(1, (192 << 20) / bytes);
-    const Buffer weights(n * copies, k, type), a(rows, k, DType::kF32), out(rows, n, DType::kF32);
+    const Buffer weights(n * copies, k, type), a(rows, k, a_type), out(rows, n, a_type);
     const Memory scratch =
-        Memory::map(plan::gemmWorkspace(rows, k, DType::kF32, DType::kF32, pool.threads()).bytes(),
-                    true)
+        Memory::map(plan::gemmWorkspace(rows, k, 1, a_type, a_type, pool.threads()).bytes(), true)
             .value();
     const double seconds = best([&] {
                              for (int64_t i = 0; i < copies; ++i) {
                                WeightView w = weights.weight();
                                w.data = w.row(i * n);
                                w.rows = n;
-                               cpu::gemm(pool, a.view, w, nullptr, out.view, scratch.data());
+                               cpu::gemm(pool, a.view, w, nullptr, 1, out.view, scratch.data());
                              }
                            }) /
                            static_cast<double>(copies);
@@ -90,7 +92,7 @@ struct Bench {
     std::printf("%-34s %9.1f us  %7.1f GB/s (%3.0f %%)  %8.1f GFLOP/s (%3.0f %%)\n", label.c_str(),
                 seconds * 1e6, static_cast<double>(bytes) / seconds / 1e9,
                 100 * static_cast<double>(bytes) / seconds / bandwidth, rate / 1e9,
-                100 * rate / flops);
+                100 * rate / (a_type == DType::kBF16 ? bf16_flops : flops));
   }
 
   // One layer's attention: `tokens` new tokens at the end of `length`, 32 heads sharing 4.
@@ -154,7 +156,9 @@ int run(int argc, char** argv) {
   std::string instructions, filter;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string option = argv[i];
-    if (option == "--threads") threads = static_cast<uint32_t>(std::max(1, std::atoi(argv[i + 1])));
+    if (option == "--threads") {
+      threads = static_cast<uint32_t>(std::max(1L, std::strtol(argv[i + 1], nullptr, 10)));
+    }
     if (option == "--instructions") instructions = argv[i + 1];
     if (option == "--filter") filter = argv[i + 1];
   }
@@ -166,17 +170,24 @@ int run(int argc, char** argv) {
   Bench bench{pool, filter};
   bench.bandwidth = measureReadBandwidth(pool, size_t{384} << 20, nullptr).value();
   bench.flops = measureMultiplyAdd(pool);
-  std::printf("%s, %u threads: reads %.1f GB/s, multiplies and adds f32 %.0f GFLOP/s\n",
-              instructions.empty() ? cpuInstructionSets()[0].c_str() : instructions.c_str(),
-              threads, bench.bandwidth / 1e9, bench.flops / 1e9);
+  bench.bf16_flops = measureBf16(pool);
+  std::printf("%s, %u threads: reads %.1f GB/s, multiplies and adds f32 %.0f, bf16 %.0f GFLOP/s\n",
+              cpuInstructionSet().c_str(), threads, bench.bandwidth / 1e9, bench.flops / 1e9,
+              bench.bf16_flops / 1e9);
   bench.dispatch();
-  for (DType type : {DType::kF32, DType::kBF16, DType::kF16}) {
-    for (int64_t rows : {1, 2, 4, 8, 16, 512}) bench.gemm("2048 -> 5632", rows, 5632, 2048, type);
-  }
-  for (int64_t rows : {1, 8, 512}) {
-    bench.gemm("5632 -> 2048", rows, 2048, 5632, DType::kBF16);
-    bench.gemm("896 -> 256", rows, 256, 896, DType::kBF16);
-    bench.gemm("2048 -> 32000", rows, 32000, 2048, DType::kBF16);
+  using enum DType;
+  for (const auto& [a, weight] : {std::pair(kF32, kF32), std::pair(kF32, kBF16),
+                                  std::pair(kF32, kF16), std::pair(kBF16, kBF16)}) {
+    for (int64_t rows : {1, 2, 4, 8, 16, 512}) {
+      bench.gemm("2048 -> 5632", rows, 5632, 2048, a, weight);
+    }
+    if (weight != kBF16) continue;
+    for (int64_t rows : {1, 8, 512}) {
+      bench.gemm("5632 -> 2048", rows, 2048, 5632, a, weight);
+      bench.gemm("2048 -> 2048", rows, 2048, 2048, a, weight);
+      bench.gemm("896 -> 256", rows, 256, 896, a, weight);
+      bench.gemm("2048 -> 32000", rows, 32000, 2048, a, weight);
+    }
   }
   for (int64_t dim : {64, 128}) {
     bench.attention(1, 4096, dim);

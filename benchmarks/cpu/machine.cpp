@@ -4,15 +4,16 @@
 #include <chrono>
 #include <vector>
 
+#include "runtime/backends/cpu/amx_tiles.h"
+#include "runtime/backends/cpu/instruction_set.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "benchmarks/cpu/machine.cpp"
 #include "hwy/foreach_target.h"
-#include "hwy/highway.h"
+#include "runtime/backends/cpu/dot-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
 // `rounds` times 12 independent multiply-adds of vectors; returns the operations done, or a
 // negative number, so that the arithmetic is needed. Starting values differ: equal chains would be
 // merged.
@@ -36,6 +37,25 @@ double multiplyAdd(int64_t rounds) {
   return hn::GetLane(sum) > 0 ? operations : -1;
 }
 
+// The same of pairs of bf16, which have an instruction of their own with AVX-512 only.
+double multiplyAddBf16([[maybe_unused]] int64_t rounds) {
+#if HWY_TARGET == HWY_AVX3
+  const F32 d;
+  const Bf16Pairs::U16 d16;
+  const auto x = hn::Set(d16, uint16_t{0x3f80}), y = hn::Set(d16, uint16_t{0x3c00});
+  VF32 v[12];
+  unrolled<12>([&](auto i) DCC_INLINE_LAMBDA { v[i] = hn::Iota(d, static_cast<float>(i)); });
+  for (int64_t r = 0; r < rounds; ++r) {
+    unrolled<12>([&](auto i) DCC_INLINE_LAMBDA { v[i] = Bf16Pairs::multiplyAdd(x, y, v[i]); });
+  }
+  VF32 sum = v[0];
+  unrolled<11>([&](auto i) DCC_INLINE_LAMBDA { sum = hn::Add(sum, v[i + 1]); });
+  return hn::GetLane(sum) > 0 ? static_cast<double>(rounds) * 12 * 4 * kLanes : -1;
+#else
+  return 0;
+#endif
+}
+
 }  // namespace dcc::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -43,7 +63,22 @@ HWY_AFTER_NAMESPACE();
 namespace dcc::cpu {
 namespace {
 
+#if defined(__x86_64__)
+// The same with tiles, four sums at a time as products have them.
+double multiplyAddTiles(int64_t rounds) {
+  AmxTiles tiles(16);
+  tiles.zero<0>(), tiles.zero<1>(), tiles.zero<2>(), tiles.zero<3>();
+  tiles.zero<4>(), tiles.zero<5>(), tiles.zero<6>(), tiles.zero<7>();
+  for (int64_t r = 0; r < rounds; ++r) {
+    tiles.multiplyAdd<0, 4, 6>(), tiles.multiplyAdd<1, 4, 7>();
+    tiles.multiplyAdd<2, 5, 6>(), tiles.multiplyAdd<3, 5, 7>();
+  }
+  return static_cast<double>(rounds) * 4 * 16 * 16 * 32 * 2;
+}
+#endif
+
 HWY_EXPORT(multiplyAdd);
+HWY_EXPORT(multiplyAddBf16);
 
 // Seconds of the fastest run.
 template <class Call>
@@ -58,18 +93,36 @@ double fastest(int runs, Call call) {
   return best;
 }
 
-}  // namespace
-
-double measureMultiplyAdd(ThreadPool& pool) {
+// Operations per second of all threads, each calling `work`, which returns how many it has done.
+template <class Work>
+double rateOf(ThreadPool& pool, Work work) {
   std::vector<double> operations(pool.threads());
   const double seconds = fastest(500, [&] {
-    pool.run(pool.threads(), [&](int64_t task, uint32_t) {
-      operations[task] = HWY_DYNAMIC_DISPATCH(multiplyAdd)(50000);
-    });
+    pool.run(pool.threads(), [&](int64_t task, uint32_t) { operations[task] = work(50000); });
   });
   double all = 0;
   for (double n : operations) all += n;
   return all / seconds;
+}
+
+}  // namespace
+
+double measureMultiplyAdd(ThreadPool& pool) {
+  return rateOf(pool, HWY_DYNAMIC_DISPATCH(multiplyAdd));
+}
+
+double measureBf16(ThreadPool& pool) {
+  switch (bf16Products()) {
+    case Bf16Products::kAmx:
+#if defined(__x86_64__)
+      return rateOf(pool, multiplyAddTiles);
+#endif
+    case Bf16Products::kAvx512:
+      return rateOf(pool, HWY_DYNAMIC_DISPATCH(multiplyAddBf16));
+    case Bf16Products::kWidened:
+      break;
+  }
+  return measureMultiplyAdd(pool);
 }
 
 }  // namespace dcc::cpu

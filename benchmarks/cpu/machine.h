@@ -9,5 +9,7 @@ namespace dcc::cpu {
 // f32 operations per second (2 per multiply-add) that the pool's threads do in registers, with the
 // instruction set in use.
 double measureMultiplyAdd(ThreadPool& pool);
+// The same of products of bf16 with bf16.
+double measureBf16(ThreadPool& pool);
 
 }  // namespace dcc::cpu

@@ -31,10 +31,12 @@ struct PlanMemory {
   std::byte* arena = nullptr;               // the largest entry's
 };
 
-// Told of every instruction that has run, where somebody wants to look at values.
+// Told of every instruction that has run, where somebody wants to look at values or at times.
 class Observer {
  public:
   virtual ~Observer() = default;
+  // What all instructions of the step share is ready: the first one starts.
+  virtual void begins() {}
   // `arena`: the entry's, in host memory; `sizes` are the step's. An error ends the step.
   virtual Status ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
                      const std::byte* arena) = 0;

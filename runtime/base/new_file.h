@@ -1,4 +1,4 @@
-// A file that appears whole or not at all: it gets its name when it is finished.
+// A file that appears whole or not at all.
 #pragma once
 
 #include <string>
@@ -8,9 +8,12 @@
 
 namespace dcc {
 
+// Written through fd(); it has its name once finish() has succeeded, and replaces what had it.
+// Until then it is gone with the process, or with the object.
 class NewFile {
  public:
-  // Error (user): not writable, or something other than a regular file is in the way.
+  // Errors: not writable, or something other than a regular file is in the way (user); no more
+  // descriptors or disk (runtime). All name `path`.
   static Result<NewFile> create(const std::string& path);
   NewFile(NewFile&&) = default;
   NewFile& operator=(NewFile&&) = delete;
@@ -19,7 +22,7 @@ class NewFile {
   int fd() const { return fd_.get(); }
   const std::string& path() const { return path_; }
 
-  // Replaces what was at the path. Error (runtime): disk full and the like; nothing is left then.
+  // Once. Error (runtime): disk full.
   Status finish();
 
  private:

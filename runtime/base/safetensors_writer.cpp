@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/base/checked.h"
+#include "runtime/base/file.h"
 #include "runtime/base/safetensors.h"
 
 namespace dcc {

@@ -1,7 +1,7 @@
 // Collectives among the ranks of one group. One object per rank and group; no globals, so that
 // tests run ranks as threads of one process.
 //
-// Sums are made in rank order (rank 0's value first), so the result is bit-identical on all ranks,
+// Sums are made in an order that the caller chooses, so the result is bit-identical on all ranks,
 // over every transport and from run to run. All ranks must call the same functions in the same
 // order with the same sizes; the plan's verifier proves that for the calls of a program.
 #pragma once
@@ -48,6 +48,11 @@ struct Traffic {
   }
 };
 
+enum class SumOrder {
+  kRanks,  // ((0 + 1) + 2) + 3 ...
+  kTree,   // (0 + 1) + (2 + 3) ...: sumInTree()
+};
+
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -59,11 +64,12 @@ class Communicator {
   // passed; the error names what is known of the peer.
 
   // out[i] = sum over ranks of in[i]; in == out allowed.
-  virtual Status allReduceSum(const float* in, float* out, size_t count) = 0;
+  virtual Status allReduceSum(const float* in, float* out, size_t count, SumOrder order) = 0;
   // Rank r contributes counts[r] bytes; out receives all, in rank order.
   virtual Status allGather(const void* in, void* out, std::span<const size_t> bytes) = 0;
   // Rank r receives elements [sum of counts before r, + counts[r]) of the sum.
-  virtual Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) = 0;
+  virtual Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
+                                  SumOrder order) = 0;
   // Rank i sends bytes[i * size() + j] to rank j, nothing to itself; all ranks pass the same bytes.
   // `in`: what goes to rank 0, 1, ..., one after the other; `out`: what comes from them.
   virtual Status allToAll(const void* in, void* out, std::span<const size_t> bytes) = 0;

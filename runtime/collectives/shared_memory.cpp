@@ -34,9 +34,10 @@ class SharedMemory final : public Communicator {
   uint32_t rank() const override { return rank_; }
   uint32_t size() const override { return region_.ranks(); }
 
-  Status allReduceSum(const float* in, float* out, size_t count) override;
+  Status allReduceSum(const float* in, float* out, size_t count, SumOrder order) override;
   Status allGather(const void* in, void* out, std::span<const size_t> bytes) override;
-  Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) override;
+  Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
+                          SumOrder order) override;
   Status allToAll(const void* in, void* out, std::span<const size_t> bytes) override;
   Status broadcast(void* data, size_t bytes, uint32_t root) override;
   Status barrier() override { return exchange(Call::kBarrier, 0); }
@@ -66,13 +67,13 @@ class SharedMemory final : public Communicator {
     return barrier_.wait({static_cast<uint32_t>(call), root, total});
   }
   // out = sum of elements [begin, begin + count) of the last exchange's slots.
-  void sumSlots(size_t begin, size_t count, float* out) {
+  void sumSlots(size_t begin, size_t count, SumOrder order, float* out) {
     for (uint32_t r = 0; r < size(); ++r) {
       parts_[r] = reinterpret_cast<const float*>(of(r, count * sizeof(float))) + begin;
     }
-    sumInRankOrder(parts_, out, count);
+    sum(parts_, order, out, count);
   }
-  Status reduceChunkByShares(float* out, size_t count, uint64_t total);
+  Status reduceChunkByShares(float* out, size_t count, SumOrder order, uint64_t total);
 
   const Region& whole() const { return part_ ? part_->whole : region_; }
 
@@ -87,7 +88,7 @@ class SharedMemory final : public Communicator {
   Traffic traffic_;
 };
 
-Status SharedMemory::allReduceSum(const float* in, float* out, size_t count) {
+Status SharedMemory::allReduceSum(const float* in, float* out, size_t count, SumOrder order) {
   const uint64_t total = count * sizeof(float);
   const bool by_shares = sumsByShares(size(), total);
   for (size_t done = 0; done < count;) {
@@ -95,9 +96,9 @@ Status SharedMemory::allReduceSum(const float* in, float* out, size_t count) {
     std::memcpy(mine(n * sizeof(float)), in + done, n * sizeof(float));
     DCC_RETURN_IF_ERROR(exchange(Call::kAllReduce, total));
     if (by_shares) {
-      DCC_RETURN_IF_ERROR(reduceChunkByShares(out + done, n, total));
+      DCC_RETURN_IF_ERROR(reduceChunkByShares(out + done, n, order, total));
     } else {
-      sumSlots(0, n, out + done);
+      sumSlots(0, n, order, out + done);
     }
     done += n;
   }
@@ -106,10 +107,10 @@ Status SharedMemory::allReduceSum(const float* in, float* out, size_t count) {
 
 // After the exchange of a chunk of `count` elements: sums our share into our next slot and collects
 // all shares in `out`.
-Status SharedMemory::reduceChunkByShares(float* out, size_t count, uint64_t total) {
+Status SharedMemory::reduceChunkByShares(float* out, size_t count, SumOrder order, uint64_t total) {
   const Shares shares(count, size());
   if (const size_t own = shares.size(rank_)) {
-    sumSlots(shares.begin(rank_), own, reinterpret_cast<float*>(mine(own * sizeof(float))));
+    sumSlots(shares.begin(rank_), own, order, reinterpret_cast<float*>(mine(own * sizeof(float))));
   }
   DCC_RETURN_IF_ERROR(exchange(Call::kAllReduce, total));
   for (uint32_t r = 0; r < size(); ++r) {
@@ -139,7 +140,8 @@ Status SharedMemory::allGather(const void* in, void* out, std::span<const size_t
 }
 
 // A slot is divided among the receivers, so that in every exchange each has something to sum.
-Status SharedMemory::reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) {
+Status SharedMemory::reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
+                                      SumOrder order) {
   const size_t longest = *std::max_element(counts.begin(), counts.end());
   const uint64_t total = std::accumulate(counts.begin(), counts.end(), uint64_t{0}) * sizeof(float);
   const size_t piece = slot_floats_ / size();
@@ -153,7 +155,7 @@ Status SharedMemory::reduceScatterSum(const float* in, float* out, std::span<con
       if (bytes > 0) std::memcpy(mine(bytes) + r * piece * sizeof(float), from, bytes);
     }
     DCC_RETURN_IF_ERROR(exchange(Call::kReduceScatter, total));
-    if (const size_t n = chunk(rank_, done)) sumSlots(rank_ * piece, n, out + done);
+    if (const size_t n = chunk(rank_, done)) sumSlots(rank_ * piece, n, order, out + done);
   }
   return longest == 0 ? exchange(Call::kReduceScatter, 0) : Status::success();
 }

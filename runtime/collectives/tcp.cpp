@@ -76,9 +76,10 @@ class Tcp final : public Communicator {
   uint32_t rank() const override { return rank_; }
   uint32_t size() const override { return static_cast<uint32_t>(scratch_.size()); }
 
-  Status allReduceSum(const float* in, float* out, size_t count) override;
+  Status allReduceSum(const float* in, float* out, size_t count, SumOrder order) override;
   Status allGather(const void* in, void* out, std::span<const size_t> bytes) override;
-  Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) override;
+  Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
+                          SumOrder order) override;
   Status allToAll(const void* in, void* out, std::span<const size_t> bytes) override;
   Status broadcast(void* data, size_t bytes, uint32_t root) override;
   Status barrier() override { return exchangeNothing(tagOf(Call::kBarrier, 0)); }
@@ -106,9 +107,10 @@ class Tcp final : public Communicator {
   // Rank r's contribution to a sum, of `count` elements.
   float* scratch(uint32_t r, size_t count);
   // out = the sum of `own` and what has come into the others' scratch.
-  void sum(const float* own, float* out, size_t count);
-  Status reduceWhole(const CallTag& tag, const float* in, float* out, size_t count);
-  Status reduceByShares(const CallTag& tag, const float* in, float* out, size_t count);
+  void sumAll(const float* own, float* out, size_t count, SumOrder order);
+  Status reduceWhole(const CallTag& tag, const float* in, float* out, size_t count, SumOrder order);
+  Status reduceByShares(const CallTag& tag, const float* in, float* out, size_t count,
+                        SumOrder order);
 
   std::shared_ptr<Links> links_;
   uint32_t rank_ = 0;
@@ -282,40 +284,42 @@ float* Tcp::scratch(uint32_t r, size_t count) {
   return scratch_[r].data();
 }
 
-void Tcp::sum(const float* own, float* out, size_t count) {
+void Tcp::sumAll(const float* own, float* out, size_t count, SumOrder order) {
   if (own == out) {  // sums are not made in place
     std::memcpy(scratch(rank_, count), own, count * sizeof(float));
     own = scratch_[rank_].data();
   }
   for (uint32_t r = 0; r < size(); ++r) parts_[r] = r == rank_ ? own : scratch_[r].data();
-  sumInRankOrder(parts_, out, count);
+  sum(parts_, order, out, count);
 }
 
-Status Tcp::allReduceSum(const float* in, float* out, size_t count) {
+Status Tcp::allReduceSum(const float* in, float* out, size_t count, SumOrder order) {
   const bool by_shares = sumsByShares(size(), count * sizeof(float));
   const CallTag tag = tagOf(Call::kAllReduce, count * sizeof(float));
   if (count == 0) return exchangeNothing(tag);
   const size_t most = (by_shares ? size() : 1) * kTcpChunkBytes / sizeof(float);
   for (size_t done = 0; done < count;) {
     const size_t n = std::min(most, count - done);
-    DCC_RETURN_IF_ERROR(by_shares ? reduceByShares(tag, in + done, out + done, n)
-                                  : reduceWhole(tag, in + done, out + done, n));
+    DCC_RETURN_IF_ERROR(by_shares ? reduceByShares(tag, in + done, out + done, n, order)
+                                  : reduceWhole(tag, in + done, out + done, n, order));
     done += n;
   }
   return Status::success();
 }
 
-Status Tcp::reduceWhole(const CallTag& tag, const float* in, float* out, size_t count) {
+Status Tcp::reduceWhole(const CallTag& tag, const float* in, float* out, size_t count,
+                        SumOrder order) {
   for (const Peer& peer : peers_) {
     peer.link->send(tag, in, count * sizeof(float));
     peer.link->receive(tag, scratch(peer.rank, count), count * sizeof(float));
   }
   DCC_RETURN_IF_ERROR(exchange(tag));
-  sum(in, out, count);
+  sumAll(in, out, count, order);
   return Status::success();
 }
 
-Status Tcp::reduceByShares(const CallTag& tag, const float* in, float* out, size_t count) {
+Status Tcp::reduceByShares(const CallTag& tag, const float* in, float* out, size_t count,
+                           SumOrder order) {
   const Shares shares(count, size());
   const auto bytes = [&](uint32_t r) { return shares.size(r) * sizeof(float); };
   const size_t own = shares.size(rank_);
@@ -324,7 +328,7 @@ Status Tcp::reduceByShares(const CallTag& tag, const float* in, float* out, size
     peer.link->receive(tag, scratch(peer.rank, own), own * sizeof(float));
   }
   DCC_RETURN_IF_ERROR(exchange(tag));
-  sum(in + shares.begin(rank_), out + shares.begin(rank_), own);
+  sumAll(in + shares.begin(rank_), out + shares.begin(rank_), own, order);
   for (const Peer& peer : peers_) {
     peer.link->send(tag, out + shares.begin(rank_), own * sizeof(float));
     peer.link->receive(tag, out + shares.begin(peer.rank), bytes(peer.rank));
@@ -348,7 +352,8 @@ Status Tcp::allGather(const void* in, void* out, std::span<const size_t> bytes) 
   return exchange(tag);
 }
 
-Status Tcp::reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) {
+Status Tcp::reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
+                             SumOrder order) {
   const uint64_t total = std::accumulate(counts.begin(), counts.end(), uint64_t{0});
   const CallTag tag = tagOf(Call::kReduceScatter, total * sizeof(float));
   const size_t own = counts[rank_];
@@ -363,7 +368,7 @@ Status Tcp::reduceScatterSum(const float* in, float* out, std::span<const size_t
     link.receive(tag, scratch(r, own), own * sizeof(float));
   }
   DCC_RETURN_IF_ERROR(exchange(tag));
-  if (own > 0) sum(mine, out, own);
+  if (own > 0) sumAll(mine, out, own, order);
   return Status::success();
 }
 

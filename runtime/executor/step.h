@@ -7,6 +7,11 @@
 
 namespace dcc {
 
+// A sequence's tokens of a step: those at positions [first, first + tokens).
+struct SequencePart {
+  int32_t first = 0, tokens = 0;
+};
+
 // Sequence b's tokens of this step are [starts[b], starts[b+1]) of `tokens`, at least one each; its
 // tokens' positions are consecutive.
 struct Step {

@@ -43,6 +43,8 @@ class Rank {
   // Ranks on this host.
   uint32_t localSize() const { return meeting_ ? meeting_->localSize() : place_.world_size; }
 
+  bool onOneHost() const { return localSize() == worldSize(); }
+
   // Collective: makes the group of all ranks. Once.
   Status connect(const WaitOptions& options);
   // After connect().

@@ -45,6 +45,14 @@ bool aligned(const flatbuffers::Vector<T>* vector) {
   return !vector || reinterpret_cast<uintptr_t>(vector->Data()) % alignof(Element) == 0;
 }
 
+// An integer attribute; 0 where it is not given.
+inline int64_t integerAttr(const fb::Kernel& kernel, fb::AttrKey key) {
+  for (const fb::Attr* attr : rows(kernel.attrs())) {
+    if (attr->key() == key) return attr->i();
+  }
+  return 0;
+}
+
 inline Hash hashOf(const fb::Hash128& hash) { return {hash.lo(), hash.hi()}; }
 
 }  // namespace dcc::plan

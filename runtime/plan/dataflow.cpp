@@ -65,7 +65,7 @@ std::vector<bool> partialResults(const fb::Entry& entry) {
       if (root == write.buffer) partial[root] = false;
     }
     const fb::Collective* collective = instructions[i]->body_as_Collective();
-    const bool sums = collective && collective->reduction() == fb::Reduction::sum;
+    const bool sums = collective && collective->reduction() != fb::Reduction::none;
     if (!sums && !(results[i] && isLinear(*instructions[i]))) continue;
     for (uint32_t buffer : accesses.reads) {
       const bool gates = sums && static_cast<int64_t>(buffer) == collective->gates();

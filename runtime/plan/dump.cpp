@@ -70,6 +70,9 @@ class Dump {
     for (const flatbuffers::String* feature : rows(plan_.features())) {
       line("feature " + named(feature));
     }
+    if (plan_.numerics() != fb::Numerics::fast) {
+      line(std::string("numerics ") + fb::EnumNameNumerics(plan_.numerics()));
+    }
     std::string mesh;
     for (const fb::Axis* axis : rows(plan_.mesh())) {
       mesh += (mesh.empty() ? "" : ", ") + named(axis->name()) + " = " + number(axis->size());
@@ -157,7 +160,8 @@ class Dump {
     if (const fb::Gemm* gemm = instruction.body_as_Gemm()) {
       std::string bias = gemm->bias() >= 0 ? ", bias w" + std::to_string(gemm->bias()) : "";
       return "b" + number(gemm->out()) + " = gemm b" + number(gemm->a()) + ", w" +
-             number(gemm->weight()) + bias;
+             number(gemm->weight()) + bias +
+             (gemm->chunks() > 1 ? ", chunks " + number(gemm->chunks()) : "");
     }
     if (const fb::Kernel* k = instruction.body_as_Kernel()) return kernel(*k);
     const fb::Collective& c = *instruction.body_as_Collective();

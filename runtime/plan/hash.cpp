@@ -52,6 +52,10 @@ class ProgramWalk {
       hasher_.add(std::string_view("token types"));
       add(plan.token_types());
     }
+    if (plan.numerics() != fb::Numerics::fast) {
+      hasher_.add(std::string_view("numerics"));
+      add(plan.numerics());
+    }
     if (exceeded()) return std::nullopt;
     return hasher_.finish();
   }
@@ -95,6 +99,10 @@ class ProgramWalk {
       add(instruction->body_type());
       if (const fb::Gemm* gemm = instruction->body_as_Gemm()) {
         add(gemm->a(), gemm->weight(), gemm->bias(), gemm->out());
+        if (gemm->chunks() != 1) {
+          hasher_.add(std::string_view("chunks"));
+          add(gemm->chunks());
+        }
       } else if (const fb::Kernel* kernel = instruction->body_as_Kernel()) {
         kernelBody(*kernel);
       } else if (const fb::Collective* collective = instruction->body_as_Collective()) {

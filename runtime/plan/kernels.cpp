@@ -87,9 +87,12 @@ constexpr AttrInfo kRouteAttrs[] = {floating(AttrKey::scale),
                                     integer(AttrKey::groups, kOptional),
                                     integer(AttrKey::live, kOptional),
                                     integer(AttrKey::best, kOptional)};
-constexpr AttrInfo kExpertsAttrs[] = {
-    integer(AttrKey::function), floating(AttrKey::limit, kOptional),
-    floating(AttrKey::alpha, kOptional), integer(AttrKey::scaled_inputs, kOptional)};
+constexpr AttrInfo kExpertsAttrs[] = {integer(AttrKey::function),
+                                      integer(AttrKey::groups, kOptional),
+                                      floating(AttrKey::limit, kOptional),
+                                      floating(AttrKey::alpha, kOptional),
+                                      integer(AttrKey::scaled_inputs, kOptional),
+                                      integer(AttrKey::chunks, kOptional)};
 
 // Indexed by KernelKind.
 constexpr KernelInfo kKernels[] = {

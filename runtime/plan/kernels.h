@@ -53,12 +53,15 @@
 //                    counts.
 //   experts          x [R,D], gates f32 [R,E], gate [E*I,D], up [E*I,D], down [E*O,I] ->
 //                    out f32 [R,O] [, gate_bias f32 [E,I], up_bias f32 [E,I]]
-//                    function [, limit, alpha, scaled_inputs]
+//                    function [, limit, alpha, scaled_inputs, chunks, groups]
 //                    out = sum over e with gates[e] != 0, in order, of
 //                    gates[e] * (f(x gate_e') * (x up_e')) down_e'; with scaled_inputs of
 //                    (f(gates[e] x gate_e') * (gates[e] x up_e')) down_e'. With limit l:
 //                    g = min(x gate_e', l), u = clamp(x up_e', -l, l), and g * sigmoid(alpha * g) *
-//                    (u + 1) in place of f(..) * (..). Biases are added to g and u first.
+//                    (u + 1) in place of f(..) * (..). Biases are added to g and u first. With
+//                    invariant numerics there is a sum for each of `chunks` equal parts of I, over
+//                    which down's products run, or for each of `groups` equal groups of experts;
+//                    these are added as a balanced tree, like a GEMM's chunks.
 //   add              x [R,D], y [R,D] -> out [R,D]
 //   mul              x [R,D], y [R,D] -> out [R,D]
 //   scale            x [R,D] -> out [R,D] = x * scale                scale

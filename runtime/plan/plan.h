@@ -24,12 +24,15 @@ inline constexpr uint32_t kT = 0, kB = 1, kVariables = 2;
 // Where buffers that are no views begin in the arena: multiples of this many bytes.
 inline constexpr uint64_t kBufferAlignment = 64;
 // What Plan.features may hold: files that are drawn at random; weights whose elements lie apart in
-// the file or have something added to them, or are stored in few bits with scales; collectives that
-// move only the rows which experts are asked for.
+// the file or have something added to them, or are stored in few bits with scales; sums in the
+// order of invariant numerics; collectives that move only the rows which experts are asked for.
 inline constexpr std::string_view kRandomWeights = "random_weights";
 inline constexpr std::string_view kWeightViews = "weight_views";
 inline constexpr std::string_view kBlockScaled = "block_scaled";
+inline constexpr std::string_view kInvariantNumerics = "invariant_numerics";
 inline constexpr std::string_view kExpertExchange = "expert_exchange";
+// Most parts of k whose sums are added as a tree (Gemm.chunks).
+inline constexpr uint32_t kMaxChunks = 8;
 // No real plan comes near these; they bound the verifier's work.
 inline constexpr uint32_t kMaxEntries = 64, kMaxAxes = 8, kMaxSizes = 65536;
 

@@ -102,6 +102,12 @@ std::string EntryContext::shape(const fb::Buffer& buffer) const {
   return "[" + sizes.text(buffer.rows()) + ", " + std::to_string(buffer.cols()) + "]";
 }
 
+bool needs(const fb::Plan& plan, std::string_view feature) {
+  Rows features = rows(plan.features());
+  return std::any_of(features.begin(), features.end(),
+                     [&](const auto* given) { return text(given) == feature; });
+}
+
 Status verifyHeader(const fb::Plan& plan, const std::string& name) {
   std::optional<uint32_t> world = worldSize(plan);
   if (!world) {
@@ -134,6 +140,11 @@ Status verifyHeader(const fb::Plan& plan, const std::string& name) {
     return userError(name +
                      ": max_tokens, max_seqs, max_seq_len and vocab_size must be from 1 to " +
                      std::to_string(kMaxIndex));
+  }
+  if ((plan.numerics() == fb::Numerics::invariant) != needs(plan, kInvariantNumerics)) {
+    return userError(name + ": its numerics are " + fb::EnumNameNumerics(plan.numerics()) +
+                     ", and exactly plans of invariant ones must need the feature " +
+                     std::string(kInvariantNumerics));
   }
   return Status::success();
 }

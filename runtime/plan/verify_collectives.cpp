@@ -74,6 +74,9 @@ std::string gatesProblem(const EntryContext& context, const fb::Collective& coll
     return "has gates, so the plan must need the feature " + std::string(kExpertExchange);
   }
   if (collective.dimension() != 0) return "gates go with rows";
+  if (collective.reduction() == fb::Reduction::tree_sum) {
+    return "gates leave out ranks, so that sums are no tree";
+  }
   if (static_cast<uint32_t>(collective.gates()) >= context.bufferCount()) {
     return "gates are buffer " + std::to_string(collective.gates()) + ", which does not exist";
   }
@@ -124,8 +127,11 @@ std::string collectiveProblem(const EntryContext& context, const fb::Collective&
   const fb::Buffer& input = context.buffer(collective.input());
   const fb::Buffer& output = context.buffer(collective.output());
   if (input.dtype() != output.dtype()) return "input and output must have the same type";
+  const fb::Reduction sum = context.plan.numerics() == fb::Numerics::invariant
+                                ? fb::Reduction::tree_sum
+                                : fb::Reduction::sum;
   fb::Reduction reduction =
-      collective.kind() == CollectiveKind::all_gather ? fb::Reduction::none : fb::Reduction::sum;
+      collective.kind() == CollectiveKind::all_gather ? fb::Reduction::none : sum;
   if (collective.reduction() != reduction) {
     return std::string("reduction must be ") + fb::EnumNameReduction(reduction);
   }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "runtime/plan/dataflow.h"
@@ -56,7 +57,7 @@ std::string gemmProblem(const EntryContext& context, const fb::Gemm& gemm) {
              "]";
     }
   }
-  return "";
+  return partsProblem(context.plan, "chunks", gemm.chunks(), weight.cols());
 }
 
 fb::OperandKind kindOf(Role role) {
@@ -132,6 +133,19 @@ std::string kernelWhole(const EntryContext& context, const fb::Kernel& kernel) {
 }
 
 }  // namespace
+
+std::string partsProblem(const fb::Plan& plan, std::string_view name, int64_t parts,
+                         uint64_t size) {
+  const bool power = parts >= 1 && parts <= kMaxChunks && std::has_single_bit<uint64_t>(parts);
+  if (!power || size % static_cast<uint64_t>(parts) != 0) {
+    return std::string(name) + " must be a power of two up to " + std::to_string(kMaxChunks) +
+           " that divides " + std::to_string(size);
+  }
+  if (parts > 1 && plan.numerics() != fb::Numerics::invariant) {
+    return std::string(name) + " mean nothing to fast numerics";
+  }
+  return "";
+}
 
 Status verifyInstructions(const EntryContext& context) {
   uint32_t i = 0;

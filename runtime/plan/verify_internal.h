@@ -24,6 +24,9 @@ Status verifyWeights(const fb::Plan& plan, const std::string& name);
 // verify_caches.cpp: page groups and caches.
 Status verifyCaches(const fb::Plan& plan, const std::string& name);
 
+// Whether Plan.features has it.
+bool needs(const fb::Plan& plan, std::string_view feature);
+
 // An entry on its way through the verifier.
 struct EntryContext {
   const fb::Plan& plan;
@@ -58,12 +61,14 @@ Status verifyBuffers(const EntryContext& context);
 Status verifyOutputs(const EntryContext& context);
 // verify_instructions.cpp: operands, attributes, shapes of GEMMs and kernels.
 Status verifyInstructions(const EntryContext& context);
-// The two below return what is wrong with the instruction, or an empty text.
+// Those below return what is wrong with the instruction, or an empty text.
 // Per buffer: the instruction that wrote it last, null where none has.
 using Writers = std::vector<const fb::Instruction*>;
 // verify_collectives.cpp
 std::string collectiveProblem(const EntryContext& context, const fb::Collective& collective,
                               const Writers& writers);
+// What is wrong with sums kept apart for `parts` equal parts of `size` and added as a tree.
+std::string partsProblem(const fb::Plan& plan, std::string_view name, int64_t parts, uint64_t size);
 // verify_kernels.cpp: shapes and the attributes' values; there are the right operands and
 // attributes.
 std::string kernelProblem(const EntryContext& context, const fb::Kernel& kernel);

@@ -72,6 +72,13 @@ class Shapes {
     require(w.dtype() == fb::DType::f32 && w.rows() == 1 && w.cols() == cols,
             std::string(info_.operands[i].name) + " must be f32 [1, " + std::to_string(cols) + "]");
   }
+  // An attribute that says how many sums over parts of `size` there are; it may be missing.
+  void requireParts(AttrKey key, uint64_t size) {
+    const fb::Attr* parts = attr(key);
+    if (!parts) return;
+    const std::string problem = partsProblem(context_.plan, attrName(key), parts->i(), size);
+    require(problem.empty(), problem);
+  }
   // A matrix of weights.
   void requireMatrix(uint32_t i, uint64_t rows, uint64_t cols) {
     const fb::Weight& w = weight(i);
@@ -434,6 +441,10 @@ void checkExperts(Shapes& s) {
             "limit must come with silu");
   s.requirePositive(AttrKey::limit);
   s.requireInteger(AttrKey::scaled_inputs, 0, 1);
+  s.requireParts(AttrKey::chunks, width);
+  s.requireParts(AttrKey::groups, experts);
+  s.require(!s.attr(AttrKey::chunks) || !s.attr(AttrKey::groups),
+            "sums are kept apart by chunks or by groups, not both");
 }
 
 // The rows of each sequence become one.

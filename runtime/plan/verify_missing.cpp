@@ -10,7 +10,8 @@ namespace dcc::plan {
 namespace {
 
 // What this build understands beyond kMajor and kMinor.
-constexpr std::array kFeatures = {kRandomWeights, kWeightViews, kBlockScaled, kExpertExchange};
+constexpr std::array kFeatures = {kRandomWeights, kWeightViews, kBlockScaled, kInvariantNumerics,
+                                  kExpertExchange};
 constexpr size_t kMostListed = 20;
 
 // Collects what is unknown, each once.
@@ -89,6 +90,7 @@ Status verifyKnown(const fb::Plan& plan, const std::string& name) {
       missing.add("feature " + printable(text(feature)));
     }
   }
+  missing.checkEnum(plan.numerics(), fb::Numerics::MAX, "numerics");
   for (const fb::SizeNode* node : rows(plan.sizes())) {
     missing.checkEnum(node->op(), fb::SizeOp::MAX, "size operation");
   }

@@ -46,6 +46,16 @@ uint64_t selfAttentionBytes(const fb::Entry& entry, const fb::Kernel& kernel, ui
   return attentionWorkspaceBytes(AttentionBlocks(head_dim, columns(2) / kv_heads, heads), threads);
 }
 
+// Sums over experts that are kept apart.
+int64_t sumsOf(const fb::Kernel& experts) {
+  int64_t sums = 1;
+  for (const fb::Attr* attr : rows(experts.attrs())) {
+    const bool parts = attr->key() == fb::AttrKey::chunks || attr->key() == fb::AttrKey::groups;
+    if (parts) sums = std::max(sums, attr->i());
+  }
+  return sums;
+}
+
 uint64_t expertsBytes(const fb::Plan& plan, const fb::Entry& entry, const fb::Kernel& kernel,
                       std::span<const int64_t> sizes, uint32_t threads) {
   const auto index = [&](uint32_t i) { return kernel.operands()->Get(i)->index(); };
@@ -53,16 +63,25 @@ uint64_t expertsBytes(const fb::Plan& plan, const fb::Entry& entry, const fb::Ke
   const fb::Buffer& out = *entry.buffers()->Get(index(5));
   const auto width = static_cast<int64_t>(plan.weights()->Get(index(4))->cols());
   return ExpertsWorkspace(sizes[x.rows()], static_cast<int64_t>(x.cols()), width,
-                          static_cast<int64_t>(out.cols()), threads)
+                          static_cast<int64_t>(out.cols()), sumsOf(kernel), threads)
       .bytes();
 }
 
 }  // namespace
 
-GemmWorkspace gemmWorkspace(int64_t rows, int64_t k, DType a, DType out, uint32_t threads) {
-  const auto wide = [&] { return alignUp<size_t>(rows * k, kLineFloats) * sizeof(float); };
-  return {threads * GemmBlocks::kPanelFloats * sizeof(float), a == DType::kF32 ? 0 : wide(),
-          out == DType::kF32 ? 0 : threads * GemmBlocks::kFloats * sizeof(float)};
+GemmWorkspace gemmWorkspace(int64_t rows, int64_t k, int64_t chunks, DType a, DType out,
+                            uint32_t threads) {
+  // Each chunk as f32; or, bf16, in whole tiles of 16 rows and 32 elements.
+  const int64_t chunk = k / chunks;
+  const size_t wide = chunks * alignUp<size_t>(rows * chunk, kLineFloats) * sizeof(float);
+  const size_t tiles =
+      chunks * alignUp<size_t>(rows, 16) * alignUp<size_t>(chunk, 32) * sizeof(uint16_t);
+  return {threads * GemmBlocks::kScratchBytes,
+          a == DType::kF32    ? 0
+          : a == DType::kBF16 ? std::max(wide, tiles)
+                              : wide,
+          out == DType::kF32 ? 0 : threads * GemmBlocks::kFloats * sizeof(float),
+          threads * GemmBlocks::waitingSums(chunks) * GemmBlocks::kFloats * sizeof(float)};
 }
 
 AttentionBlocks::AttentionBlocks(int64_t k_dim, int64_t v_dim, int64_t heads)
@@ -105,15 +124,17 @@ int64_t headsPerKvHead(const fb::Kernel& attention, int64_t heads, int64_t kv_he
 }
 
 ExpertsWorkspace::ExpertsWorkspace(int64_t rows, int64_t d, int64_t width, int64_t out,
-                                   uint32_t threads)
+                                   int64_t sums, uint32_t threads)
     : x(alignUp(rows * d, kLineFloats)),
       hidden(alignUp(rows * width, kLineFloats)),
       result(alignUp(rows * out, kLineFloats)),
+      sums(sums > 1 ? alignUp(sums * rows * out, kLineFloats) : 0),
       places(alignUp(rows, kLineFloats)),
-      product(gemmWorkspace(rows, std::max(d, width), DType::kF32, DType::kF32, threads).bytes()) {}
+      product(
+          gemmWorkspace(rows, std::max(d, width), 1, DType::kF32, DType::kF32, threads).bytes()) {}
 
 size_t ExpertsWorkspace::bytes() const {
-  return (x + 2 * hidden + result + places) * sizeof(float) + product;
+  return (x + 2 * hidden + result + sums + places) * sizeof(float) + product;
 }
 
 uint64_t workspaceBytes(const fb::Plan& plan, const fb::Entry& entry, uint32_t threads) {
@@ -125,8 +146,8 @@ uint64_t workspaceBytes(const fb::Plan& plan, const fb::Entry& entry, uint32_t t
     if (const fb::Gemm* gemm = instruction->body_as_Gemm()) {
       const fb::Buffer& a = *entry.buffers()->Get(gemm->a());
       const fb::Buffer& out = *entry.buffers()->Get(gemm->out());
-      bytes = gemmWorkspace(sizes[a.rows()], static_cast<int64_t>(a.cols()), dtypeOf(a),
-                            dtypeOf(out), threads)
+      bytes = gemmWorkspace(sizes[a.rows()], static_cast<int64_t>(a.cols()), gemm->chunks(),
+                            dtypeOf(a), dtypeOf(out), threads)
                   .bytes();
     } else if (const fb::Collective* collective = instruction->body_as_Collective()) {
       bytes = collectiveWorkspace(entry, *collective, sizes).bytes();

@@ -2,6 +2,7 @@
 // what a rank needs is known from its plan and the number of its threads alone.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,29 +12,41 @@
 
 namespace dcc::plan {
 
-// A product's result is computed in blocks of so many token rows and weight rows; a thread brings a
-// panel of weight rows to f32 at a time.
+// A product's result is computed in blocks of so many token rows and weight rows.
 struct GemmBlocks {
-  static constexpr int64_t kRows = 120;  // a multiple of every target's tile
+  static constexpr int64_t kRows = 128;
   static constexpr int64_t kCols = 96;
   static constexpr int64_t kFloats = kRows * kCols;
-  // A panel row's length: the longest part of k, and some to keep rows off the same cache sets.
-  static constexpr int64_t kMaxPart = 1024;
-  static constexpr int64_t kPanelStride = kMaxPart + 16;
-  static constexpr int64_t kMaxPanel = 6;  // rows
-  static constexpr int64_t kPanelFloats = kMaxPanel * kPanelStride;
+  // Up to so many token rows make blocks of more weight rows, kFloats in all.
+  static constexpr int64_t kFewRows = 16;
+
+  // What a thread needs for a block. By vectors: a panel of weight rows, each a part of k as long
+  // as 64 vectors of 64 bytes, and a bit to keep rows off the same cache sets.
+  static constexpr int64_t kPanelRows = 6;
+  static constexpr int64_t kPanelRowBytes = 64 * 64 + 64;
+  // By tiles: sums of all of the block, and two tiles of weights, 1 KiB each.
+  static constexpr int64_t kTileBytes = 1024;
+  static constexpr size_t kScratchBytes = kFloats * sizeof(float) + 2 * kTileBytes;
+  static_assert(kPanelRows * kPanelRowBytes <= kScratchBytes);
+
+  // Blocks of sums that wait for their neighbours while `chunks` sums are added as a tree.
+  static int64_t waitingSums(int64_t chunks) {
+    return std::bit_width(static_cast<uint64_t>(chunks)) - 1;
+  }
 };
 
 // One product's workspace, its parts in this order.
 struct GemmWorkspace {
-  size_t panels;  // of all threads
-  size_t wide;    // `a` as f32, where it isn't
-  size_t blocks;  // a block of results per thread, where those aren't f32
+  size_t threads;  // kScratchBytes each
+  size_t a;        // `a` in the form that is multiplied, where it isn't f32
+  size_t blocks;   // a block of results per thread, where those aren't f32
+  size_t sums;     // of chunks of k, per thread
 
-  size_t bytes() const { return panels + wide + blocks; }
+  size_t bytes() const { return threads + a + blocks + sums; }
 };
-// For a product of [rows, k].
-GemmWorkspace gemmWorkspace(int64_t rows, int64_t k, DType a, DType out, uint32_t threads);
+// For a product of [rows, k], k in `chunks` (a power of two), with any instruction set.
+GemmWorkspace gemmWorkspace(int64_t rows, int64_t k, int64_t chunks, DType a, DType out,
+                            uint32_t threads);
 
 // What one thread needs for a task of attention: keys come in blocks, for a few query rows. Every
 // row begins at a multiple of 64 bytes.
@@ -57,12 +70,14 @@ uint64_t attentionWorkspaceBytes(const AttentionBlocks& blocks, uint32_t threads
 int64_t headsPerKvHead(const fb::Kernel& attention, int64_t heads, int64_t kv_heads);
 
 // What experts need for up to `rows` tokens of one expert: floats of the tokens' x, of gate and up
-// each, and of the result, a place per token, and bytes for the products; in this order.
+// each, of the result, and of `sums` sums over experts of all tokens where there are several, a
+// place per token, and bytes for the products; in this order.
 struct ExpertsWorkspace {
-  size_t x, hidden, result, places;
+  size_t x, hidden, result, sums, places;
   size_t product;
 
-  ExpertsWorkspace(int64_t rows, int64_t d, int64_t width, int64_t out, uint32_t threads);
+  ExpertsWorkspace(int64_t rows, int64_t d, int64_t width, int64_t out, int64_t sums,
+                   uint32_t threads);
   size_t bytes() const;
 };
 

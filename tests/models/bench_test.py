@@ -61,6 +61,25 @@ class Bench(bad.BadInput):
     def test_batch(self):
         self.check(2, 3)
 
+    def test_experts_that_tokens_can_ask_for(self):
+        """Whatever the cut: a token's experts, and with more tokens more, until all are read."""
+        model = harness.model_dir("mixtral")
+        config = json.loads((model / "config.json").read_text())
+        layers, chosen = config["num_hidden_layers"], config["num_experts_per_tok"]
+        experts = config["num_local_experts"]
+        one = 3 * config["hidden_size"] * config["intermediate_size"]
+        for name, options in [("whole", []), ("cut", ["--tp", "2"]),
+                              ("parallel", ["--tp", "2", "--expert-parallel"])]:
+            plan = self.compile(model, name, *options)
+            for batch in (1, 2, 3):
+                with self.subTest(name=name, batch=batch):
+                    line = self.bench(plan, "--batch", str(batch), "--prompt-tokens", "4",
+                                      "--new-tokens", "2", "--threads", "1")
+                    size = {"bf16": 2, "f16": 2, "f32": 4}[line["weight_dtype"]]
+                    most = layers * min(experts, batch * chosen) * one * size
+                    self.assertEqual(line["expert_bytes_per_token"], most // batch)
+                    self.assertGreater(line["weight_bytes_per_token"], most // batch)
+
     def test_without_a_tokenizer_and_sizes_that_fit(self):
         plan = self.compile(harness.model_dir("llama3"), "ids")
         line = self.bench(plan)

@@ -48,6 +48,10 @@ class Doctor(harness.EndToEnd):
         self.assertRegex(found["drun"]["ICU"], r"^\d+\.\d+")
         self.assertRegex(found["drun"]["PCRE2"], r"^\d+\.\d+")
 
+    def test_forced_instructions(self):
+        name = "sse4" if os.uname().machine == "x86_64" else "neon"
+        self.assertIn(f"({name})", self.json(DRUN_INSTRUCTIONS=name)["cpu"]["kernels"])
+
     def test_environment(self):
         def meaning(**env):
             found = self.json(**env)["environment"]
@@ -60,6 +64,7 @@ class Doctor(harness.EndToEnd):
         self.assertIn("10.0.0.7:29500", joins)
         self.assertIn("LOCAL_RANK", meaning(RANK="0", WORLD_SIZE="2"))
         self.assertIn("RANK=x", meaning(**(LAUNCHER | {"RANK": "x"})))
+        self.assertIn("AVX9", meaning(DRUN_INSTRUCTIONS="AVX9"))
         self.assertNotIn("swordfish", self.doctor("--json", env={"DRUN_SECRET": "swordfish"}))
 
     def test_nvidia_libraries(self):

@@ -49,11 +49,13 @@ Result<BenchFacts> benchFacts(const plan::Plan& plan, uint32_t threads, uint32_t
   std::vector<plan::WeightTraffic> all(world.size());
   const std::vector<size_t> sizes(all.size(), sizeof(own));
   DCC_RETURN_IF_ERROR(world.allGather(&own, all.data(), sizes));
+  facts.traffic.dtype = own.dtype;
   for (const plan::WeightTraffic& traffic : all) {
-    facts.whole_bytes += traffic.whole;
-    facts.table_bytes += traffic.tables;
+    facts.traffic.whole += traffic.whole;
+    facts.traffic.tables += traffic.tables;
+    facts.traffic.experts += traffic.experts;
+    facts.traffic.experts_of_token += traffic.experts_of_token;
   }
-  facts.weights = own.dtype;
 
   cpu::ThreadPool pool(threads);
   DCC_ASSIGN(facts.memory_bandwidth,

@@ -57,7 +57,7 @@ std::string table(const BenchFacts& facts, const BenchShape& shape, const BenchT
   const auto row = [&text](const char* name, const std::string& what) {
     text += format("%-12s", name) + what + "\n";
   };
-  row("model", facts.model + ", weights in " + std::string(name(facts.weights)));
+  row("model", facts.model + ", weights in " + std::string(name(facts.traffic.dtype)));
   row("cpu", facts.cpu + ", " + facts.kernels);
   row("ranks", format("%u of ", facts.ranks) + count(facts.threads, "thread"));
   row("load", format("%.2f s", facts.load_seconds));
@@ -68,7 +68,8 @@ std::string table(const BenchFacts& facts, const BenchShape& shape, const BenchT
   row("decode", format("%.2f tokens/s: ", f.decode_rate) + count(shape.new_tokens, "token") + each);
   row("per token",
       format("p50 %.2f ms, p90 %.2f ms, p99 %.2f ms", f.p50 * 1e3, f.p90 * 1e3, f.p99 * 1e3));
-  row("weights", bytes(f.token_bytes) + " per token, " + bytes(f.decode_bandwidth) + "/s");
+  const char* most = facts.traffic.experts > 0 ? " at most (as no two tokens share an expert)" : "";
+  row("weights", bytes(f.token_bytes) + " per token, " + bytes(f.decode_bandwidth) + "/s" + most);
   row("memory", bytes(facts.memory_bandwidth) + "/s, of which decoding takes " +
                     format("%.0f %%", f.fraction * 100));
   return text;
@@ -77,8 +78,8 @@ std::string table(const BenchFacts& facts, const BenchShape& shape, const BenchT
 }  // namespace
 
 double stepBytes(const BenchFacts& facts, uint32_t batch) {
-  return static_cast<double>(facts.whole_bytes) +
-         static_cast<double>(facts.table_bytes) * batch / static_cast<double>(facts.vocabulary);
+  return static_cast<double>(facts.traffic.whole + facts.traffic.expertsOf(batch)) +
+         static_cast<double>(facts.traffic.tables) * batch / static_cast<double>(facts.vocabulary);
 }
 
 std::string benchReport(const BenchFacts& facts, const BenchShape& shape, const BenchTimes& times,
@@ -99,8 +100,9 @@ std::string benchReport(const BenchFacts& facts, const BenchShape& shape, const 
       {"token_p50_s", f.p50},
       {"token_p90_s", f.p90},
       {"token_p99_s", f.p99},
-      {"weight_dtype", name(facts.weights)},
+      {"weight_dtype", name(facts.traffic.dtype)},
       {"weight_bytes_per_token", std::llround(f.token_bytes)},
+      {"expert_bytes_per_token", facts.traffic.expertsOf(shape.batch) / shape.batch},
       {"memory_bandwidth_bytes_per_s", facts.memory_bandwidth},
       {"decode_bandwidth_fraction", f.fraction},
       {"prefill_bytes_sent", times.prefillTraffic().sent},

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "runtime/base/dtype.h"
+#include "runtime/plan/traffic.h"
 #include "tools/drun/bench_times.h"
 
 namespace dcc::drun {
@@ -14,10 +14,8 @@ struct BenchFacts {
   std::string model, cpu;
   std::string kernels;              // the instruction set that they use
   uint32_t ranks = 0, threads = 0;  // threads of each rank
-  DType weights = DType::kF32;      // of most of them, in memory
-  // Over all ranks: bytes of the weights a decode step reads whole, and of the tables it reads a
-  // row per token of.
-  uint64_t whole_bytes = 0, table_bytes = 0;
+  // Over all ranks, what a decode step reads: plan::WeightTraffic.
+  plan::WeightTraffic traffic;
   uint64_t vocabulary = 1;
   double memory_bandwidth = 0;  // bytes per second, of all ranks at once
   double load_seconds = 0;
@@ -28,7 +26,8 @@ struct BenchShape {
   uint32_t batch = 0;                          // sequences
 };
 
-// Bytes of weights that a decode step of `batch` tokens moves.
+// Bytes of weights that a decode step of `batch` tokens moves; of experts, as many as the tokens
+// can ask for.
 double stepBytes(const BenchFacts& facts, uint32_t batch);
 
 // One line of JSON, or a table.

@@ -80,7 +80,7 @@ void addCpu(Findings& findings, const std::string& root) {
   const std::vector<std::string> sets = instructionSets(root);
   findings.add("instruction_sets", sets, sets.empty() ? "unknown" : join(sets, " "));
   std::vector<std::string> kernels = cpuInstructionSets();
-  kernels.erase(kernels.begin());
+  std::erase(kernels, cpuInstructionSet());
   findings.add("kernels", cpuKernels(),
                cpuKernels() + (kernels.empty() ? "" : "; would also run: " + join(kernels, ", ")));
 
@@ -168,9 +168,15 @@ void addEnvironment(Findings& findings) {
   }
   const bool secret = std::getenv(launch::kSecretVariable) != nullptr;
   findings.add(launch::kSecretVariable, secret, secret ? "set" : "not set");  // and no more of it
+  const char* kernels = std::getenv(kInstructionsVariable);
+  findings.add(kInstructionsVariable, kernels ? ordered_json(kernels) : ordered_json(),
+               kernels ? kernels : "not set");
+  const Status forced = forceCpuInstructionSetFromEnvironment();
   const auto place = launch::Place::fromEnvironment();
   std::string meaning = "drun DIR starts ranks of its own on this machine";
-  if (!place.ok()) {
+  if (!forced.ok()) {
+    meaning = "drun DIR refuses: " + forced.error().message;
+  } else if (!place.ok()) {
     meaning = "drun DIR refuses: " + place.error().message;
   } else if (*place) {
     meaning = "drun DIR joins as rank " + std::to_string((*place)->rank) + " of " +

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "runtime/backends/cpu/cpu_backend.h"
 #include "runtime/base/program.h"
 #include "runtime/base/progress.h"
 #include "runtime/launch/launcher.h"
@@ -66,9 +67,11 @@ int main(int argc, char** argv) {
   const auto rank = launch::Rank::launched();
   if (!rank.ok()) return fail(rank.error());
   const auto options = parseOptions(argc, argv);
+  const Status forced = forceCpuInstructionSetFromEnvironment();
   if (*rank) {
     // What goes wrong here is the launcher's to say.
     launch::Rank& self = **rank;
+    if (!forced.ok()) return self.end(forced);
     return self.end(options.ok() ? guarded([&] { return rankMain(**options, self); })
                                  : Status(options.error()));
   }
@@ -79,6 +82,7 @@ int main(int argc, char** argv) {
     return exitStatus(guarded([&] { return tokenize(given); }));
   }
   if (given.command == Command::kDoctor) return exitStatus(guarded([&] { return doctor(given); }));
+  if (!forced.ok()) return fail(forced.error());
   const auto place = launch::Place::fromEnvironment();
   if (!place.ok()) return fail(place.error());
   if (!*place) return exitStatus(guarded([&] { return launchRanks(given, argv); }));

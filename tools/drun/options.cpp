@@ -43,7 +43,7 @@ constexpr CommandName kCommands[] = {
 
 // Options of the design that this version does not have; the number is of values they take.
 constexpr std::pair<const char*, int> kNotBuilt[] = {
-    {"--nnodes", 1},       {"--node-rank", 1},   {"--log-dir", 1},     {"--trace", 1},
+    {"--nnodes", 1},       {"--node-rank", 1},   {"--log-dir", 1},
     {"--verify-ranks", 0}, {"--master-addr", 1}, {"--master-port", 1},
 };
 
@@ -69,6 +69,7 @@ constexpr Belongs kBelongs[] = {
     {"--collectives", kOnRanks},
     {"--store-port", kOnRanks},
     {"--hash-ops", kOnRanks},
+    {"--trace", kOnRanks},
     {"--prompt", in({Command::kGenerate})},
     {"--max-new-tokens", kWriting},
     {"--system", in({Command::kChat})},
@@ -158,6 +159,10 @@ Status checkCombination(const CLI::App& app, const Options& options) {
   if (options.chat && (options.decode || options.no_special_tokens)) {
     return userError("--chat: gives texts; --decode and --no-special-tokens mean nothing to it");
   }
+  if (given("--trace") && given("--hash-ops")) {
+    return userError("--trace: would time the digests of --hash-ops; give one of them");
+  }
+  if (given("--trace") && options.trace.empty()) return userError("--trace: no file");
   if (!options.prompts.empty() && !options.input.empty()) {
     return userError("--prompt and --input: both name prompts; give one of them");
   }
@@ -226,6 +231,9 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
       ->option_text("PORT");
   app.add_option("--hash-ops", options.hash_ops,
                  "a digest of every op's result, for tools/compare-hashes")
+      ->option_text("FILE");
+  app.add_option("--trace", options.trace,
+                 "when every step and op of all ranks ran, for chrome://tracing or ui.perfetto.dev")
       ->option_text("FILE");
   // One value each, however it looks: CLI11 would also take the words that follow, and split
   // "[a,b]".

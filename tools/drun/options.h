@@ -25,6 +25,7 @@ struct Options {
   std::chrono::milliseconds timeout{30'000};
   launch::MeetOptions meet;
   std::string hash_ops;  // where digests of every op's result go; "": none
+  std::string trace;     // where the times of all steps and ops go; "": nowhere
 
   std::vector<std::string> prompts;
   std::string input, output;

@@ -19,6 +19,7 @@
 #include "tools/drun/command.h"
 #include "tools/drun/encode_command.h"
 #include "tools/drun/hash_ops.h"
+#include "tools/drun/trace.h"
 
 namespace dcc::drun {
 namespace {
@@ -86,6 +87,10 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   BenchFacts bench;
   std::unique_ptr<RankZeroCommand> command;
   std::unique_ptr<EncodeCommand> encode;
+  std::unique_ptr<NewFile> trace_file;
+  if (rank.rank() == 0) {
+    DCC_ASSIGN(trace_file, traceFile(options.trace));
+  }
   if (rank.rank() == 0 && encodes) {
     const Waiting waiting = [&world] { world.noteProgress(); };
     encode = options.command == Command::kEmbed ? embedCommand(options, output, waiting)
@@ -121,26 +126,37 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   if (!options.hash_ops.empty()) {
     DCC_ASSIGN(hashing, HashingRunner::create(options.hash_ops, *executor, plan_runner, world));
   }
-  generate::StepRunner& runner =
-      hashing ? *hashing : static_cast<generate::StepRunner&>(plan_runner);
-  if (encodes) {
-    EncodeRounds rounds(options, output, limits, replica, world, group, runner);
-    return encode ? encode->run(rounds) : rounds.follow();
+  std::unique_ptr<TracingRunner> tracing;
+  if (!options.trace.empty()) {
+    DCC_ASSIGN(tracing, TracingRunner::create(*executor, plan_runner, world, rank.onOneHost()));
   }
-  // Rank 0 decides: the others' files may be other ones.
-  generate::SamplingOptions sampling = command ? command->sampling() : generate::SamplingOptions();
-  DCC_RETURN_IF_ERROR(world.broadcast(&sampling, sizeof(sampling), 0));
-  const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(sampling, group);
-  generate::StepLoop loop(limits, group, runner, *sampler);
-  if (part) {
-    Dealer dealer(limits, replica, world, loop, options.dir, options.stop);
-    if (!command) return dealer.follow();
-    DCC_RETURN_IF_ERROR(command->deal(dealer));
-    return dealer.dismiss();
-  }
-  if (!command) return loop.follow();
-  DCC_RETURN_IF_ERROR(command->run(loop));
-  return loop.dismiss();
+  generate::StepRunner& runner = hashing   ? *hashing
+                                 : tracing ? static_cast<generate::StepRunner&>(*tracing)
+                                           : plan_runner;
+  const auto serve = [&]() -> Status {
+    if (encodes) {
+      EncodeRounds rounds(options, output, limits, replica, world, group, runner);
+      return encode ? encode->run(rounds) : rounds.follow();
+    }
+    // Rank 0 decides: the others' files may be other ones.
+    generate::SamplingOptions sampling;
+    if (command) sampling = command->sampling();
+    DCC_RETURN_IF_ERROR(world.broadcast(&sampling, sizeof(sampling), 0));
+    const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(sampling, group);
+    generate::StepLoop loop(limits, group, runner, *sampler);
+    if (part) {
+      Dealer dealer(limits, replica, world, loop, options.dir, options.stop);
+      if (!command) return dealer.follow();
+      DCC_RETURN_IF_ERROR(command->deal(dealer));
+      return dealer.dismiss();
+    }
+    if (!command) return loop.follow();
+    DCC_RETURN_IF_ERROR(command->run(loop));
+    return loop.dismiss();
+  };
+  DCC_RETURN_IF_ERROR(serve());
+  if (!tracing) return Status::success();
+  return tracing->write(trace_file.get(), options.trace);
 }
 
 }  // namespace

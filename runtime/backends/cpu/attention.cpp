@@ -89,16 +89,16 @@ HWY_INLINE WideRows wideRows(const AttentionTask& t, const HeadRows& rows, int64
                              int64_t count) {
   const std::byte* from = rows.at(key);
   if (rows.dtype == DType::kBF16) {
-    widenRows(reinterpret_cast<const hwy::bfloat16_t*>(from), rows.stride, count, rows.dim, t.wide,
-              t.wide_stride);
+    Widened<hwy::bfloat16_t>::pack(reinterpret_cast<const hwy::bfloat16_t*>(from), rows.stride,
+                                   count, rows.dim, t.wide, t.wide_stride);
   } else if (rows.dtype == DType::kF16) {
-    widenRows(reinterpret_cast<const hwy::float16_t*>(from), rows.stride, count, rows.dim, t.wide,
-              t.wide_stride);
+    Widened<hwy::float16_t>::pack(reinterpret_cast<const hwy::float16_t*>(from), rows.stride, count,
+                                  rows.dim, t.wide, t.wide_stride);
   } else if (rows.dim % kLanes == 0) {
     return {reinterpret_cast<const float*>(from), rows.stride};
   } else {
-    widenRows(reinterpret_cast<const float*>(from), rows.stride, count, rows.dim, t.wide,
-              t.wide_stride);
+    Widened<float>::pack(reinterpret_cast<const float*>(from), rows.stride, count, rows.dim, t.wide,
+                         t.wide_stride);
   }
   return {t.wide, t.wide_stride};
 }
@@ -109,8 +109,9 @@ HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, i
     const WideRows k = wideRows(t, t.k, key, count);
     for (int64_t n = 0; n < count; n += kTileCols) {
       const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
-      dotRows<false>(t.q, t.q_stride, t.tokens * t.heads, k.rows + n * k.stride, k.stride, cols,
-                     whole, false, t.scores + (key - block) + n, kKeyBlock);
+      dotRows<false, Widened<float>>(t.q, t.q_stride, t.tokens * t.heads, k.rows + n * k.stride,
+                                     k.stride, cols, whole, false, t.scores + (key - block) + n,
+                                     kKeyBlock);
     }
   });
 }

@@ -45,13 +45,14 @@ Ends endsOf(PrepareContext& context, const fb::Collective& c) {
           plan::collectiveWorkspace(context.entry(), c, context.maxSizes())};
 }
 
-Op prepareAllReduce(const Ends& ends, Communicator* group) {
-  return [ends, group](StepState& s) -> Status {
+Op prepareAllReduce(const Ends& ends, Communicator* group, SumOrder order) {
+  return [ends, group, order](StepState& s) -> Status {
     const Matrix in = ends.in.at(s), out = ends.out.at(s);
     const std::byte* from = dense(in, s.scratch);
     std::byte* to = isDense(out) ? out.data : s.scratch + ends.scratch.in;
     DCC_RETURN_IF_ERROR(group->allReduceSum(reinterpret_cast<const float*>(from),
-                                            reinterpret_cast<float*>(to), in.rows * in.cols));
+                                            reinterpret_cast<float*>(to), in.rows * in.cols,
+                                            order));
     if (to != out.data) unpack(to, out, 0, out.cols);
     return Status::success();
   };
@@ -83,9 +84,9 @@ Op prepareAllGather(const Ends& ends, Communicator* group, bool columns,
   };
 }
 
-Op prepareReduceScatter(const Ends& ends, Communicator* group, bool columns,
+Op prepareReduceScatter(const Ends& ends, Communicator* group, SumOrder order, bool columns,
                         std::vector<uint32_t> counts) {
-  return [ends, group, columns, counts = std::move(counts),
+  return [ends, group, order, columns, counts = std::move(counts),
           elements = std::vector<size_t>(group->size())](StepState& s) mutable -> Status {
     const Matrix in = ends.in.at(s), out = ends.out.at(s);
     for (size_t i = 0; i < elements.size(); ++i) {
@@ -105,7 +106,7 @@ Op prepareReduceScatter(const Ends& ends, Communicator* group, bool columns,
     }
     std::byte* to = isDense(out) ? out.data : s.scratch + ends.scratch.in;
     DCC_RETURN_IF_ERROR(group->reduceScatterSum(reinterpret_cast<const float*>(from),
-                                                reinterpret_cast<float*>(to), elements));
+                                                reinterpret_cast<float*>(to), elements, order));
     if (to != out.data) unpack(to, out, 0, out.cols);
     return Status::success();
   };
@@ -117,7 +118,7 @@ bool hasCollective(const fb::Collective& c) {
   switch (c.kind()) {
     case fb::CollectiveKind::all_reduce:
     case fb::CollectiveKind::reduce_scatter:
-      return c.reduction() == fb::Reduction::sum;
+      return c.reduction() == fb::Reduction::sum || c.reduction() == fb::Reduction::tree_sum;
     case fb::CollectiveKind::all_gather:
       return true;
     default:
@@ -135,13 +136,15 @@ Op prepareCollective(PrepareContext& context, const fb::Collective& c) {
   std::vector<uint32_t> counts;
   for (uint32_t size : plan::rows(c.counts())) counts.push_back(size);
   const bool columns = c.dimension() == 1;
+  const SumOrder order =
+      c.reduction() == fb::Reduction::tree_sum ? SumOrder::kTree : SumOrder::kRanks;
   switch (c.kind()) {
     case fb::CollectiveKind::all_gather:
       return prepareAllGather(ends, group, columns, std::move(counts));
     case fb::CollectiveKind::reduce_scatter:
-      return prepareReduceScatter(ends, group, columns, std::move(counts));
+      return prepareReduceScatter(ends, group, order, columns, std::move(counts));
     default:  // hasCollective() admits no other
-      return prepareAllReduce(ends, group);
+      return prepareAllReduce(ends, group, order);
   }
 }
 

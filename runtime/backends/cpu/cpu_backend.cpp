@@ -48,6 +48,7 @@ class CpuProgram final : public Program {
     for (const auto& table : rotary_) {
       table->fill(shared_.pool, step.positions, step.starts, step.rope_lengths);
     }
+    if (context.observer != nullptr) context.observer->begins();
     for (uint32_t i = 0; i < ops_.size(); ++i) {
       context.position.store(i, std::memory_order_relaxed);
       if (Status status = ops_[i](s); !status.ok()) return status;
@@ -70,7 +71,7 @@ class CpuProgram final : public Program {
 // What of a plan the CPU cannot run, each said once.
 class Lacks {
  public:
-  void add(std::string what, const flatbuffers::String* module) {
+  void add(const std::string& what, const flatbuffers::String* module) {
     if (!said_.insert(what).second) return;
     if (!list_.empty()) list_ += ", ";
     list_ += what;

@@ -16,15 +16,20 @@ struct CpuOptions {
 
 std::unique_ptr<Backend> makeCpuBackend(const CpuOptions& options);
 
-// The instruction sets this machine has of those the kernels are compiled for, best first: "AVX3"
-// (AVX-512), "AVX2", "SSE4"; "NEON". The first is the one in use.
+// The instruction sets this machine has of those the kernels know, best first: "amx",
+// "avx512_bf16", "avx512", "avx2", "sse4"; "neon". Each has all that follow it.
 std::vector<std::string> cpuInstructionSets();
-// The one in use as people know it: "AVX-512 (AVX3)", "AVX2".
+// The one in use: the first, unless another is forced.
+std::string cpuInstructionSet();
+// The one in use as people know it: "AVX-512 (avx512)".
 std::string cpuKernels();
 
 // Has all kernels of this process use the named one from now on; "" is the machine's best. For
 // tests and comparisons, while no step runs. User error that lists the names when there is none
 // such.
 Status forceCpuInstructionSet(std::string_view name);
+// The same with the name in this environment variable, if it is set.
+inline constexpr char kInstructionsVariable[] = "DRUN_INSTRUCTIONS";
+Status forceCpuInstructionSetFromEnvironment();
 
 }  // namespace dcc

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <utility>
 
 #include "runtime/backends/cpu/load-inl.h"
@@ -37,6 +38,62 @@ constexpr int kTileRows = 2;
 constexpr int kTileCols = 4;
 #endif
 static_assert(kTileRows <= 4);
+
+// How a tile multiplies: what it reads of `a` and `b`, kStep elements of k at a time, and how it
+// adds their products to lanes of f32. pack() copies rows of b to where tiles read them as `a` is
+// read, with zeros behind up to a multiple of kStep; Packed multiplies with those.
+
+// Any type, brought to f32.
+template <class T>
+struct Widened {
+  using A = float;
+  using B = T;
+  using Packed = Widened<float>;
+  static constexpr int kStep = kLanes;
+
+  static HWY_INLINE VF32 loadA(const A* p) { return hn::LoadU(F32(), p); }
+  static HWY_INLINE VF32 loadB(const B* p) { return loadF32(F32(), p); }
+  static HWY_INLINE VF32 multiplyAdd(VF32 a, VF32 b, VF32 sum) { return hn::MulAdd(a, b, sum); }
+  static HWY_INLINE void pack(const B* from, int64_t from_stride, int64_t rows, int64_t k, A* to,
+                              int64_t to_stride) {
+    const F32 d;
+    for (int64_t r = 0; r < rows; ++r, from += from_stride, to += to_stride) {
+      int64_t p = 0;
+      for (; p + kStep <= k; p += kStep) hn::StoreU(loadF32(d, from + p), d, to + p);
+      if (p < k) hn::StoreU(loadPartF32(d, from + p, k - p), d, to + p);
+    }
+  }
+};
+
+#if HWY_TARGET == HWY_AVX3
+// bf16 with bf16, two neighbours of k to a lane; for CPUs with avx512_bf16.
+struct Bf16Pairs {
+  using A = hwy::bfloat16_t;
+  using B = hwy::bfloat16_t;
+  using Packed = Bf16Pairs;
+  static constexpr int kStep = 2 * kLanes;
+  using U16 = hn::ScalableTag<uint16_t>;
+  using V = hn::Vec<U16>;
+
+  static HWY_INLINE V loadA(const A* p) {
+    return hn::LoadU(U16(), reinterpret_cast<const uint16_t*>(p));
+  }
+  static HWY_INLINE V loadB(const B* p) { return loadA(p); }
+  // In assembler: an intrinsic could only be called from functions compiled for avx512_bf16, which
+  // Highway of Debian 12 has no target for.
+  static HWY_INLINE VF32 multiplyAdd(V a, V b, VF32 sum) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
+    return sum;
+  }
+  static HWY_INLINE void pack(const B* from, int64_t from_stride, int64_t rows, int64_t k, A* to,
+                              int64_t to_stride) {
+    for (int64_t r = 0; r < rows; ++r, from += from_stride, to += to_stride) {
+      std::memcpy(to, from, k * sizeof(A));
+      if (k % kStep != 0) std::memset(to + k, 0, (kStep - k % kStep) * sizeof(A));
+    }
+  }
+};
+#endif
 
 // Calls f(0), f(1), ... f(n - 1) with constants. Compilers keep arrays of vectors in registers when
 // nothing but constants index them from the start; a loop they unroll later comes too late.
@@ -86,15 +143,15 @@ HWY_INLINE void storeSums(const VF32* acc, bool add, float* out, int cols) {
 }
 
 // c[i, j] = (or += if `add`) sum over k of a[i, k] * b[j, k], for i < kRows and j < cols <=
-// kTileCols; k is a multiple of kLanes. Strides in elements. kFetch: as many bytes as this reads of
-// b are brought to the caches from `fetch` on. Not inlined: the loop needs every register.
-template <int kRows, bool kFetch, class T>
-HWY_NOINLINE void dotTile(const float* HWY_RESTRICT a, int64_t a_stride, const T* HWY_RESTRICT b,
-                          int64_t b_stride, int cols, int64_t k, bool add, float* c,
-                          int64_t c_stride, const std::byte* fetch) {
+// kTileCols; k is a multiple of M::kStep. Strides in elements. kFetch: as many bytes as this reads
+// of b are brought to the caches from `fetch` on. Not inlined: the loop needs every register.
+template <int kRows, bool kFetch, class M>
+HWY_NOINLINE void dotTile(const typename M::A* HWY_RESTRICT a, int64_t a_stride,
+                          const typename M::B* HWY_RESTRICT b, int64_t b_stride, int cols,
+                          int64_t k, bool add, float* c, int64_t c_stride, const std::byte* fetch) {
   const F32 d;
   // Columns beyond the last repeat it; their sums are dropped.
-  const T* bs[kTileCols];
+  const typename M::B* bs[kTileCols];
   bs[0] = b;
   unrolled<kTileCols - 1>(
       [&](auto j) DCC_INLINE_LAMBDA { bs[j + 1] = bs[j] + (j + 1 < cols ? b_stride : 0); });
@@ -103,19 +160,19 @@ HWY_NOINLINE void dotTile(const float* HWY_RESTRICT a, int64_t a_stride, const T
   unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA {
     unrolled<kTileCols>([&](auto j) DCC_INLINE_LAMBDA { acc[i][j] = hn::Zero(d); });
   });
-  for (int64_t p = 0; p < k; p += kLanes) {
-    VF32 va[kRows];
-    unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA { va[i] = hn::LoadU(d, a + i * a_stride + p); });
+  for (int64_t p = 0; p < k; p += M::kStep) {
+    decltype(M::loadA(a)) va[kRows];
+    unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA { va[i] = M::loadA(a + i * a_stride + p); });
     unrolled<kTileCols>([&](auto j) DCC_INLINE_LAMBDA {
-      const VF32 vb = loadF32(d, bs[j] + p);
+      const auto vb = M::loadB(bs[j] + p);
       unrolled<kRows>([&](auto i)
-                          DCC_INLINE_LAMBDA { acc[i][j] = hn::MulAdd(va[i], vb, acc[i][j]); });
+                          DCC_INLINE_LAMBDA { acc[i][j] = M::multiplyAdd(va[i], vb, acc[i][j]); });
     });
     if constexpr (kFetch) {
-      constexpr int kStep = kTileCols * kLanes * sizeof(T), kLine = 64;
-      unrolled<kStep / kLine>(
+      constexpr int kBytes = kTileCols * M::kStep * sizeof(typename M::B), kLine = 64;
+      unrolled<kBytes / kLine>(
           [&](auto i) DCC_INLINE_LAMBDA { __builtin_prefetch(fetch + i * kLine, 0, 3); });
-      fetch += kStep;
+      fetch += kBytes;
     }
   }
   unrolled<kRows>([&](auto i)
@@ -123,12 +180,12 @@ HWY_NOINLINE void dotTile(const float* HWY_RESTRICT a, int64_t a_stride, const T
 }
 
 // The same for any number of rows.
-template <bool kFetch, class T>
-HWY_INLINE void dotRows(const float* a, int64_t a_stride, int64_t rows, const T* b,
-                        int64_t b_stride, int cols, int64_t k, bool add, float* c, int64_t c_stride,
-                        const std::byte* fetch = nullptr) {
+template <bool kFetch, class M>
+HWY_INLINE void dotRows(const typename M::A* a, int64_t a_stride, int64_t rows,
+                        const typename M::B* b, int64_t b_stride, int cols, int64_t k, bool add,
+                        float* c, int64_t c_stride, const std::byte* fetch = nullptr) {
   const auto tile = [&](auto tile_rows) DCC_INLINE_LAMBDA {
-    dotTile<tile_rows.value, kFetch>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+    dotTile<tile_rows.value, kFetch, M>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
   };
   for (; rows >= kTileRows; rows -= kTileRows) {
     tile(std::integral_constant<int, kTileRows>());
@@ -138,18 +195,6 @@ HWY_INLINE void dotRows(const float* a, int64_t a_stride, int64_t rows, const T*
   if (rows == 1) tile(std::integral_constant<int, 1>());
   if (kTileRows > 2 && rows == 2) tile(std::integral_constant<int, std::min(2, kTileRows)>());
   if (kTileRows > 3 && rows == 3) tile(std::integral_constant<int, std::min(3, kTileRows)>());
-}
-
-// Brings rows of k elements to f32, with zeros behind up to a multiple of kLanes.
-template <class T>
-HWY_INLINE void widenRows(const T* from, int64_t from_stride, int64_t rows, int64_t k, float* to,
-                          int64_t to_stride) {
-  const F32 d;
-  for (int64_t r = 0; r < rows; ++r, from += from_stride, to += to_stride) {
-    int64_t p = 0;
-    for (; p + kLanes <= k; p += kLanes) hn::StoreU(loadF32(d, from + p), d, to + p);
-    if (p < k) hn::StoreU(loadPartF32(d, from + p, k - p), d, to + p);
-  }
 }
 
 }  // namespace dcc::cpu::HWY_NAMESPACE

@@ -1,11 +1,15 @@
 // experts: one expert after the other, its tokens gathered, its three products, its results added
 // to the tokens' sums. A product's row does not depend on the others, and a token's sum runs over
-// the experts in order: a token's result is its own.
+// the experts in order: a token's result is its own. Where the plan keeps sums apart, so that ranks
+// which have some of them make the same ones, they are added at the end.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "runtime/backends/cpu/gemm.h"
 #include "runtime/backends/cpu/kernels.h"
+#include "runtime/collectives/sum.h"
+#include "runtime/plan/plan.h"
 #include "runtime/plan/workspace.h"
 
 namespace dcc::cpu {
@@ -22,6 +26,15 @@ WeightView matrixOf(const WeightView& all, int64_t expert, int64_t rows) {
   one.data = all.row(expert * rows);
   one.rows = rows;
   return one;
+}
+
+// Part `part` of `parts` of the columns.
+template <class View>
+View columnsOf(const View& all, int64_t part, int64_t parts) {
+  View some = all;
+  some.cols = all.cols / parts;
+  some.data += part * some.cols * static_cast<int64_t>(byteSize(all.dtype));
+  return some;
 }
 
 // gate = min(gate, limit) sigmoid(alpha gate) (clamp(up) + 1)
@@ -57,16 +70,24 @@ Tokens tokensOf(const Matrix& gates, int64_t expert, int32_t* rows) {
 void experts(ThreadPool& pool, const Matrix& x, const Matrix& gates, const Experts& weights,
              const Matrix& out, std::byte* scratch, int64_t room) {
   const int64_t d = x.cols, width = weights.down.cols;
-  const plan::ExpertsWorkspace workspace(room, d, width, out.cols, pool.threads());
+  const plan::ExpertsWorkspace workspace(room, d, width, out.cols, weights.sums(), pool.threads());
   float* const gathered = reinterpret_cast<float*>(scratch);
   float* const hidden = gathered + workspace.x;
   float* const other = hidden + workspace.hidden;
   float* const results = other + workspace.hidden;
-  auto* const places = reinterpret_cast<int32_t*>(results + workspace.result);
+  float* const sums = results + workspace.result;
+  auto* const places = reinterpret_cast<int32_t*>(sums + workspace.sums);
   auto* const product = reinterpret_cast<std::byte*>(places + workspace.places);
 
+  const int64_t count = weights.sums();
+  const auto sumOf = [&](int64_t i, int64_t row) {
+    return count == 1 ? out.f32(row) : sums + (i * out.rows + row) * out.cols;
+  };
+
   pool.forRanges(out.rows, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) std::fill_n(out.f32(r), out.cols, 0.0f);
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t i = 0; i < count; ++i) std::fill_n(sumOf(i, r), out.cols, 0.0f);
+    }
   });
   for (int64_t e = 0; e < gates.cols; ++e) {
     const Tokens tokens = tokensOf(gates, e, places);
@@ -83,23 +104,36 @@ void experts(ThreadPool& pool, const Matrix& x, const Matrix& gates, const Exper
     const auto biasOf = [&](const float* all) { return all ? all + e * width : nullptr; };
     const Matrix gate = dense(hidden, tokens.count, width);
     const Matrix up = dense(other, tokens.count, width);
-    gemm(pool, in, matrixOf(weights.gate, e, width), biasOf(weights.gate_bias), gate, product);
-    gemm(pool, in, matrixOf(weights.up, e, width), biasOf(weights.up_bias), up, product);
+    gemm(pool, in, matrixOf(weights.gate, e, width), biasOf(weights.gate_bias), 1, gate, product);
+    gemm(pool, in, matrixOf(weights.up, e, width), biasOf(weights.up_bias), 1, up, product);
     if (weights.limit > 0) {
       clampedGate(pool, gate, up, weights.limit, weights.alpha);
     } else {
       gatedActivation(pool, weights.function, gate, up, gate);
     }
     const Matrix result = dense(results, tokens.count, out.cols);
-    gemm(pool, gate, matrixOf(weights.down, e, out.cols), nullptr, result, product);
-    pool.forRanges(tokens.count, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const float factor = weights.scaled_inputs ? 1 : gates.f32(tokens.rows[i])[e];
-        float* sum = out.f32(tokens.rows[i]);
-        for (int64_t c = 0; c < out.cols; ++c) sum[c] += factor * result.f32(i)[c];
-      }
-    });
+    for (int64_t chunk = 0; chunk < weights.chunks; ++chunk) {
+      gemm(pool, columnsOf(gate, chunk, weights.chunks),
+           columnsOf(matrixOf(weights.down, e, out.cols), chunk, weights.chunks), nullptr, 1,
+           result, product);
+      const int64_t sum = weights.groups > 1 ? e / (gates.cols / weights.groups) : chunk;
+      pool.forRanges(tokens.count, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const float factor = weights.scaled_inputs ? 1 : gates.f32(tokens.rows[i])[e];
+          float* to = sumOf(sum, tokens.rows[i]);
+          for (int64_t c = 0; c < out.cols; ++c) to[c] += factor * result.f32(i)[c];
+        }
+      });
+    }
   }
+  if (count == 1) return;
+  pool.forRanges(out.rows, rowGrain(out.cols), [&](int64_t begin, int64_t end) {
+    std::array<const float*, plan::kMaxChunks> parts;
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t i = 0; i < count; ++i) parts[i] = sumOf(i, r);
+      sumInTree(std::span(parts).first(count), out.f32(r), out.cols);
+    }
+  });
 }
 
 }  // namespace dcc::cpu

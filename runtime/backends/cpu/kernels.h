@@ -3,6 +3,7 @@
 // agree: the plan's verifier has checked them.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -134,6 +135,11 @@ struct Experts {
   plan::Function function = plan::Function::kSilu;
   float limit = 0, alpha = 0;  // limit 0: none
   bool scaled_inputs = false;
+  // Sums over experts kept apart, by equal parts of down's columns or by groups of experts, and
+  // added as a tree; one of the two is 1.
+  int64_t chunks = 1, groups = 1;
+
+  int64_t sums() const { return std::max(chunks, groups); }
 };
 // A token's result does not depend on the other tokens of the step. `scratch`:
 // plan::ExpertsWorkspace for x's bound of rows, `room`.

@@ -24,16 +24,17 @@ struct Matrix {
   float* f32(int64_t row) const { return reinterpret_cast<float*>(at(row, 0)); }
 };
 
-// A weight as it lies in memory: [rows, cols], row-major without gaps.
+// A weight as it lies in memory: [rows, cols], row-major; rows lie `stride` elements apart.
 struct WeightView {
   const std::byte* data = nullptr;
   DType dtype = DType::kF32;
   int64_t rows = 0;
   int64_t cols = 0;
+  int64_t stride = 0;
   int64_t row_origin = 0;  // index in the whole weight of row 0
 
   const std::byte* row(int64_t r) const {
-    return data + r * cols * static_cast<int64_t>(byteSize(dtype));
+    return data + r * stride * static_cast<int64_t>(byteSize(dtype));
   }
 };
 

@@ -49,7 +49,7 @@ WeightView PrepareContext::weight(uint32_t index) const {
   view.data = reinterpret_cast<const std::byte*>(memory_.weights[index].data());
   view.dtype = static_cast<DType>(w.dtype());
   view.rows = static_cast<int64_t>(w.rows());
-  view.cols = static_cast<int64_t>(w.cols());
+  view.cols = view.stride = static_cast<int64_t>(w.cols());
   view.row_origin = static_cast<int64_t>(w.row_origin());
   return view;
 }

@@ -274,6 +274,8 @@ Op prepareExperts(PrepareContext& context, const fb::Kernel& kernel) {
     weights.alpha = args.real(fb::AttrKey::alpha);
   }
   weights.scaled_inputs = args.integer(fb::AttrKey::scaled_inputs) != 0;
+  weights.chunks = args.integer(fb::AttrKey::chunks, 1);
+  weights.groups = args.integer(fb::AttrKey::groups, 1);
   const int64_t room = context.maxSizes()[x.rows];
   return kernelOp([x, gates, out, weights, room](StepState& s) {
     experts(*s.pool, x.at(s), gates.at(s), weights, out.at(s), s.scratch, room);
@@ -322,8 +324,8 @@ Op prepareGemm(PrepareContext& context, const fb::Gemm& gemm_) {
   const BufferRef a = context.buffer(gemm_.a()), out = context.buffer(gemm_.out());
   const WeightView weight = context.weight(gemm_.weight());
   const float* bias = gemm_.bias() >= 0 ? context.vector(gemm_.bias()) : nullptr;
-  return kernelOp([a, weight, bias, out](StepState& s) {
-    gemm(*s.pool, a.at(s), weight, bias, out.at(s), s.scratch);
+  return kernelOp([a, weight, bias, chunks = gemm_.chunks(), out](StepState& s) {
+    gemm(*s.pool, a.at(s), weight, bias, chunks, out.at(s), s.scratch);
   });
 }
 

@@ -1,5 +1,5 @@
 // Every collective among 1 to 8 ranks (threads), over payloads that fit a slot, end inside one and
-// need many; sums compared bit by bit with the sum in rank order.
+// need many; sums compared bit by bit with those in rank order and as a tree.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -34,6 +34,22 @@ std::vector<float> rankOrderSum(uint32_t ranks, size_t count) {
   }
   return sum;
 }
+
+// As SumOrder::kTree is defined.
+std::vector<float> treeSum(uint32_t first, uint32_t ranks, size_t count) {
+  if (ranks == 1) return values(first, count);
+  const uint32_t left = std::bit_ceil(ranks) / 2;
+  std::vector<float> sum = treeSum(first, left, count);
+  const std::vector<float> right = treeSum(first + left, ranks - left, count);
+  for (size_t i = 0; i < count; ++i) sum[i] += right[i];
+  return sum;
+}
+
+std::vector<float> expectedSum(SumOrder order, uint32_t ranks, size_t count) {
+  return order == SumOrder::kTree ? treeSum(0, ranks, count) : rankOrderSum(ranks, count);
+}
+
+constexpr SumOrder kOrders[] = {SumOrder::kRanks, SumOrder::kTree};
 
 bool sameBits(std::span<const float> a, std::span<const float> b) {
   if (a.size() != b.size()) return false;
@@ -107,19 +123,21 @@ TEST_P(Collectives, WhatEndsAPartEndsAll) {
   }
 }
 
-TEST_P(Collectives, AllReduceSumsInRankOrder) {
+TEST_P(Collectives, AllReduceSumsInTheOrderAskedFor) {
   for (const size_t slot : {kSlot, Region::kDefaultSlotBytes}) {
     Ranks ranks = make(slot);
     for (const size_t count : {0, 1, 3, 17, 1023, 1024, 1025, 8192, 8193, 70001}) {
-      const std::vector<float> expected = rankOrderSum(size(), count);
-      ranks.mustRun([&](Communicator& comm) -> Status {
-        std::vector<float> in = values(comm.rank(), count), out(count);
-        DCC_RETURN_IF_ERROR(comm.allReduceSum(in.data(), out.data(), count));
-        EXPECT_TRUE(sameBits(out, expected)) << count << " elements, slot " << slot;
-        DCC_RETURN_IF_ERROR(comm.allReduceSum(in.data(), in.data(), count));
-        EXPECT_TRUE(sameBits(in, expected)) << "in place, " << count << " elements";
-        return {};
-      });
+      for (const SumOrder order : kOrders) {
+        const std::vector<float> expected = expectedSum(order, size(), count);
+        ranks.mustRun([&](Communicator& comm) -> Status {
+          std::vector<float> in = values(comm.rank(), count), out(count);
+          DCC_RETURN_IF_ERROR(comm.allReduceSum(in.data(), out.data(), count, order));
+          EXPECT_TRUE(sameBits(out, expected)) << count << " elements, slot " << slot;
+          DCC_RETURN_IF_ERROR(comm.allReduceSum(in.data(), in.data(), count, order));
+          EXPECT_TRUE(sameBits(in, expected)) << "in place, " << count << " elements";
+          return {};
+        });
+      }
     }
   }
 }
@@ -130,15 +148,18 @@ TEST_P(Collectives, ReduceScatterGivesEachItsUnevenShare) {
     std::vector<size_t> counts(size());
     for (uint32_t r = 0; r < size(); ++r) counts[r] = r % 3 == 1 ? 0 : base * (r + 1) + r;
     const size_t total = std::accumulate(counts.begin(), counts.end(), size_t{0});
-    const std::vector<float> sum = rankOrderSum(size(), total);
-    ranks.mustRun([&](Communicator& comm) -> Status {
-      const std::vector<float> in = values(comm.rank(), total);
-      std::vector<float> out(counts[comm.rank()]);
-      DCC_RETURN_IF_ERROR(comm.reduceScatterSum(in.data(), out.data(), counts));
-      const size_t begin = std::accumulate(counts.begin(), counts.begin() + comm.rank(), size_t{0});
-      EXPECT_TRUE(sameBits(out, std::span(sum).subspan(begin, out.size())));
-      return {};
-    });
+    for (const SumOrder order : kOrders) {
+      const std::vector<float> sum = expectedSum(order, size(), total);
+      ranks.mustRun([&](Communicator& comm) -> Status {
+        const std::vector<float> in = values(comm.rank(), total);
+        std::vector<float> out(counts[comm.rank()]);
+        DCC_RETURN_IF_ERROR(comm.reduceScatterSum(in.data(), out.data(), counts, order));
+        const size_t begin =
+            std::accumulate(counts.begin(), counts.begin() + comm.rank(), size_t{0});
+        EXPECT_TRUE(sameBits(out, std::span(sum).subspan(begin, out.size())));
+        return {};
+      });
+    }
   }
 }
 
@@ -219,7 +240,7 @@ TEST_P(Collectives, MixedCallsAtDifferentSpeeds) {
       const size_t count = same() % 3000;
       if (same() % 2 == 0) {
         data.assign(count, float(comm.rank() + round));
-        DCC_RETURN_IF_ERROR(comm.allReduceSum(data.data(), data.data(), count));
+        DCC_RETURN_IF_ERROR(comm.allReduceSum(data.data(), data.data(), count, SumOrder::kRanks));
         const float n = float(comm.size());
         for (const float x : data) {
           if (x != n * float(round) + n * (n - 1) / 2) return runtimeError("a wrong sum");

@@ -62,7 +62,7 @@ TEST_P(Failures, DeadlineNamesTheMissingRank) {
   const auto results = ranks.run([](Communicator& comm) -> Status {
     if (comm.rank() == 1) return {};  // never comes
     float x = 0;
-    return comm.allReduceSum(&x, &x, 1);
+    return comm.allReduceSum(&x, &x, 1, SumOrder::kRanks);
   });
   EXPECT_GE(since(start), milliseconds(300));
   EXPECT_LT(since(start), milliseconds(10000));
@@ -91,7 +91,8 @@ TEST_P(Failures, DivergingCallsAreReportedNotMixed) {
   Ranks ranks(GetParam(), 2);
   const auto results = ranks.run([](Communicator& comm) -> Status {
     float x[4] = {};
-    return comm.rank() == 0 ? comm.allReduceSum(x, x, 4) : comm.broadcast(x, sizeof(x), 0);
+    return comm.rank() == 0 ? comm.allReduceSum(x, x, 4, SumOrder::kRanks)
+                            : comm.broadcast(x, sizeof(x), 0);
   });
   EXPECT_FALSE(results[0].ok() && results[1].ok());
   const std::string message = ranks[0].firstError()->error.message;
@@ -129,7 +130,7 @@ TEST(TcpFailure, ALostPeerIsNamedByAll) {
            return Status::success();
          }
          float x = 0;
-         const Status failed = comm.allReduceSum(&x, &x, 1);
+         const Status failed = comm.allReduceSum(&x, &x, 1, SumOrder::kRanks);
          EXPECT_EQ(failed.error().message,
                    "rank 2: its connection ended: it died, or its host cannot be reached");
          return Status::success();

@@ -52,7 +52,8 @@ TEST_P(TrafficTest, AllReduce) {
       check(
           [&](Communicator& comm) {
             std::vector<float> in(count, 1.0f), out(count);
-            return comm.allReduceSum(in.data(), in_place ? in.data() : out.data(), count);
+            return comm.allReduceSum(in.data(), in_place ? in.data() : out.data(), count,
+                                     SumOrder::kRanks);
           },
           [&](const GroupShape& group) { return allReduceTraffic(group, count); });
     }
@@ -88,7 +89,7 @@ TEST_P(TrafficTest, ReduceScatter) {
     check(
         [&](Communicator& comm) {
           std::vector<float> in(all, 1.0f), out(counts[comm.rank()]);
-          return comm.reduceScatterSum(in.data(), out.data(), counts);
+          return comm.reduceScatterSum(in.data(), out.data(), counts, SumOrder::kRanks);
         },
         [&](const GroupShape& group) { return reduceScatterTraffic(group, counts); });
   }

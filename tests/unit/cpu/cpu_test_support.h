@@ -62,7 +62,7 @@ class TestMatrix {
   const Matrix& view() const { return view_; }
   WeightView weight(int64_t row_origin = 0) const {
     EXPECT_EQ(stride_, view_.cols) << "weights have no gaps";
-    return {bytes_.data(), view_.dtype, view_.rows, view_.cols, row_origin};
+    return {bytes_.data(), view_.dtype, view_.rows, view_.cols, view_.cols, row_origin};
   }
   const float* f32() const { return view_.f32(0); }
 

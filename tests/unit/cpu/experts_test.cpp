@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "cpu_test_support.h"
+#include "runtime/collectives/sum.h"
 #include "runtime/plan/workspace.h"
 
 namespace dcc::cpu {
@@ -15,7 +16,7 @@ class Moe : public testing::PerSetting {
   void run(const TestMatrix& x, const TestMatrix& gates, const Experts& weights, TestMatrix& out) {
     const int64_t room = x.view().rows + 3;
     const plan::ExpertsWorkspace workspace(room, x.view().cols, weights.down.cols, out.view().cols,
-                                           pool.threads());
+                                           weights.sums(), pool.threads());
     testing::Scratch scratch(workspace.bytes());
     experts(pool, x.view(), gates.view(), weights, out.view(), scratch.data(), room);
   }
@@ -200,6 +201,62 @@ TEST_P(Moe, ATokensResultIsItsOwn) {
     for (int64_t e = 0; e < layer.experts; ++e) gate.set(0, e, static_cast<float>(gates.at(r, e)));
     run(one, gate, layer.weights, out);
     for (int64_t c = 0; c < layer.out; ++c) ASSERT_EQ(out.at(0, c), all.at(r, c)) << r << " " << c;
+  }
+}
+
+// Rows [first, first + rows) of each of `blocks` blocks of rows, and columns [col, col + cols).
+TestMatrix cutOf(const TestMatrix& all, int64_t blocks, int64_t first, int64_t rows, int64_t col,
+                 int64_t cols) {
+  const int64_t block = all.view().rows / blocks;
+  TestMatrix out(blocks * rows, cols);
+  for (int64_t b = 0; b < blocks; ++b) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < cols; ++c) {
+        out.set(b * rows + r, c, static_cast<float>(all.at(b * block + first + r, col + c)));
+      }
+    }
+  }
+  return out;
+}
+
+// The ranks' results added as a tree have the bits of one rank that has all, whether each has a
+// part of every expert or some experts.
+TEST_P(Moe, SumsKeptApartAreATreeThatRanksMayCut) {
+  const int64_t d = 40, width = 24, count = 8, rows = 13;
+  const auto gate = TestMatrix(count * width, d).random(1),
+             up = TestMatrix(count * width, d).random(2),
+             down = TestMatrix(count * d, width).random(3), x = TestMatrix(rows, d).random(7);
+  const TestMatrix gates = someGates(rows, count, 3);
+  for (const bool by_experts : {false, true}) {
+    auto runPart = [&](int64_t rank, int64_t ranks) {
+      const int64_t w = width / ranks, n = count / ranks;
+      const TestMatrix g = by_experts ? cutOf(gate, 1, rank * n * width, n * width, 0, d)
+                                      : cutOf(gate, count, rank * w, w, 0, d);
+      const TestMatrix u = by_experts ? cutOf(up, 1, rank * n * width, n * width, 0, d)
+                                      : cutOf(up, count, rank * w, w, 0, d);
+      const TestMatrix o = by_experts ? cutOf(down, 1, rank * n * d, n * d, 0, width)
+                                      : cutOf(down, count, 0, d, rank * w, w);
+      const TestMatrix own =
+          by_experts ? cutOf(gates, 1, 0, rows, rank * n, n) : cutOf(gates, 1, 0, rows, 0, count);
+      Experts weights;
+      weights.gate = g.weight();
+      weights.up = u.weight();
+      weights.down = o.weight();
+      (by_experts ? weights.groups : weights.chunks) = 8 / ranks;
+      TestMatrix out(rows, d);
+      run(x, own, weights, out);
+      return out;
+    };
+    const TestMatrix whole = runPart(0, 1);
+    for (int64_t ranks : {2, 4, 8}) {
+      std::vector<TestMatrix> parts;
+      std::vector<const float*> addends;
+      for (int64_t r = 0; r < ranks; ++r) parts.push_back(runPart(r, ranks));
+      for (const TestMatrix& part : parts) addends.push_back(part.f32());
+      TestMatrix sum(rows, d);
+      sumInTree(addends, sum.view().f32(0), rows * d);
+      EXPECT_TRUE(sum == whole) << ranks << " ranks, by experts " << by_experts;
+    }
   }
 }
 

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/collectives/communicator.h"
+#include "runtime/collectives/sum.h"
 
 namespace dcc::testing {
 
@@ -29,8 +29,8 @@ class TestGroup {
     uint32_t rank() const override { return rank_; }
     uint32_t size() const override { return static_cast<uint32_t>(group_.inputs_.size()); }
 
-    Status allReduceSum(const float* in, float* out, size_t count) override {
-      return sum(in, out, 0, count, count);
+    Status allReduceSum(const float* in, float* out, size_t count, SumOrder order) override {
+      return sumRange(in, out, 0, count, count, order);
     }
     Status allGather(const void* in, void* out, std::span<const size_t> bytes) override {
       return exchange(in, bytes[rank_], [&] {
@@ -41,13 +41,14 @@ class TestGroup {
         }
       });
     }
-    Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts) override {
+    Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
+                            SumOrder order) override {
       size_t first = 0, all = 0;
       for (uint32_t r = 0; r < size(); ++r) {
         if (r < rank_) first += counts[r];
         all += counts[r];
       }
-      return sum(in, out, first, counts[rank_], all);
+      return sumRange(in, out, first, counts[rank_], all, order);
     }
     Status allToAll(const void* in, void* out, std::span<const size_t> bytes) override {
       size_t sent = 0;
@@ -75,17 +76,15 @@ class TestGroup {
     int fails_in = -1;
 
    private:
-    // Sums elements [first, first + count) of the ranks' inputs, in rank order.
-    Status sum(const float* in, float* out, size_t first, size_t count, size_t all) {
+    // Sums elements [first, first + count) of the ranks' inputs.
+    Status sumRange(const float* in, float* out, size_t first, size_t count, size_t all,
+                    SumOrder order) {
       return exchange(in, all * sizeof(float), [&] {
-        for (size_t i = 0; i < count; ++i) {
-          float value = 0;
-          for (uint32_t r = 0; r < size(); ++r) {
-            const float x = reinterpret_cast<const float*>(group_.inputs_[r])[first + i];
-            value = r == 0 ? x : value + x;
-          }
-          out[i] = value;
+        std::vector<const float*> parts;
+        for (const std::byte* input : group_.inputs_) {
+          parts.push_back(reinterpret_cast<const float*>(input) + first);
         }
+        sum(parts, order, out, count);
       });
     }
     // Inputs are copied: an output may be the same memory.

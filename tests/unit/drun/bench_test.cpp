@@ -55,9 +55,9 @@ BenchFacts facts() {
   facts.kernels = "AVX9";
   facts.ranks = 2;
   facts.threads = 3;
-  facts.weights = DType::kBF16;
-  facts.whole_bytes = 1000;
-  facts.table_bytes = 512;
+  facts.traffic.dtype = DType::kBF16;
+  facts.traffic.whole = 1000;
+  facts.traffic.tables = 512;
   facts.vocabulary = 16;
   facts.memory_bandwidth = 10000;
   facts.load_seconds = 0.25;
@@ -67,6 +67,18 @@ BenchFacts facts() {
 TEST(BenchReport, ATokenReadsItsRowAndItsShareOfTheRest) {
   EXPECT_EQ(stepBytes(facts(), 1), 1032);
   EXPECT_EQ(stepBytes(facts(), 2), 1064);
+}
+
+TEST(BenchReport, TokensAskForTheirExpertsUntilThereAreNoMore) {
+  BenchFacts sparse = facts();
+  sparse.traffic.experts = 800;
+  sparse.traffic.experts_of_token = 300;
+  EXPECT_EQ(stepBytes(sparse, 1), 1032 + 300);
+  EXPECT_EQ(stepBytes(sparse, 2), 1064 + 600);
+  EXPECT_EQ(stepBytes(sparse, 4), 1128 + 800);
+  const auto line = nlohmann::json::parse(benchReport(sparse, {6, 3, 2}, twoSequences(), true));
+  EXPECT_EQ(line["expert_bytes_per_token"], 300);
+  EXPECT_EQ(line["weight_bytes_per_token"], 832);
 }
 
 TEST(BenchReport, Json) {

@@ -98,6 +98,14 @@ TEST(Options, Bench) {
   EXPECT_NE(refused({"plan", "bench", "--batch", "0"}).find("--batch"), std::string::npos);
 }
 
+TEST(Options, Trace) {
+  EXPECT_EQ(parsed({"plan", "--trace", "t.json"}).trace, "t.json");
+  EXPECT_EQ(parsed({"plan", "bench", "--trace=t.json"}).trace, "t.json");
+  EXPECT_EQ(refused({"tokenize", "plan", "--trace", "t"}), "--trace: means nothing to tokenize");
+  EXPECT_EQ(refused({"plan", "--trace", "t", "--hash-ops", "h"}),
+            "--trace: would time the digests of --hash-ops; give one of them");
+}
+
 TEST(Options, Chat) {
   const Options options = parsed({"plan", "chat", "--system", "Be brief.", "--seed", "1", "--nproc",
                                   "2", "--stop", "x", "--max-new-tokens", "9"});
@@ -139,7 +147,7 @@ TEST(StopTexts, HoldsBackWhatMayBecomeOne) {
 }
 
 TEST(Options, NothingIsSilentlyIgnored) {
-  EXPECT_EQ(refused({"plan", "--trace", "file"}), "--trace: not built yet");
+  EXPECT_EQ(refused({"plan", "--log-dir", "dir"}), "--log-dir: not built yet");
   EXPECT_EQ(refused({"plan", "embed"}), "embed: needs --output OUT.safetensors");
   EXPECT_EQ(refused({"plan", "--batch", "2"}), "--batch: means nothing to generate");
   EXPECT_EQ(refused({"plan", "bench", "--input", "a"}), "--input: means nothing to bench");

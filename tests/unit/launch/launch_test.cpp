@@ -33,7 +33,7 @@ const std::map<std::string, Part>& parts() {
       {"sum",
        [](Rank& rank, Communicator& world) -> Status {
          float x = float(rank.rank() + 1);
-         DCC_RETURN_IF_ERROR(world.allReduceSum(&x, &x, 1));
+         DCC_RETURN_IF_ERROR(world.allReduceSum(&x, &x, 1, SumOrder::kRanks));
          const float n = float(world.size());
          return x == n * (n + 1) / 2 ? Status::success() : runtimeError("a wrong sum");
        }},

@@ -35,6 +35,16 @@ TEST(Dump, ReadsWell) {
   }
 }
 
+TEST(Dump, ShowsHowSumsAreMade) {
+  auto plans = testing::examplePlans({.numerics = fb::Numerics::invariant});
+  const std::string text = dumpOf(plans[1]);
+  for (const char* line :
+       {"feature invariant_numerics\n", "numerics invariant\n", "b6 = gemm b5, w2, chunks 2  #",
+        "b6 = all_reduce b6 over tp, tree_sum  #"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "is not in\n" << text;
+  }
+}
+
 TEST(Dump, IsStableAndShowsEveryPlanApart) {
   auto a = testing::examplePlans(), b = testing::examplePlans();
   EXPECT_EQ(dumpOf(a[0]), dumpOf(b[0]));

@@ -78,7 +78,8 @@ class Weights {
 // Adds buffers and instructions to an entry. Buffers follow each other in the arena.
 class Program {
  public:
-  explicit Program(fb::EntryT& entry, uint64_t max_rows) : entry_(entry), max_rows_(max_rows) {}
+  Program(fb::EntryT& entry, uint64_t max_rows, fb::Reduction reduction)
+      : entry_(entry), max_rows_(max_rows), reduction_(reduction) {}
 
   uint32_t input(fb::Storage storage) {
     uint32_t index = add(kT, 1);
@@ -113,8 +114,9 @@ class Program {
     return index;
   }
 
-  void gemm(std::string module, uint32_t a, uint32_t weight, uint32_t out) {
+  void gemm(std::string module, uint32_t a, uint32_t weight, uint32_t out, uint32_t chunks = 1) {
     fb::GemmT gemm;
+    gemm.chunks = static_cast<uint8_t>(chunks);
     gemm.a = a;
     gemm.weight = weight;
     gemm.out = out;
@@ -133,7 +135,7 @@ class Program {
   void allReduce(std::string module, std::string because, uint32_t in_place) {
     fb::CollectiveT collective;
     collective.kind = fb::CollectiveKind::all_reduce;
-    collective.reduction = fb::Reduction::sum;
+    collective.reduction = reduction_;
     collective.input = collective.output = in_place;
     fb::InstructionT& i = instruction(std::move(module));
     i.because = std::move(because);
@@ -171,6 +173,7 @@ class Program {
 
   fb::EntryT& entry_;
   uint64_t max_rows_;
+  fb::Reduction reduction_;
 };
 
 struct WeightIds {
@@ -246,7 +249,11 @@ void addEntry(fb::PlanT& plan, const WeightIds& w, const ExampleOptions& options
   fb::EntryT& entry = *plan.entries.back();
   entry.name = name;
   entry.bounds = {max_tokens, kMaxSeqs};
-  Program p(entry, static_cast<uint64_t>(max_tokens));
+  const bool invariant = options.numerics == fb::Numerics::invariant;
+  Program p(entry, static_cast<uint64_t>(max_tokens),
+            invariant ? fb::Reduction::tree_sum : fb::Reduction::sum);
+  // Of the 4 that there are on all ranks together.
+  const uint32_t chunks = invariant ? 4 / ranks : 1;
 
   uint32_t tokens = p.input(fb::Storage::tokens), positions = p.input(fb::Storage::positions);
   uint32_t x = p.arena(kT, kHidden), normed = p.arena(kT, kHidden);
@@ -267,7 +274,7 @@ void addEntry(fb::PlanT& plan, const WeightIds& w, const ExampleOptions& options
   std::vector<fb::Attr> attention = {attr(AttrKey::head_dim, int64_t{kHeadDim}),
                                      attr(AttrKey::scale, 1 / std::sqrt(double{kHeadDim}))};
   p.kernel(attn, KernelKind::attention, {buffer(queries), cache, buffer(attended)}, attention);
-  p.gemm(attn + ".o_proj", attended, w.o, o);
+  p.gemm(attn + ".o_proj", attended, w.o, o, chunks);
   p.allReduce(attn + ".o_proj", "model.layers.*.self_attn.o_proj = rowwise", o);
 
   uint32_t normed2 = p.arena(kT, kHidden), gate_up = p.arena(kT, 2 * f), act = p.arena(kT, f);
@@ -277,7 +284,7 @@ void addEntry(fb::PlanT& plan, const WeightIds& w, const ExampleOptions& options
   p.gemm(mlp + ".gate_proj+up_proj", normed2, w.gate_up, gate_up);
   p.kernel(mlp, KernelKind::gated_activation, {buffer(gate), buffer(up), buffer(act)},
            {attr(AttrKey::function, int64_t{0})});
-  p.gemm(mlp + ".down_proj", act, w.down, down);
+  p.gemm(mlp + ".down_proj", act, w.down, down, chunks);
   p.allReduce(mlp + ".down_proj", "model.layers.*.mlp.down_proj = rowwise", down);
 
   uint32_t normed3 = p.arena(kT, kHidden);
@@ -326,6 +333,10 @@ fb::PlanT examplePlan(const ExampleOptions& options, uint32_t rank,
     plan.files[0]->random = std::make_unique<fb::Random>(*options.seed, 1.0f, 0.5f);
   } else {
     plan.files[0]->header_hash = std::make_unique<fb::Hash128>(header.hash.lo, header.hash.hi);
+  }
+  plan.numerics = options.numerics;
+  if (plan.numerics == fb::Numerics::invariant) {
+    plan.features.emplace_back(kInvariantNumerics);
   }
   plan.constants.push_back(std::make_unique<fb::ConstantT>());
   plan.constants[0]->name = "rope frequencies";

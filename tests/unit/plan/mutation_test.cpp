@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <map>
 #include <set>
@@ -108,20 +109,25 @@ struct Subject {
   Hash program;
 };
 
-// The example with all its numbers, and of the one whose weights are drawn what differs: the files.
+Subject subject(const testing::ExampleOptions& options, size_t at_least,
+                const std::function<bool(const std::string&)>& wanted) {
+  auto plans = examplePlans(options);
+  packAll(plans);
+  std::vector<uint8_t> bytes = serializeAll(plans[1]);
+  std::vector<Scalar> scalars = fieldsOf(bytes).scalars;
+  std::erase_if(scalars, [&](const Scalar& s) { return !wanted(s.field); });
+  EXPECT_GE(scalars.size(), at_least);
+  return {std::move(bytes), std::move(scalars), hashOf(*plans[1].program_hash)};
+}
+
+// The example with all its numbers, and of others what differs: the files where weights are drawn,
+// and how sums are made.
 std::vector<Subject> subjects() {
-  std::vector<Subject> all;
-  for (std::optional<uint64_t> seed : {std::optional<uint64_t>(), std::optional<uint64_t>(7)}) {
-    auto plans = examplePlans({.seed = seed});
-    packAll(plans);
-    std::vector<uint8_t> bytes = serializeAll(plans[1]);
-    std::vector<Scalar> scalars = fieldsOf(bytes).scalars;
-    if (seed)
-      std::erase_if(scalars, [](const Scalar& s) { return !s.field.starts_with("files."); });
-    EXPECT_GT(scalars.size(), seed ? 3u : 1000u);
-    all.push_back({std::move(bytes), std::move(scalars), hashOf(*plans[1].program_hash)});
-  }
-  return all;
+  return {subject({}, 1000, [](const std::string&) { return true; }),
+          subject({.seed = 7}, 4, [](const std::string& f) { return f.starts_with("files."); }),
+          subject({.numerics = fb::Numerics::invariant}, 10, [](const std::string& f) {
+            return f == "numerics" || f.ends_with(".chunks") || f.ends_with(".reduction");
+          })};
 }
 
 TEST(Mutation, EveryNumberAtItsLargestIsRefused) {

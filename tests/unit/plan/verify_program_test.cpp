@@ -29,6 +29,43 @@ TEST(VerifyProgram, Gemms) {
   });
 }
 
+TEST(VerifyProgram, SumsOfInvariantNumerics) {
+  auto errorOfInvariant = [](const std::function<void(PlanT&)>& change) {
+    auto plans = examplePlans({.numerics = fb::Numerics::invariant});
+    change(plans[0]);
+    return errorOf(pack(plans[0]));
+  };
+  EXPECT_EQ(errorOfInvariant([](PlanT&) {}), "");
+  const std::string product =
+      "rank_0.dplan: entry prefill: instruction 8 (gemm, model.layers.0.self_attn.o_proj): ";
+  const std::string reduce =
+      "rank_0.dplan: entry prefill: instruction 1 (all_reduce, model.embed_tokens): ";
+  for (int chunks : {0, 3, 16}) {
+    EXPECT_EQ(
+        errorOfInvariant([&](PlanT& p) { gemm(p, kOutput).chunks = static_cast<uint8_t>(chunks); }),
+        product + "chunks must be a power of two up to 8 that divides 8");
+  }
+  EXPECT_EQ(errorOfInvariant([](PlanT& p) {
+              instruction(p, kAllReduce).body.AsCollective()->reduction = fb::Reduction::sum;
+            }),
+            reduce + "reduction must be tree_sum");
+  EXPECT_EQ(errorOfInvariant([](PlanT& p) { p.features.clear(); }),
+            "rank_0.dplan: its numerics are invariant, and exactly plans of invariant ones must "
+            "need the feature invariant_numerics");
+  EXPECT_EQ(errorOfInvariant([](PlanT& p) { p.numerics = fb::Numerics::fast; }),
+            "rank_0.dplan: its numerics are fast, and exactly plans of invariant ones must need "
+            "the feature invariant_numerics");
+  check({
+      {"entry prefill: instruction 8 (gemm, model.layers.0.self_attn.o_proj): chunks mean nothing "
+       "to fast numerics",
+       [](PlanT& p) { gemm(p, kOutput).chunks = 2; }},
+      {"entry prefill: instruction 1 (all_reduce, model.embed_tokens): reduction must be sum",
+       [](PlanT& p) {
+         instruction(p, kAllReduce).body.AsCollective()->reduction = fb::Reduction::tree_sum;
+       }},
+  });
+}
+
 TEST(VerifyProgram, KernelOperandsAndAttributes) {
   const std::string norm =
       "entry prefill: instruction 2 (rms_norm, model.layers.0.input_layernorm): ";

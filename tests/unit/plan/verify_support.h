@@ -55,6 +55,7 @@ inline void setAttr(PlanT& p, uint32_t i, fb::AttrKey key, int64_t integer, doub
 
 // Instructions of the example's entry "prefill".
 inline constexpr uint32_t kEmbedding = 0, kAllReduce = 1, kNorm = 2, kQkv = 3, kRopeQ = 4,
-                          kKvWrite = 6, kAttention = 7, kAddNorm = 10, kGated = 12, kLastToken = 16;
+                          kKvWrite = 6, kAttention = 7, kOutput = 8, kAddNorm = 10, kGated = 12,
+                          kLastToken = 16;
 
 }  // namespace dcc::plan::testing

@@ -1,0 +1,134 @@
+// Products by vectors along k. With few token rows the weights are read straight from memory, each
+// once; with many a panel of weight rows is first brought to the first-level cache, in the form in
+// which it is multiplied. k is cut at fixed places, so that what is in flight stays in the caches;
+// the parts' sums are added in order.
+#include <algorithm>
+
+#include "runtime/backends/cpu/gemm_unit.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/backends/cpu/gemm_vectors.cpp"
+#include "hwy/foreach_target.h"
+#include "runtime/backends/cpu/dot-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace dcc::cpu::HWY_NAMESPACE {
+
+using Blocks = plan::GemmBlocks;
+
+template <class M>
+class BlockProduct {
+ public:
+  explicit BlockProduct(const GemmBlock& g)
+      : g_(g),
+        a_(reinterpret_cast<const A*>(g.a)),
+        weight_(reinterpret_cast<const B*>(g.weight)),
+        panel_(reinterpret_cast<A*>(g.scratch)) {}
+
+  HWY_INLINE void run() const {
+    // Few rows: weights are read along their rows, as memory likes it. Many rows: a part of a panel
+    // meets all of them; along k, so that one part of `a` stays in the second-level cache.
+    const int64_t whole = g_.k / M::kStep * M::kStep;
+    const int64_t span = g_.rows <= kFewRows ? whole : kPart;
+    for (int64_t from = 0; from < whole; from += span) {
+      const int64_t to = std::min(whole, from + span);
+      for (int64_t n = 0; n < g_.cols; n += kTileCols) {
+        for (int64_t p = from; p < to; p += kPart) multiply(n, p, std::min(kPart, to - p));
+      }
+    }
+    if (whole < g_.k) multiplyRest(whole);
+  }
+
+ private:
+  using A = typename M::A;
+  using B = typename M::B;
+  // One part of k is as many elements as fill a tile's rows with 64 steps.
+  static constexpr int64_t kPart = 64 * M::kStep;
+  static constexpr int64_t kPanelStride = Blocks::kPanelRowBytes / sizeof(A);
+  static_assert(kPart < kPanelStride && kTileCols <= Blocks::kPanelRows);
+
+  HWY_INLINE int colsFrom(int64_t n) const {
+    return static_cast<int>(std::min<int64_t>(kTileCols, g_.cols - n));
+  }
+
+  // Adds the products of elements [p, p + length) of k for the panel of weight rows from the n-th.
+  HWY_INLINE void multiply(int64_t n, int64_t p, int64_t length) const {
+    const B* weight = weight_ + n * g_.weight_stride;
+    const int cols = colsFrom(n);
+    if (g_.rows <= kFewRows) {
+      // What the next panel will read, one after the other, by the time this one is done.
+      const B* end = weight + cols * g_.weight_stride - g_.first;
+      const auto* next = reinterpret_cast<const std::byte*>(end + (g_.first + p) * cols);
+      dotRows<true, M>(a_ + p, g_.a_stride, g_.rows, weight + p, g_.weight_stride, cols, length,
+                       p > 0, g_.c + n, g_.c_stride, next);
+    } else {
+      M::pack(weight + p, g_.weight_stride, cols, length, panel_, kPanelStride);
+      dotRows<false, typename M::Packed>(a_ + p, g_.a_stride, g_.rows, panel_, kPanelStride, cols,
+                                         length, p > 0, g_.c + n, g_.c_stride);
+    }
+  }
+
+  // The same for the last elements of k, too few for a step, and all weight rows.
+  HWY_INLINE void multiplyRest(int64_t p) const {
+    alignas(64) A a[Blocks::kRows * M::kStep];
+    M::Packed::pack(a_ + p, g_.a_stride, g_.rows, g_.k - p, a, M::kStep);
+    for (int64_t n = 0; n < g_.cols; n += kTileCols) {
+      const int cols = colsFrom(n);
+      M::pack(weight_ + n * g_.weight_stride + p, g_.weight_stride, cols, g_.k - p, panel_,
+              kPanelStride);
+      dotRows<false, typename M::Packed>(a, M::kStep, g_.rows, panel_, kPanelStride, cols, M::kStep,
+                                         p > 0, g_.c + n, g_.c_stride);
+    }
+  }
+
+  const GemmBlock& g_;
+  const A* a_;
+  const B* weight_;
+  A* panel_;
+};
+
+void multiplyBlock(const GemmBlock& g) {
+#if HWY_TARGET == HWY_AVX3
+  if (g.a_type == DType::kBF16) return BlockProduct<Bf16Pairs>(g).run();
+#endif
+  switch (g.weight_type) {
+    case DType::kBF16:
+      return BlockProduct<Widened<hwy::bfloat16_t>>(g).run();
+    case DType::kF16:
+      return BlockProduct<Widened<hwy::float16_t>>(g).run();
+    default:
+      return BlockProduct<Widened<float>>(g).run();
+  }
+}
+
+}  // namespace dcc::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dcc::cpu {
+namespace {
+
+HWY_EXPORT(multiplyBlock);
+
+void multiply(const GemmBlock& g) { HWY_DYNAMIC_DISPATCH(multiplyBlock)(g); }
+
+Matrix asItLies(ThreadPool&, const Matrix& a, std::byte*) { return a; }
+
+Matrix widen(ThreadPool& pool, const Matrix& a, std::byte* room) {
+  if (a.dtype == DType::kF32) return a;
+  const Matrix wide = {room, DType::kF32, a.rows, a.cols, a.cols};
+  pool.forRanges(a.rows, rowGrain(a.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) toF32(a.dtype, a.at(r, 0), wide.f32(r), a.cols);
+  });
+  return wide;
+}
+
+constexpr int64_t kColStep = 12;  // a multiple of every target's kTileCols
+
+}  // namespace
+
+const GemmUnit kWidenedVectors = {kColStep, widen, multiply};
+const GemmUnit kBf16Vectors = {kColStep, asItLies, multiply};
+
+}  // namespace dcc::cpu
+#endif
