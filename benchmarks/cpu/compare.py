@@ -98,6 +98,16 @@ def one_round(case, running, problems):
 def compare(case, all_sides, options):
     result, running = Result(case), list(all_sides)
     repeats = options.repeats
+    # Peers need about what we do, and keep it between their turns.
+    try:
+        needed, there = all_sides[0].bytes_needed(case) * len(all_sides), report.memory_bytes()
+    except sides.Failed as problem:
+        result.problems.append(f"{all_sides[0].name}: {problem}")
+        return result
+    if needed > 0.9 * there:
+        result.problems.append(f"left out: all sides need {needed / 1e9:.1f} GB, the machine has "
+                               f"{there / 1e9:.1f} GB")
+        return result
     while len(result.loads) < options.rounds and running:
         with Load() as load:
             rates = one_round(case, running, result.problems)

@@ -20,6 +20,10 @@ def cpuinfo(field):
     return ""
 
 
+def memory_bytes():
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def output(*command):
     try:
         return subprocess.run([str(c) for c in command], capture_output=True, text=True,
@@ -139,7 +143,7 @@ def markdown(measured, options, arguments):
         "# drun on CPUs", "",
         f"{datetime.date.today()}, {cpuinfo('model name') or platform.machine()}, {os.cpu_count()} cores "
         f"({', '.join(f for f in FLAGS if f in flags) or 'none of the vector flags we look for'}), "
-        f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB, "
+        f"{memory_bytes() / 2**30:.0f} GiB, "
         f"Linux {platform.release()}; commit {output('git', 'rev-parse', '--short', 'HEAD')}.",
         *(f"Against {peer}." for peer in peers(options)), "",
         "```sh", "benchmarks/cpu/compare.py " + shlex.join(arguments), "```", "",

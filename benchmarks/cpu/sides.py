@@ -43,6 +43,11 @@ class Drun:
                      length, "-o", out])
         return out
 
+    def bytes_needed(self, case):
+        """Of all ranks."""
+        explained = checked([self.options.bin / "dcc", "explain", self.plan(case), "--json"])
+        return sum(rank["together"] for rank in json.loads(explained)["memory"])
+
     def run(self, case, *options):
         out = checked([self.options.bin / "drun", self.plan(case), "bench", "--json", "--threads",
                        case.threads, "--prompt-tokens", case.prompt_tokens, "--new-tokens",
@@ -132,6 +137,7 @@ class Transformers:
     def close(self):
         for process, stream in self.running.values():
             stream.close()
+            process.terminate()  # torchrun ends its ranks then; one that computes does not see the socket
             try:
                 process.wait(60)
             except subprocess.TimeoutExpired:

@@ -17,7 +17,7 @@ import time
 import torch
 import transformers
 
-CHUNK = 2048  # longer prompts are read in parts: eager attention of all at once would not fit
+CHUNK = 2048  # longer prompts are read in parts: scores of all at once would not fit
 
 
 def save(config_dir, checkpoint):

@@ -37,10 +37,6 @@ void Timeline::begin(const Step& step) {
   }
   steps_.push_back({step.entry, static_cast<uint32_t>(ends_.size()), instructions,
                     static_cast<uint32_t>(sequences_.size()), sequences, 0, 0, 0});
-  for (uint32_t b = 0; b < sequences; ++b) {
-    const int32_t start = step.starts[b];
-    sequences_.push_back({step.positions[start], step.starts[b + 1] - start});
-  }
   steps_.back().begin = steadyNanoseconds();
 }
 
@@ -53,8 +49,13 @@ Status Timeline::ran(uint32_t, uint32_t, std::span<const int64_t>, const std::by
   return Status::success();
 }
 
-void Timeline::end() {
-  if (recording_) steps_.back().end = steadyNanoseconds();
+void Timeline::end(const Step& step) {
+  if (!recording_) return;
+  steps_.back().end = steadyNanoseconds();
+  for (uint32_t b = 0; b < steps_.back().sequences; ++b) {
+    const int32_t start = step.starts[b];
+    sequences_.push_back({step.positions[start], step.starts[b + 1] - start});
+  }
 }
 
 Timeline::StepTimes Timeline::step(uint32_t index) const {

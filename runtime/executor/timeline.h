@@ -42,9 +42,9 @@ class Timeline final : public Observer {
   explicit Timeline(const plan::fb::Plan& plan) : Timeline(plan, Capacity()) {}
   Timeline(const plan::fb::Plan& plan, const Capacity& capacity);
 
-  // Around a step.
+  // Before a step, whatever it holds, and after it, when it has run.
   void begin(const Step& step);
-  void end();
+  void end(const Step& step);
 
   void begins() override;
   Status ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,

@@ -63,7 +63,7 @@ uint64_t expertsBytes(const fb::Plan& plan, const fb::Entry& entry, const fb::Ke
   const fb::Buffer& out = *entry.buffers()->Get(index(5));
   const auto width = static_cast<int64_t>(plan.weights()->Get(index(4))->cols());
   return ExpertsWorkspace(sizes[x.rows()], static_cast<int64_t>(x.cols()), width,
-                          static_cast<int64_t>(out.cols()), sumsOf(kernel), threads)
+                          static_cast<int64_t>(out.cols()), sumsOf(kernel), dtypeOf(x), threads)
       .bytes();
 }
 
@@ -124,14 +124,13 @@ int64_t headsPerKvHead(const fb::Kernel& attention, int64_t heads, int64_t kv_he
 }
 
 ExpertsWorkspace::ExpertsWorkspace(int64_t rows, int64_t d, int64_t width, int64_t out,
-                                   int64_t sums, uint32_t threads)
+                                   int64_t sums, DType type, uint32_t threads)
     : x(alignUp(rows * d, kLineFloats)),
       hidden(alignUp(rows * width, kLineFloats)),
       result(alignUp(rows * out, kLineFloats)),
       sums(sums > 1 ? alignUp(sums * rows * out, kLineFloats) : 0),
       places(alignUp(rows, kLineFloats)),
-      product(
-          gemmWorkspace(rows, std::max(d, width), 1, DType::kF32, DType::kF32, threads).bytes()) {}
+      product(gemmWorkspace(rows, std::max(d, width), 1, type, DType::kF32, threads).bytes()) {}
 
 size_t ExpertsWorkspace::bytes() const {
   return (x + 2 * hidden + result + sums + places) * sizeof(float) + product;

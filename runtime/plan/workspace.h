@@ -71,12 +71,12 @@ int64_t headsPerKvHead(const fb::Kernel& attention, int64_t heads, int64_t kv_he
 
 // What experts need for up to `rows` tokens of one expert: floats of the tokens' x, of gate and up
 // each, of the result, and of `sums` sums over experts of all tokens where there are several, a
-// place per token, and bytes for the products; in this order.
+// place per token, and bytes for the products; in this order. `type`: x's.
 struct ExpertsWorkspace {
   size_t x, hidden, result, sums, places;
   size_t product;
 
-  ExpertsWorkspace(int64_t rows, int64_t d, int64_t width, int64_t out, int64_t sums,
+  ExpertsWorkspace(int64_t rows, int64_t d, int64_t width, int64_t out, int64_t sums, DType type,
                    uint32_t threads);
   size_t bytes() const;
 };

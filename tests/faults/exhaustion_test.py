@@ -88,6 +88,10 @@ class Exhaustion(bad.BadInput):
                                                "--output out.safetensors")
         self.fails(done, "out.safetensors", "No space left on device")
         self.assertEqual(left, [])
+        done, left = self.in_small_disk("32k", f"{drun} {self.plan} --input {source} --max-new-tokens 20 "
+                                               "--ignore-eos --trace trace.json > /dev/null")
+        self.fails(done, "--trace trace.json", "No space left on device")
+        self.assertEqual(left, [])
 
     @unittest.skipUnless(can_mount(), "no file system can be mounted here")
     def test_shared_memory_needs_no_file_system(self):

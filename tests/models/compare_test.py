@@ -177,6 +177,19 @@ class Compare(harness.EndToEnd):
         self.assertEqual(len(bars), 6 + 1)  # and one in the legend
         self.assertEqual(max(float(b.get("height")) for b in bars), 220)
 
+    def test_what_does_not_fit_in_memory_is_left_out(self):
+        class Huge:
+            name = "drun"
+
+            @staticmethod
+            def bytes_needed(_):
+                return 1 << 60
+
+        case = compare.cases(2)["decode"][0]
+        result = compare.compare(case, [Huge()], compare.parse([]))
+        self.assertEqual((result.loads, result.rates), ([], {}))
+        self.assertIn("left out", result.problems[0])
+
     def test_cases(self):
         whole = [c for group in compare.cases(2).values() for c in group]
         self.assertEqual(len(whole), len(set(whole)))

@@ -68,8 +68,10 @@ std::string table(const BenchFacts& facts, const BenchShape& shape, const BenchT
   row("decode", format("%.2f tokens/s: ", f.decode_rate) + count(shape.new_tokens, "token") + each);
   row("per token",
       format("p50 %.2f ms, p90 %.2f ms, p99 %.2f ms", f.p50 * 1e3, f.p90 * 1e3, f.p99 * 1e3));
-  const char* most = facts.traffic.experts > 0 ? " at most (as no two tokens share an expert)" : "";
-  row("weights", bytes(f.token_bytes) + " per token, " + bytes(f.decode_bandwidth) + "/s" + most);
+  const bool sparse = facts.traffic.experts > 0;
+  row("weights", bytes(f.token_bytes) + " per token" +
+                     (sparse ? " (experts as if no two tokens shared one), " : ", ") +
+                     bytes(f.decode_bandwidth) + "/s");
   row("memory", bytes(facts.memory_bandwidth) + "/s, of which decoding takes " +
                     format("%.0f %%", f.fraction * 100));
   return text;

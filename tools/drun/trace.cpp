@@ -30,9 +30,9 @@ Result<std::unique_ptr<TracingRunner>> TracingRunner::create(Executor& executor,
 
 Status TracingRunner::run(const Step& step) {
   timeline_.begin(step);
-  const Status status = runner_.run(step);
-  timeline_.end();
-  return status;
+  DCC_RETURN_IF_ERROR(runner_.run(step));
+  timeline_.end(step);
+  return Status::success();
 }
 
 Result<ClockReading> TracingRunner::readClock() {

@@ -117,7 +117,7 @@ void fromF32(const float* src, DType to, void* dst, int64_t n) {
   } else if (to == DType::kF16) {
     HWY_DYNAMIC_DISPATCH(narrowF16)(src, dst, n);
   } else {
-    std::memcpy(dst, src, n * sizeof(float));
+    std::memmove(dst, src, n * sizeof(float));
   }
 }
 

@@ -9,7 +9,7 @@ namespace dcc::cpu {
 
 // n elements of f32, bf16 or f16 to f32.
 void toF32(DType from, const void* src, float* dst, int64_t n);
-// n elements to f32, bf16 or f16; NaN stays NaN, too large becomes infinite.
+// n elements to f32, bf16 or f16; NaN stays NaN, too large becomes infinite. `dst` may be `src`.
 void fromF32(const float* src, DType to, void* dst, int64_t n);
 
 constexpr bool isFloat(DType type) {

@@ -15,9 +15,49 @@
 namespace dcc::cpu {
 namespace {
 
-// Rows of f32 without gaps.
-Matrix dense(float* data, int64_t rows, int64_t cols) {
-  return {reinterpret_cast<std::byte*>(data), DType::kF32, rows, cols, cols};
+// Rows without gaps.
+Matrix dense(float* data, int64_t rows, int64_t cols, DType type = DType::kF32) {
+  return {reinterpret_cast<std::byte*>(data), type, rows, cols, cols};
+}
+
+// What the products read: bf16 if all that meets in them is bf16, which has instructions of its
+// own.
+DType inputType(const Matrix& x, const Experts& weights) {
+  const auto bf16 = [](DType type) { return type == DType::kBF16; };
+  const bool all = bf16(x.dtype) && bf16(weights.gate.dtype) && bf16(weights.up.dtype) &&
+                   bf16(weights.down.dtype);
+  return all ? DType::kBF16 : DType::kF32;
+}
+
+// The tokens' rows of x, each times its factor.
+template <class Factor>
+void gather(ThreadPool& pool, const Matrix& x, const int32_t* tokens, Factor&& factor,
+            const Matrix& to) {
+  pool.forRanges(to.rows, rowGrain(to.cols), [&](int64_t begin, int64_t end) {
+    Reader reader(x);
+    Writer writer(to);
+    for (int64_t i = begin; i < end; ++i) {
+      const float f = factor(tokens[i]);
+      forBlocks(to.cols, [&](int64_t col, int64_t n) {
+        const float* from = reader.read(tokens[i], col, n);
+        float* out = writer.begin(i, col, n);
+        for (int64_t c = 0; c < n; ++c) out[c] = f * from[c];
+        writer.end();
+      });
+    }
+  });
+}
+
+// Brings rows of f32 to a type in their own place; they keep their distance.
+Matrix converted(ThreadPool& pool, const Matrix& m, DType type) {
+  if (type == DType::kF32) return m;
+  Matrix to = m;
+  to.dtype = type;
+  to.stride = m.stride * static_cast<int64_t>(sizeof(float) / byteSize(type));
+  pool.forRanges(m.rows, rowGrain(m.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) fromF32(m.f32(r), type, to.at(r, 0), m.cols);
+  });
+  return to;
 }
 
 // The matrix of one expert.
@@ -70,7 +110,8 @@ Tokens tokensOf(const Matrix& gates, int64_t expert, int32_t* rows) {
 void experts(ThreadPool& pool, const Matrix& x, const Matrix& gates, const Experts& weights,
              const Matrix& out, std::byte* scratch, int64_t room) {
   const int64_t d = x.cols, width = weights.down.cols;
-  const plan::ExpertsWorkspace workspace(room, d, width, out.cols, weights.sums(), pool.threads());
+  const plan::ExpertsWorkspace workspace(room, d, width, out.cols, weights.sums(), x.dtype,
+                                         pool.threads());
   float* const gathered = reinterpret_cast<float*>(scratch);
   float* const hidden = gathered + workspace.x;
   float* const other = hidden + workspace.hidden;
@@ -79,6 +120,7 @@ void experts(ThreadPool& pool, const Matrix& x, const Matrix& gates, const Exper
   auto* const places = reinterpret_cast<int32_t*>(sums + workspace.sums);
   auto* const product = reinterpret_cast<std::byte*>(places + workspace.places);
 
+  const DType type = inputType(x, weights);
   const int64_t count = weights.sums();
   const auto sumOf = [&](int64_t i, int64_t row) {
     return count == 1 ? out.f32(row) : sums + (i * out.rows + row) * out.cols;
@@ -92,15 +134,10 @@ void experts(ThreadPool& pool, const Matrix& x, const Matrix& gates, const Exper
   for (int64_t e = 0; e < gates.cols; ++e) {
     const Tokens tokens = tokensOf(gates, e, places);
     if (tokens.count == 0) continue;
-    const Matrix in = dense(gathered, tokens.count, d);
-    pool.forRanges(tokens.count, rowGrain(d), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        toF32(x.dtype, x.at(tokens.rows[i], 0), in.f32(i), d);
-        if (!weights.scaled_inputs) continue;
-        const float factor = gates.f32(tokens.rows[i])[e];
-        for (int64_t c = 0; c < d; ++c) in.f32(i)[c] *= factor;
-      }
-    });
+    const Matrix in = dense(gathered, tokens.count, d, type);
+    gather(
+        pool, x, tokens.rows,
+        [&](int32_t row) { return weights.scaled_inputs ? gates.f32(row)[e] : 1.0f; }, in);
     const auto biasOf = [&](const float* all) { return all ? all + e * width : nullptr; };
     const Matrix gate = dense(hidden, tokens.count, width);
     const Matrix up = dense(other, tokens.count, width);
@@ -111,9 +148,10 @@ void experts(ThreadPool& pool, const Matrix& x, const Matrix& gates, const Exper
     } else {
       gatedActivation(pool, weights.function, gate, up, gate);
     }
+    const Matrix gated = converted(pool, gate, type);
     const Matrix result = dense(results, tokens.count, out.cols);
     for (int64_t chunk = 0; chunk < weights.chunks; ++chunk) {
-      gemm(pool, columnsOf(gate, chunk, weights.chunks),
+      gemm(pool, columnsOf(gated, chunk, weights.chunks),
            columnsOf(matrixOf(weights.down, e, out.cols), chunk, weights.chunks), nullptr, 1,
            result, product);
       const int64_t sum = weights.groups > 1 ? e / (gates.cols / weights.groups) : chunk;

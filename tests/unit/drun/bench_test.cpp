@@ -79,6 +79,10 @@ TEST(BenchReport, TokensAskForTheirExpertsUntilThereAreNoMore) {
   const auto line = nlohmann::json::parse(benchReport(sparse, {6, 3, 2}, twoSequences(), true));
   EXPECT_EQ(line["expert_bytes_per_token"], 300);
   EXPECT_EQ(line["weight_bytes_per_token"], 832);
+  const std::string text = benchReport(sparse, {6, 3, 2}, twoSequences(), false);
+  EXPECT_NE(text.find("832 B per token (experts as if no two tokens shared one), 8.32 kB/s\n"),
+            std::string::npos)
+      << text;
 }
 
 TEST(BenchReport, Json) {

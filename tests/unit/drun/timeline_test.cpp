@@ -33,7 +33,7 @@ class TimelineTest : public ::testing::Test {
     for (uint32_t i = 0; i < instructions(); ++i) {
       EXPECT_TRUE(timeline.ran(kDecode, i, {}, nullptr).ok());
     }
-    timeline.end();
+    timeline.end(step);
   }
 
   plan::fb::PlanT plan_ = std::move(plan::testing::examplePlans()[0]);
