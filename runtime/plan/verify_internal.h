@@ -17,8 +17,6 @@ namespace dcc::plan {
 Status verifyKnown(const fb::Plan& plan, const std::string& name);
 // verify.cpp: mesh, rank, variables, limits of the plan.
 Status verifyHeader(const fb::Plan& plan, const std::string& name);
-// Whether the feature is among those that the plan says a reader must know.
-bool needs(const fb::Plan& plan, std::string_view feature);
 // verify_weights.cpp: files, weights and their pieces, constants.
 Status verifyWeights(const fb::Plan& plan, const std::string& name);
 // verify_caches.cpp: page groups and caches.

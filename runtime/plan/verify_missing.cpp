@@ -113,10 +113,4 @@ Status verifyKnown(const fb::Plan& plan, const std::string& name) {
                    ") or compile the model again");
 }
 
-bool needs(const fb::Plan& plan, std::string_view feature) {
-  Rows features = rows(plan.features());
-  return std::any_of(features.begin(), features.end(),
-                     [&](const auto* given) { return text(given) == feature; });
-}
-
 }  // namespace dcc::plan
