@@ -6,8 +6,10 @@
 // depends on positions only: a token's result is the same however the step is composed.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
+#include "runtime/backends/cpu/instruction_set.h"
 #include "runtime/backends/cpu/kernels.h"
 #include "runtime/plan/workspace.h"
 
@@ -34,6 +36,7 @@ struct AttentionTask {
   int64_t heads;       // query heads per token here; row = token * heads + head
   const float* sinks;  // of the first query head, or null
   const AttentionShape* shape;
+  bool bf16;  // q and keys are multiplied as bf16, and q is that, in the same places
   // Scratch, every row 64-byte aligned. q: [rows, q_stride]; out: [rows, out_stride].
   float* q;
   int64_t q_stride;
@@ -86,16 +89,33 @@ HWY_INLINE WideRows wideRows(const AttentionTask& t, const std::byte* from, int6
   return {t.wide, t.wide_stride};
 }
 
+// The scores of `count` keys, rows of `stride` elements.
+template <class M>
+HWY_INLINE void scoreRows(const AttentionTask& t, const typename M::B* keys, int64_t stride,
+                          int64_t count, float* scores) {
+  constexpr int64_t kPerFloat = sizeof(float) / sizeof(typename M::A);
+  const int64_t whole = (t.cache->k_dim + M::kStep - 1) / M::kStep * M::kStep;
+  for (int64_t n = 0; n < count; n += kTileCols) {
+    const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
+    dotRows<false, M>(reinterpret_cast<const typename M::A*>(t.q), t.q_stride * kPerFloat,
+                      t.tokens * t.heads, keys + n * stride, stride, cols, whole, false, scores + n,
+                      kKeyBlock);
+  }
+}
+
 HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
-  const int64_t dim = t.cache->k_dim, whole = (dim + kLanes - 1) / kLanes * kLanes;
+  const int64_t dim = t.cache->k_dim;
   forPages(t, from, to, [&](int64_t key, int64_t page, int64_t slot, int64_t count) HWY_ATTR {
-    const WideRows k = wideRows(t, t.cache->k(page, t.kv_head, slot), count, dim);
-    for (int64_t n = 0; n < count; n += kTileCols) {
-      const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
-      dotRows<false, Widened<float>>(t.q, t.q_stride, t.tokens * t.heads, k.rows + n * k.stride,
-                                     k.stride, cols, whole, false, t.scores + (key - block) + n,
-                                     kKeyBlock);
+    const std::byte* keys = t.cache->k(page, t.kv_head, slot);
+    float* scores = t.scores + (key - block);
+#if HWY_TARGET == HWY_AVX3
+    if (t.bf16) {
+      return scoreRows<Bf16Pairs>(t, reinterpret_cast<const hwy::bfloat16_t*>(keys), dim, count,
+                                  scores);
     }
+#endif
+    const WideRows k = wideRows(t, keys, count, dim);
+    scoreRows<Widened<float>>(t, k.rows, k.stride, count, scores);
   });
 }
 
@@ -264,6 +284,9 @@ void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const 
   const int64_t most = std::min(all_heads, group);  // per KV head
   const int64_t tokens_per_task = std::max<int64_t>(1, plan::AttentionBlocks::kRows / most);
   const plan::AttentionBlocks room(cache.k_dim, cache.v_dim, most);
+  // Whole steps of bf16 pairs only: keys lie without gaps.
+  const bool bf16 = bf16Products() != Bf16Products::kWidened && q.dtype == DType::kBF16 &&
+                    cache.dtype == DType::kBF16 && cache.k_dim % 32 == 0;
   const auto blocks = [&](int64_t b) {
     return (seqs.starts[b + 1] - seqs.starts[b] + tokens_per_task - 1) / tokens_per_task;
   };
@@ -285,6 +308,7 @@ void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const 
     t.heads = std::min(all_heads, (t.kv_head + 1) * group - shape.first) - first_head;
     t.sinks = shape.sinks ? shape.sinks + first_head : nullptr;
     t.shape = &shape;
+    t.bf16 = bf16;
     float* place = reinterpret_cast<float*>(scratch) + thread * room.floats();
     const auto take = [&](int64_t n) { return std::exchange(place, place + n); };
     t.q_stride = room.k_stride;
@@ -301,7 +325,12 @@ void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const 
     for (int64_t i = 0; i < rows; ++i) {
       const int64_t head = first_head + i % t.heads;
       float* to = t.q + i * t.q_stride;
-      toF32(q.dtype, q.at(first + i / t.heads, head * cache.k_dim), to, cache.k_dim);
+      const std::byte* from = q.at(first + i / t.heads, head * cache.k_dim);
+      if (bf16) {
+        std::memcpy(to, from, cache.k_dim * byteSize(q.dtype));
+        continue;
+      }
+      toF32(q.dtype, from, to, cache.k_dim);
       std::fill(to + cache.k_dim, to + t.q_stride, 0.0f);
     }
     HWY_DYNAMIC_DISPATCH(attend)(t);
