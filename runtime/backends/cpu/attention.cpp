@@ -6,8 +6,10 @@
 // depends on positions only: a token's result is the same however the step is composed.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
+#include "runtime/backends/cpu/instruction_set.h"
 #include "runtime/backends/cpu/kernels.h"
 #include "runtime/plan/workspace.h"
 
@@ -52,6 +54,7 @@ struct AttentionTask {
   int64_t heads;       // query heads per token here; row = token * heads + head
   const float* sinks;  // of the first query head, or null
   const AttentionShape* shape;
+  bool bf16;  // q and keys are multiplied as bf16, and q is that, in the same places
   // Scratch, every row 64-byte aligned. q: [rows, q_stride]; out: [rows, out_stride].
   float* q;
   int64_t q_stride;
@@ -103,16 +106,31 @@ HWY_INLINE WideRows wideRows(const AttentionTask& t, const HeadRows& rows, int64
   return {t.wide, t.wide_stride};
 }
 
+// The scores of `count` keys, rows of `stride` elements.
+template <class M>
+HWY_INLINE void scoreRows(const AttentionTask& t, const typename M::B* keys, int64_t stride,
+                          int64_t count, float* scores) {
+  constexpr int64_t kPerFloat = sizeof(float) / sizeof(typename M::A);
+  const int64_t whole = (t.k.dim + M::kStep - 1) / M::kStep * M::kStep;
+  for (int64_t n = 0; n < count; n += kTileCols) {
+    const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
+    dotRows<false, M>(reinterpret_cast<const typename M::A*>(t.q), t.q_stride * kPerFloat,
+                      t.tokens * t.heads, keys + n * stride, stride, cols, whole, false, scores + n,
+                      kKeyBlock);
+  }
+}
+
 HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
-  const int64_t whole = (t.k.dim + kLanes - 1) / kLanes * kLanes;
   forPieces(t.k, from, to, [&](int64_t key, int64_t count) HWY_ATTR {
-    const WideRows k = wideRows(t, t.k, key, count);
-    for (int64_t n = 0; n < count; n += kTileCols) {
-      const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
-      dotRows<false, Widened<float>>(t.q, t.q_stride, t.tokens * t.heads, k.rows + n * k.stride,
-                                     k.stride, cols, whole, false, t.scores + (key - block) + n,
-                                     kKeyBlock);
+    float* scores = t.scores + (key - block);
+#if HWY_TARGET == HWY_AVX3
+    if (t.bf16) {
+      return scoreRows<Bf16Pairs>(t, reinterpret_cast<const hwy::bfloat16_t*>(t.k.at(key)),
+                                  t.k.stride, count, scores);
     }
+#endif
+    const WideRows k = wideRows(t, t.k, key, count);
+    scoreRows<Widened<float>>(t, k.rows, k.stride, count, scores);
   });
 }
 
@@ -284,13 +302,16 @@ struct Source {
 // The queries against `kv_heads` heads of keys and values, which source(b, kv_head) gives.
 template <class SourceOf>
 void attendAll(ThreadPool& pool, const Matrix& q, std::span<const int32_t> starts,
-               const AttentionShape& shape, int64_t kv_heads, int64_t v_dim, const Matrix& out,
-               std::byte* scratch, SourceOf&& source) {
+               const AttentionShape& shape, int64_t kv_heads, int64_t v_dim, DType k_type,
+               const Matrix& out, std::byte* scratch, SourceOf&& source) {
   const int64_t k_dim = shape.head_dim, all_heads = q.cols / k_dim;
   const int64_t group = shape.group > 0 ? shape.group : all_heads / kv_heads;
   const int64_t most = std::min(all_heads, group);  // per KV head
   const int64_t tokens_per_task = std::max<int64_t>(1, plan::AttentionBlocks::kRows / most);
   const plan::AttentionBlocks room(k_dim, v_dim, most);
+  // Whole steps of bf16 pairs only: nothing is filled up behind a key.
+  const bool bf16 = bf16Products() != Bf16Products::kWidened && q.dtype == DType::kBF16 &&
+                    k_type == DType::kBF16 && k_dim % 32 == 0;
   const auto blocks = [&](int64_t b) {
     return (starts[b + 1] - starts[b] + tokens_per_task - 1) / tokens_per_task;
   };
@@ -301,18 +322,19 @@ void attendAll(ThreadPool& pool, const Matrix& q, std::span<const int32_t> start
     int64_t b = 0, block = task / kv_heads;
     while (block >= blocks(b)) block -= blocks(b++);
     const int64_t first = starts[b] + block * tokens_per_task, kv_head = task % kv_heads;
-    const Source from = source(b, kv_head);
+    const Source kv = source(b, kv_head);
     AttentionTask t;
-    t.k = from.k;
-    t.v = from.v;
-    t.first_position = from.first_position + block * tokens_per_task;
-    t.length = from.length;
+    t.k = kv.k;
+    t.v = kv.v;
+    t.first_position = kv.first_position + block * tokens_per_task;
+    t.length = kv.length;
     t.tokens = std::min<int64_t>(tokens_per_task, starts[b + 1] - first);
     // Query heads of the KV head: all of its group that are here.
     const int64_t first_head = std::max<int64_t>(0, kv_head * group - shape.first);
     t.heads = std::min(all_heads, (kv_head + 1) * group - shape.first) - first_head;
     t.sinks = shape.sinks ? shape.sinks + first_head : nullptr;
     t.shape = &shape;
+    t.bf16 = bf16;
     float* place = reinterpret_cast<float*>(scratch) + thread * room.floats();
     const auto take = [&](int64_t n) { return std::exchange(place, place + n); };
     t.q_stride = room.k_stride;
@@ -329,7 +351,12 @@ void attendAll(ThreadPool& pool, const Matrix& q, std::span<const int32_t> start
     for (int64_t i = 0; i < rows; ++i) {
       const int64_t head = first_head + i % t.heads;
       float* to = t.q + i * t.q_stride;
-      toF32(q.dtype, q.at(first + i / t.heads, head * k_dim), to, k_dim);
+      const std::byte* from = q.at(first + i / t.heads, head * k_dim);
+      if (bf16) {
+        std::memcpy(to, from, k_dim * byteSize(q.dtype));
+        continue;
+      }
+      toF32(q.dtype, from, to, k_dim);
       std::fill(to + k_dim, to + t.q_stride, 0.0f);
     }
     HWY_DYNAMIC_DISPATCH(attend)(t);
@@ -354,7 +381,8 @@ void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const 
     return Source{rows(cache.k(0, head, 0), cache.k_dim), rows(cache.v(0, head, 0), cache.v_dim),
                   seqs.positions[seqs.starts[b]], 0};
   };
-  attendAll(pool, q, seqs.starts, shape, cache.heads, cache.v_dim, out, scratch, source);
+  attendAll(pool, q, seqs.starts, shape, cache.heads, cache.v_dim, cache.dtype, out, scratch,
+            source);
 }
 
 void selfAttention(ThreadPool& pool, const Matrix& q, const Matrix& k, const Matrix& v,
@@ -367,7 +395,7 @@ void selfAttention(ThreadPool& pool, const Matrix& q, const Matrix& k, const Mat
     };
     return Source{rows(k, shape.head_dim), rows(v, v_dim), 0, starts[b + 1] - starts[b]};
   };
-  attendAll(pool, q, starts, shape, kv_heads, v_dim, out, scratch, source);
+  attendAll(pool, q, starts, shape, kv_heads, v_dim, k.dtype, out, scratch, source);
 }
 
 }  // namespace dcc::cpu

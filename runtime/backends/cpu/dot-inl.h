@@ -50,6 +50,7 @@ struct Widened {
   using B = T;
   using Packed = Widened<float>;
   static constexpr int kStep = kLanes;
+  static constexpr bool kKeepsUp = false;
 
   static HWY_INLINE VF32 loadA(const A* p) { return hn::LoadU(F32(), p); }
   static HWY_INLINE VF32 loadB(const B* p) { return loadF32(F32(), p); }
@@ -72,6 +73,7 @@ struct Bf16Pairs {
   using B = hwy::bfloat16_t;
   using Packed = Bf16Pairs;
   static constexpr int kStep = 2 * kLanes;
+  static constexpr bool kKeepsUp = true;
   using U16 = hn::ScalableTag<uint16_t>;
   using V = hn::Vec<U16>;
 
@@ -144,11 +146,12 @@ HWY_INLINE void storeSums(const VF32* acc, bool add, float* out, int cols) {
 
 // c[i, j] = (or += if `add`) sum over k of a[i, k] * b[j, k], for i < kRows and j < cols <=
 // kTileCols; k is a multiple of M::kStep. Strides in elements. kFetch: as many bytes as this reads
-// of b are brought to the caches from `fetch` on. Not inlined: the loop needs every register.
+// of b are brought to the caches from `fetch` on.
 template <int kRows, bool kFetch, class M>
-HWY_NOINLINE void dotTile(const typename M::A* HWY_RESTRICT a, int64_t a_stride,
-                          const typename M::B* HWY_RESTRICT b, int64_t b_stride, int cols,
-                          int64_t k, bool add, float* c, int64_t c_stride, const std::byte* fetch) {
+HWY_INLINE void dotTileInline(const typename M::A* HWY_RESTRICT a, int64_t a_stride,
+                              const typename M::B* HWY_RESTRICT b, int64_t b_stride, int cols,
+                              int64_t k, bool add, float* c, int64_t c_stride,
+                              const std::byte* fetch) {
   const F32 d;
   // Columns beyond the last repeat it; their sums are dropped.
   const typename M::B* bs[kTileCols];
@@ -177,6 +180,14 @@ HWY_NOINLINE void dotTile(const typename M::A* HWY_RESTRICT a, int64_t a_stride,
   }
   unrolled<kRows>([&](auto i)
                       DCC_INLINE_LAMBDA { storeSums(acc[i], add, c + i * c_stride, cols); });
+}
+
+// The same, not inlined: the loop needs every register.
+template <int kRows, bool kFetch, class M>
+HWY_NOINLINE void dotTile(const typename M::A* HWY_RESTRICT a, int64_t a_stride,
+                          const typename M::B* HWY_RESTRICT b, int64_t b_stride, int cols,
+                          int64_t k, bool add, float* c, int64_t c_stride, const std::byte* fetch) {
+  dotTileInline<kRows, kFetch, M>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
 }
 
 // The same for any number of rows.

@@ -30,9 +30,10 @@ class BlockProduct {
     // meets all of them; along k, so that one part of `a` stays in the second-level cache.
     const int64_t whole = g_.k / M::kStep * M::kStep;
     const int64_t span = g_.rows <= kFewRows ? whole : kPart;
+    const int64_t done = M::kKeepsUp && g_.rows == 1 ? streamPanels(whole) : 0;
     for (int64_t from = 0; from < whole; from += span) {
       const int64_t to = std::min(whole, from + span);
-      for (int64_t n = 0; n < g_.cols; n += kTileCols) {
+      for (int64_t n = done; n < g_.cols; n += kTileCols) {
         for (int64_t p = from; p < to; p += kPart) multiply(n, p, std::min(kPart, to - p));
       }
     }
@@ -49,6 +50,21 @@ class BlockProduct {
 
   HWY_INLINE int colsFrom(int64_t n) const {
     return static_cast<int>(std::min<int64_t>(kTileCols, g_.cols - n));
+  }
+
+  // One row of `a`: all whole panels of weight rows; returns how many rows those are. The number of
+  // a panel's rows is a constant here, which makes a tenth of the speed.
+  HWY_NOINLINE int64_t streamPanels(int64_t whole) const {
+    int64_t n = 0;
+    for (; n + kTileCols <= g_.cols; n += kTileCols) {
+      const B* weight = weight_ + n * g_.weight_stride;
+      for (int64_t p = 0; p < whole; p += kPart) {
+        dotTileInline<1, false, M>(a_ + p, g_.a_stride, weight + p, g_.weight_stride, kTileCols,
+                                   std::min(kPart, whole - p), p > 0, g_.c + n, g_.c_stride,
+                                   nullptr);
+      }
+    }
+    return n;
   }
 
   // Adds the products of elements [p, p + length) of k for the panel of weight rows from the n-th.

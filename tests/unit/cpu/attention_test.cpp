@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <tuple>
 
 #include "cpu_test_support.h"
 #include "runtime/plan/workspace.h"
@@ -45,7 +46,7 @@ class Model {
     cache_.pool = bytes_.data();
     for (int64_t b = 0; b < count(); ++b) {
       const auto seed = static_cast<uint32_t>(100 * b);
-      q_.push_back(TestMatrix(lengths_[b], shape.heads * shape.k_dim).random(seed, 2));
+      q_.push_back(TestMatrix(lengths_[b], shape.heads * shape.k_dim, type).random(seed, 2));
       k_.push_back(TestMatrix(lengths_[b], shape.kv_heads * shape.k_dim, type).random(seed + 1, 2));
       v_.push_back(TestMatrix(lengths_[b], shape.kv_heads * shape.v_dim, type).random(seed + 2));
       const int32_t starts[] = {0, static_cast<int32_t>(lengths_[b])};
@@ -221,13 +222,16 @@ TEST_P(Attention, EveryTypeOfCache) {
 
 TEST_P(Attention, NarrowQueriesAndResults) {
   for (DType type : {DType::kBF16, DType::kF16}) {
-    Model model({4, 2, 16, 16, 8, 0}, {40}, type);
-    const TestMatrix out = model.run(pool, {0}, {40}, type);
-    for (int64_t t = 0; t < 40; ++t) {
-      const auto want = model.expected(0, t);
-      for (size_t c = 0; c < want.size(); ++c) {
-        // The queries were rounded: scores move by that much of |q||k|.
-        ASSERT_NEAR(out.at(t, static_cast<int64_t>(c)), want[c], 16 * testing::roundoff(type));
+    for (const Shape& shape :
+         {Shape{4, 2, 16, 16, 8, 0}, Shape{4, 2, 64, 40, 8, 0}, Shape{6, 2, 96, 64, 16, 30}}) {
+      Model model(shape, {40, 150}, type);
+      const TestMatrix out = model.run(pool, {0, 133}, {40, 17}, type);
+      for (int64_t t = 0; t < 57; ++t) {
+        const auto want = t < 40 ? model.expected(0, t) : model.expected(1, 133 + t - 40);
+        for (size_t c = 0; c < want.size(); ++c) {
+          // Values are at most 1.
+          ASSERT_NEAR(out.at(t, static_cast<int64_t>(c)), want[c], 2e-6 + testing::roundoff(type));
+        }
       }
     }
   }
@@ -267,19 +271,22 @@ TEST_P(Attention, LargeScores) {
 
 // A token's result has the same bits however its prompt is cut and whoever else is in the step.
 TEST_P(Attention, TokensDoNotDependOnTheStep) {
-  for (int64_t window : {0, 37}) {
-    Model model({6, 2, 16, 24, 16, window}, {300, 170}, DType::kF32);
-    const TestMatrix all = model.run(pool, {0, 0}, {300, 170});
+  for (const auto& [window, dim, type] :
+       {std::tuple(0, 16, DType::kF32), std::tuple(37, 16, DType::kF32),
+        std::tuple(37, 32, DType::kBF16)}) {
+    Model model({6, 2, dim, 24, 16, window}, {300, 170}, type);
+    const TestMatrix all = model.run(pool, {0, 0}, {300, 170}, type);
     std::mt19937 random(11);
     for (int64_t a = 0, b = 0; a < 300 || b < 170;) {
       const int64_t na = std::min<int64_t>(random() % 40, 300 - a);
       const int64_t nb = std::min<int64_t>(random() % 20, 170 - b);
       if (na + nb == 0) continue;
       ThreadPool other(1 + random() % 2);
-      const TestMatrix part = model.run(other, {a, b}, {na, nb});
+      const TestMatrix part = model.run(other, {a, b}, {na, nb}, type);
       for (int64_t i = 0; i < na + nb; ++i) {
         const int64_t row = i < na ? a + i : 300 + b + (i - na);
-        ASSERT_EQ(0, std::memcmp(part.view().f32(i), all.view().f32(row), 6 * 24 * sizeof(float)));
+        ASSERT_EQ(
+            0, std::memcmp(part.view().at(i, 0), all.view().at(row, 0), 6 * 24 * byteSize(type)));
       }
       a += na;
       b += nb;
