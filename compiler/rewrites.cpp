@@ -13,6 +13,7 @@ struct Rewrite {
   const char* name;
   bool on;  // unless chosen otherwise
   void (*add)(OpPassManager&);
+  bool moves_sums = false;  // so that they are others at other degrees
 };
 
 // The first costs what it saves in bytes, and divides the norms' work; it waits for a target where
@@ -25,7 +26,8 @@ constexpr Rewrite kRewrites[] = {
        pm.addPass(createResidualByTokens(options));
      }},
     {"residual-by-tokens", true, [](OpPassManager& pm) { pm.addPass(createResidualByTokens()); }},
-    {"merge-all-reduces", true, [](OpPassManager& pm) { pm.addPass(createMergeAllReduces()); }},
+    {"merge-all-reduces", true, [](OpPassManager& pm) { pm.addPass(createMergeAllReduces()); },
+     true},
     {"cancel-gathers", true, [](OpPassManager& pm) { pm.addPass(createCancelGathers()); }},
     {"merge-duplicates", true, [](OpPassManager& pm) { pm.addPass(createMergeDuplicates()); }},
 };
@@ -48,6 +50,13 @@ Status chooseRewrites(ModuleOp module, const std::vector<std::string>& choices) 
       return userError("--rewrite " + printable(choice) + ": " + name + "=on or " + name +
                        "=off is right");
     }
+    const Rewrite& rewrite = *std::find_if(std::begin(kRewrites), std::end(kRewrites),
+                                           [&](const Rewrite& r) { return r.name == name; });
+    if (value == "on" && rewrite.moves_sums && nn::isInvariant(module)) {
+      return userError(
+          "--rewrite " + choice + ": adds before it sums over ranks, and one rank alone " +
+          "does not, so that --numerics invariant can't have it; leave one of them out");
+    }
     chosen.set(name, BoolAttr::get(module.getContext(), value == "on"));
   }
   if (!choices.empty()) {
@@ -59,6 +68,7 @@ Status chooseRewrites(ModuleOp module, const std::vector<std::string>& choices) 
 void addRewrites(OpPassManager& pm, ModuleOp module) {
   auto chosen = module->getAttrOfType<DictionaryAttr>("nn.rewrites");
   for (const Rewrite& rewrite : kRewrites) {
+    if (rewrite.moves_sums && nn::isInvariant(module)) continue;
     auto choice = chosen ? chosen.getAs<BoolAttr>(rewrite.name) : BoolAttr();
     if (choice ? choice.getValue() : rewrite.on) rewrite.add(pm);
   }

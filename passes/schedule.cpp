@@ -126,7 +126,7 @@ class Lowering {
   void lower(nn::LinearOp op) {
     Value x = buffer(op.getX());
     builder_.create<planir::GemmOp>(op.getLoc(), x, op.getWeightAttr(), op.getBiasAttr(),
-                                    alloc(op.getResult()));
+                                    op.getChunksAttr(), alloc(op.getResult()));
   }
 
   void lower(nn::AddBiasOp op) {
@@ -252,6 +252,8 @@ class Lowering {
                     attr("alpha", op.getAlpha()->convertToDouble())});
     }
     if (op.getScaledInputs()) attrs.push_back(attr("scaled_inputs", int64_t(1)));
+    if (op.getChunks()) attrs.push_back(attr("chunks", int64_t(*op.getChunks())));
+    if (op.getGroups()) attrs.push_back(attr("groups", int64_t(*op.getGroups())));
     kernel(op, "experts", {x, gates}, weights, alloc(op.getResult()), attrs);
   }
 
@@ -316,10 +318,12 @@ class Lowering {
 
   void collective(Operation* op, StringRef kind, StringAttr axis, Value in, Value out,
                   int64_t dimension, std::optional<ArrayRef<int64_t>> counts, StringAttr because) {
+    bool tree = kind != "all_gather" && nn::isInvariant(op);
     builder_.create<planir::CollectiveOp>(
         op->getLoc(), builder_.getStringAttr(kind), axis, in, out,
         builder_.getI64IntegerAttr(dimension),
-        counts ? builder_.getDenseI64ArrayAttr(*counts) : DenseI64ArrayAttr(), because);
+        counts ? builder_.getDenseI64ArrayAttr(*counts) : DenseI64ArrayAttr(),
+        tree ? builder_.getUnitAttr() : UnitAttr(), because);
   }
 
   void lower(dist::AllReduceOp op) {
