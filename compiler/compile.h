@@ -22,6 +22,7 @@ struct CompileOptions {
   std::vector<std::string> rewrites;         // NAME=on, NAME=off
   std::vector<std::string> load_strategies;  // libraries that have some
   std::string dtype;                         // "auto", "f32", "bf16", "f16"
+  std::string numerics;                      // "fast", "invariant"
   std::string weights;                       // "checkpoint", "dummy", "dummy:SEED"
   std::optional<int64_t> max_tokens, max_seqs, max_seq_len;
   // Budgets: a rank may need so much memory ("80GiB"), a layer have so many collectives in a step.

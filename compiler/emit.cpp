@@ -57,6 +57,10 @@ class Emitter {
     plan_.model = string("nn.model");
     plan_.checkpoint = string("nn.checkpoint");
     plan_.rank = rank_;
+    if (nn::isInvariant(module_)) {
+      plan_.numerics = fb::Numerics::invariant;
+      require(plan::kInvariantNumerics);
+    }
     plan_.variables = {"T", "B"};
     plan_.vocab_size = module_->getAttrOfType<IntegerAttr>("nn.vocabulary").getInt();
     if (auto types = module_->getAttrOfType<IntegerAttr>("nn.token_types")) {
@@ -308,6 +312,7 @@ class Emitter {
     gemm.a = buffers_.lookup(op.getA());
     gemm.weight = weights_.lookup(op.getWeightAttr().getAttr());
     if (op.getBias()) gemm.bias = weights_.lookup(op.getBiasAttr().getAttr());
+    gemm.chunks = static_cast<uint8_t>(op.getChunks().value_or(1));
     gemm.out = buffers_.lookup(op.getOut());
     return gemm;
   }
@@ -362,7 +367,9 @@ class Emitter {
     collective.kind = kind == "all_reduce"   ? fb::CollectiveKind::all_reduce
                       : kind == "all_gather" ? fb::CollectiveKind::all_gather
                                              : fb::CollectiveKind::reduce_scatter;
-    collective.reduction = kind == "all_gather" ? fb::Reduction::none : fb::Reduction::sum;
+    collective.reduction = kind == "all_gather" ? fb::Reduction::none
+                           : op.getTree()       ? fb::Reduction::tree_sum
+                                                : fb::Reduction::sum;
     collective.axis = axis(op.getAxis());
     collective.input = buffers_.lookup(op.getInput());
     collective.output = buffers_.lookup(op.getOutput());
@@ -402,6 +409,12 @@ Status checkComplete(ModuleOp module) {
   for (StringRef name : {"nn.vocabulary", "nn.limits", "nn.files"}) {
     if (module->hasAttr(name)) continue;
     module.emitError() << "has no attribute " << name;
+    return diagnostics.error();
+  }
+  auto numerics = module->getAttrOfType<StringAttr>("nn.numerics");
+  if (module->hasAttr("nn.numerics") &&
+      !(numerics && llvm::is_contained({"fast", "invariant"}, numerics.getValue()))) {
+    module.emitError() << "has other nn.numerics than \"fast\" and \"invariant\"";
     return diagnostics.error();
   }
   auto files = module->getAttrOfType<ArrayAttr>("nn.files");

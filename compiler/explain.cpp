@@ -89,6 +89,7 @@ Result<std::string> explain(const ExplainOptions& options) {
     plans.push_back(std::move(plan));
   }
   const fb::Plan& first = *plans.front();
+  out.invariant = first.numerics() == fb::Numerics::invariant;
   if (options.layer && !hasLayer(first, *options.layer)) {
     return userError("--layer " + std::to_string(*options.layer) + ": " + out.manifest.model +
                      " has no such layer");

@@ -55,12 +55,17 @@ std::string asJson(const Explanation& e) {
   for (const footprint::Memory& rank : e.memory) memory.push_back(memoryJson(rank));
   for (const EntryExplanation& entry : e.entries) entries.push_back(entryJson(entry));
   const bool tcp = e.running.transport == TransportKind::kTcp;
-  const Json out = {
-      {"model", e.manifest.model},    {"compilation_id", e.manifest.compilation_id.hex()},
-      {"mesh", std::move(mesh)},      {"max_seqs", e.max_seqs},
-      {"max_seq_len", e.max_seq_len}, {"max_tokens", e.max_tokens},
-      {"threads", e.running.threads}, {"collectives", tcp ? "tcp" : "shm"},
-      {"memory", std::move(memory)},  {"entries", std::move(entries)}};
+  const Json out = {{"model", e.manifest.model},
+                    {"compilation_id", e.manifest.compilation_id.hex()},
+                    {"mesh", std::move(mesh)},
+                    {"max_seqs", e.max_seqs},
+                    {"max_seq_len", e.max_seq_len},
+                    {"max_tokens", e.max_tokens},
+                    {"threads", e.running.threads},
+                    {"collectives", tcp ? "tcp" : "shm"},
+                    {"numerics", e.invariant ? "invariant" : "fast"},
+                    {"memory", std::move(memory)},
+                    {"entries", std::move(entries)}};
   return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

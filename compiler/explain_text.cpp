@@ -123,6 +123,7 @@ std::string asText(const Explanation& e) {
     out += " " + axis.name + " = " + std::to_string(axis.size);
   }
   out += "\ncompilation " + e.manifest.compilation_id.hex() + "\n";
+  if (e.invariant) out += "numerics invariant: the same bits at 1, 2, 4 and 8 ranks\n";
   if (e.seed) out += "dummy weights: random by seed " + std::to_string(*e.seed) + "\n";
   out += format("for up to %u sequences of %llu tokens, %u tokens a step\n\n", e.max_seqs,
                 static_cast<unsigned long long>(e.max_seq_len), e.max_tokens);

@@ -25,6 +25,7 @@ struct Explanation {
   uint32_t max_tokens = 0, max_seqs = 0;
   uint64_t max_seq_len = 0;
   std::optional<uint64_t> seed;  // of random weights
+  bool invariant = false;        // numerics
   footprint::Running running;
   std::vector<footprint::Memory> memory;  // per rank
   std::vector<EntryExplanation> entries;

@@ -21,9 +21,11 @@ using Module = OwningOpRef<ModuleOp>;
 Result<Module> loadIr(MLIRContext& context, const CompileOptions& options) {
   if (options.tp || options.expert_parallel || options.dp || options.cp || options.pp ||
       !options.tp_plan.empty() || !options.tp_rules.empty() || !options.dtype.empty() ||
-      !options.weights.empty() || options.max_tokens || options.max_seqs || options.max_seq_len) {
-    return userError(options.model +
-                     ": mesh, plan, dtype, weights and limits are in the IR; edit them there");
+      !options.numerics.empty() || !options.weights.empty() || options.max_tokens ||
+      options.max_seqs || options.max_seq_len) {
+    return userError(
+        options.model +
+        ": mesh, plan, dtype, numerics, weights and limits are in the IR; edit them there");
   }
   DiagnosticCollector diagnostics(&context);
   Module module = parseSourceFile<ModuleOp>(options.model, ParserConfig(&context));
@@ -142,6 +144,9 @@ Result<Module> loadFile(MLIRContext& context, const CompileOptions& options,
   if (file.has_graph) DCC_RETURN_IF_ERROR(checkGraphPlan(options, file, import));
   DCC_ASSIGN(Module module, file.has_graph ? graph::importGraph(context, file, import)
                                            : huggingface::importModel(context, import));
+  if (options.numerics == "invariant") {
+    (*module)->setAttr("nn.numerics", StringAttr::get(&context, options.numerics));
+  }
   if (file.prompt) (*module)->setAttr("nn.prompt", StringAttr::get(&context, *file.prompt));
   return module;
 }

@@ -12,7 +12,10 @@ namespace dcc {
 static constexpr Phase kPhases[] = {
     {"import", "the model as it was read, whole shapes", [](OpPassManager&, ModuleOp) {}},
     {"annotate", "weights cut as the tp_plan says",
-     [](OpPassManager& pm, ModuleOp) { pm.addPass(createAnnotate()); }},
+     [](OpPassManager& pm, ModuleOp) {
+       pm.addPass(createAnnotate());
+       pm.addPass(createFixSums());
+     }},
     {"shard", "every value has its placement",
      [](OpPassManager& pm, ModuleOp) {
        pm.addPass(createShard());

@@ -13,6 +13,7 @@ struct Rewrite {
   const char* name;
   bool on;                                   // unless chosen otherwise
   void (*add)(OpPassManager&, bool chosen);  // chosen: the user said on
+  bool moves_sums = false;                   // so that they are others at other degrees
 };
 
 // experts-all-to-all is done where it saves bytes, or, chosen, everywhere. norms-by-tokens costs
@@ -24,7 +25,8 @@ constexpr Rewrite kRewrites[] = {
        ChooseExchangeOptions options;
        options.always = chosen;
        pm.addPass(createChooseExchange(options));
-     }},
+     },
+     true},
     {"norms-by-tokens", false,
      [](OpPassManager& pm, bool) {
        ResidualByTokensOptions options;
@@ -34,7 +36,7 @@ constexpr Rewrite kRewrites[] = {
     {"residual-by-tokens", true,
      [](OpPassManager& pm, bool) { pm.addPass(createResidualByTokens()); }},
     {"merge-all-reduces", true,
-     [](OpPassManager& pm, bool) { pm.addPass(createMergeAllReduces()); }},
+     [](OpPassManager& pm, bool) { pm.addPass(createMergeAllReduces()); }, true},
     {"cancel-gathers", true, [](OpPassManager& pm, bool) { pm.addPass(createCancelGathers()); }},
     {"merge-duplicates", true,
      [](OpPassManager& pm, bool) { pm.addPass(createMergeDuplicates()); }},
@@ -58,6 +60,13 @@ Status chooseRewrites(ModuleOp module, const std::vector<std::string>& choices) 
       return userError("--rewrite " + printable(choice) + ": " + name + "=on or " + name +
                        "=off is right");
     }
+    const Rewrite& rewrite = *std::find_if(std::begin(kRewrites), std::end(kRewrites),
+                                           [&](const Rewrite& r) { return r.name == name; });
+    if (value == "on" && rewrite.moves_sums && nn::isInvariant(module)) {
+      return userError(
+          "--rewrite " + choice + ": adds in another order than one rank alone, so that " +
+          "--numerics invariant can't have it; leave one of them out");
+    }
     chosen.set(name, BoolAttr::get(module.getContext(), value == "on"));
   }
   if (!choices.empty()) {
@@ -69,6 +78,7 @@ Status chooseRewrites(ModuleOp module, const std::vector<std::string>& choices) 
 void addRewrites(OpPassManager& pm, ModuleOp module) {
   auto chosen = module->getAttrOfType<DictionaryAttr>("nn.rewrites");
   for (const Rewrite& rewrite : kRewrites) {
+    if (rewrite.moves_sums && nn::isInvariant(module)) continue;
     auto choice = chosen ? chosen.getAs<BoolAttr>(rewrite.name) : BoolAttr();
     if (choice ? choice.getValue() : rewrite.on) rewrite.add(pm, choice != nullptr);
   }

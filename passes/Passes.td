@@ -15,12 +15,21 @@ def Annotate : Pass<"annotate", "::mlir::ModuleOp"> {
   let dependentDialects = ["::dcc::dist::DistDialect"];
 }
 
+def FixSums : Pass<"fix-sums", "::mlir::ModuleOp"> {
+  let summary = "With invariant numerics, sum alike at every degree what a rule cuts";
+  let description = [{
+    Products over a dimension that the tp_plan cuts are summed in 8 equal parts, `chunks`, whose sums are
+    added as a balanced tree; experts keep sums apart by `chunks` of their width or by `groups` of
+    experts. A degree whose ranks don't have whole parts, equally many each, is an error.
+  }];
+}
+
 def Shard : Pass<"shard", "::mlir::ModuleOp"> {
   let summary = "Give every value its placement";
   let description = [{
     One forward pass over every entry, by the ops' factor rules. A partial sum stays one through linear
-    ops; before the first other use a `dist.reshard` asks for the sum. Conflicts are errors that name
-    both sources.
+    ops; before the first other use a `dist.reshard` asks for the sum, with invariant numerics at once.
+    Conflicts are errors that name both sources.
   }];
   let dependentDialects = ["::dcc::dist::DistDialect"];
 }

@@ -352,6 +352,10 @@ class Annotator {
     if (use.rule) {
       weight.setRule(use.rule->text());
     }
+    // For fix-sums, which asks at every degree.
+    if (use.request.dimension && nn::isInvariant(module_)) {
+      weight->setAttr("nn.cuts", OpBuilder(module_).getI64IntegerAttr(*use.request.dimension));
+    }
     if (ranks_ > 1 && use.request.library) return cutByLibrary(weight, use);
     if (!use.request.dimension || ranks_ == 1) return success();
     int dimension = *use.request.dimension;

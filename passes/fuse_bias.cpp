@@ -16,7 +16,7 @@ struct FuseBias : impl::FuseBiasBase<FuseBias> {
     for (nn::AddBiasOp op : ops) {
       auto linear = op.getX().getDefiningOp<nn::LinearOp>();
       if (!linear || linear.getBias() || !linear->hasOneUse() ||
-          linear.getResult().getType().isPartial()) {
+          linear.getResult().getType().isPartial() || linear.getType() != op.getType()) {
         continue;
       }
       linear.setBiasAttr(op.getBiasAttr());

@@ -74,12 +74,17 @@ class Fuser {
       nn::WeightOp weight = weightOf(op.getWeight());
       cuts.push_back(weight.getType().cut(0));
       if (weight.getType().getElementType() != first.getType().getElementType() ||
-          weight.getType().cut(1).isCut() || bool(op.getBias()) != bool(group.front().getBias())) {
+          weight.getType().cut(1).isCut() || op.getChunks() ||
+          elementOf(op) != elementOf(group.front()) ||
+          bool(op.getBias()) != bool(group.front().getBias())) {
         return false;
       }
     }
     return llvm::all_equal(llvm::map_range(cuts, [](dist::CutAttr c) { return c.getAxis(); }));
   }
+
+  // A router's logits are f32, whatever others are.
+  static Type elementOf(nn::LinearOp op) { return op.getResult().getType().getElementType(); }
 
   nn::WeightOp weightOf(StringRef name) { return symbols_.lookup<nn::WeightOp>(name); }
 
@@ -151,9 +156,9 @@ class Fuser {
     type = type.withSize(1, weight.getType().constant(0))
                .withPlacement(dist::placement(type.getContext(), cuts));
     Location loc = builder.getFusedLoc(locs);
-    auto fused =
-        builder.create<nn::LinearOp>(loc, type, first.getX(), FlatSymbolRefAttr::get(weight),
-                                     bias ? FlatSymbolRefAttr::get(bias) : FlatSymbolRefAttr());
+    auto fused = builder.create<nn::LinearOp>(
+        loc, type, first.getX(), FlatSymbolRefAttr::get(weight),
+        bias ? FlatSymbolRefAttr::get(bias) : FlatSymbolRefAttr(), IntegerAttr());
     auto split = builder.create<nn::SplitOp>(loc, types, fused.getResult());
     for (auto [op, part] : llvm::zip(group, split.getParts())) {
       nn::LinearOp linear = op;

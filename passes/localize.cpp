@@ -139,6 +139,15 @@ class Localizer {
   void writeParts(Operation* op) {
     if (auto attention = dyn_cast<nn::AttentionOp>(op)) {
       writePairing(attention);
+    } else if (auto linear = dyn_cast<nn::LinearOp>(op)) {
+      dist::CutAttr cut = linear.getX().getType().cut(1);
+      linear.setChunksAttr(ownParts(linear.getChunksAttr(), cut));
+    } else if (auto experts = dyn_cast<nn::ExpertsOp>(op)) {
+      auto down = cast<nn::TensorType>(
+          *SymbolTable::lookupNearestSymbolFrom<nn::WeightOp>(op, experts.getDownAttr())
+               .getWhole());
+      experts.setChunksAttr(ownParts(experts.getChunksAttr(), down.cut(2)));
+      experts.setGroupsAttr(ownParts(experts.getGroupsAttr(), down.cut(0)));
     } else if (auto gather = dyn_cast<dist::AllGatherOp>(op)) {
       gather.setCountsAttr(counts(gather.getX().getType(), gather.getDimension()));
     } else if (auto scatter = dyn_cast<dist::ReduceScatterOp>(op)) {
@@ -161,6 +170,13 @@ class Localizer {
       }
       slice.setRangesAttr(ArrayAttr::get(op->getContext(), ranges));
     }
+  }
+
+  // Of a sum's parts those that a rank has; none where it is one.
+  IntegerAttr ownParts(IntegerAttr parts, dist::CutAttr cut) {
+    if (!parts) return {};
+    int64_t own = parts.getInt() / (cut.isCut() ? *mesh_.sizeOf(cut.getAxis()) : 1);
+    return own > 1 ? IntegerAttr::get(parts.getType(), own) : IntegerAttr();
   }
 
   // Where ranks cut through groups of query heads, attention is told how they pair with KV heads.

@@ -127,7 +127,7 @@ class Lowering {
   void lower(nn::LinearOp op) {
     Value x = buffer(op.getX());
     builder_.create<planir::GemmOp>(op.getLoc(), x, op.getWeightAttr(), op.getBiasAttr(),
-                                    alloc(op.getResult()));
+                                    op.getChunksAttr(), alloc(op.getResult()));
   }
 
   void lower(nn::AddBiasOp op) {
@@ -258,6 +258,8 @@ class Lowering {
                     attr("alpha", op.getAlpha()->convertToDouble())});
     }
     if (op.getScaledInputs()) attrs.push_back(attr("scaled_inputs", int64_t(1)));
+    if (op.getChunks()) attrs.push_back(attr("chunks", int64_t(*op.getChunks())));
+    if (op.getGroups()) attrs.push_back(attr("groups", int64_t(*op.getGroups())));
     kernel(op, "experts", {x, gates}, weights, alloc(op.getResult()), attrs);
   }
 
@@ -330,9 +332,11 @@ class Lowering {
   template <class Op>
   void collective(Op op, StringRef kind) {
     Value x = buffer(op.getX()), gates = op.getGates() ? buffer(op.getGates()) : Value();
+    bool tree = kind != "all_gather" && nn::isInvariant(op);
     builder_.create<planir::CollectiveOp>(
         op.getLoc(), builder_.getStringAttr(kind), op.getAxisAttr(), x, alloc(op.getResult()),
-        gates, op.getDimensionAttr(), op.getExpertsAttr(), op.getCountsAttr(), op.getBecauseAttr());
+        gates, op.getDimensionAttr(), op.getExpertsAttr(), op.getCountsAttr(),
+        tree ? builder_.getUnitAttr() : UnitAttr(), op.getBecauseAttr());
   }
 
   void lower(dist::AllReduceOp op) {
@@ -340,7 +344,8 @@ class Lowering {
     builder_.create<planir::CollectiveOp>(
         op.getLoc(), builder_.getStringAttr("all_reduce"), op.getAxisAttr(), x,
         reuse(op.getResult(), op.getX()), Value(), builder_.getI64IntegerAttr(0),
-        DenseI64ArrayAttr(), DenseI64ArrayAttr(), op.getBecauseAttr());
+        DenseI64ArrayAttr(), DenseI64ArrayAttr(),
+        nn::isInvariant(op) ? builder_.getUnitAttr() : UnitAttr(), op.getBecauseAttr());
   }
   void lower(dist::AllGatherOp op) { collective(op, "all_gather"); }
   void lower(dist::ReduceScatterOp op) { collective(op, "reduce_scatter"); }

@@ -13,6 +13,11 @@ namespace dcc {
 
 namespace {
 
+bool isPartial(Type type) {
+  auto tensor = dyn_cast<nn::TensorType>(type);
+  return tensor && tensor.isPartial();
+}
+
 // The value as a full sum, cut as it was.
 Value sumOf(Value value, SymbolTableCollection& symbols) {
   auto type = cast<nn::TensorType>(value.getType());
@@ -88,6 +93,11 @@ struct Shard : impl::ShardBase<Shard> {
                                                           : type.getElementType();
         value.setType(
             nn::TensorType::get(&getContext(), type.getDims(), element).withPlacement(placement));
+        // What would be computed of the parts is another value than what one rank computes of the
+        // sum.
+        if (cast<nn::TensorType>(value.getType()).isPartial() && nn::isInvariant(op)) {
+          sumOf(value, symbols);
+        }
       }
       return success();
     }
@@ -159,6 +169,10 @@ struct VerifySharding : impl::VerifyShardingBase<VerifySharding> {
       if (placements.kind == Placements::kPartialOperand) {
         return op->emitError() << "reads a partial sum as operand " << placements.operand
                                << "; sum it first";
+      }
+      if (nn::isInvariant(op) && llvm::any_of(op->getOperandTypes(), isPartial)) {
+        return op->emitError() << "reads a partial sum, whose value differs from degree to degree; "
+                                  "with invariant numerics sum it first";
       }
       for (auto [value, placement] : llvm::zip(op->getResults(), placements.results)) {
         auto type = cast<nn::TensorType>(value.getType());

@@ -61,4 +61,10 @@ StringRef moduleOf(Location loc) {
 
 StringRef moduleOf(Operation* op) { return moduleOf(op->getLoc()); }
 
+bool isInvariant(Operation* op) {
+  auto module = isa<ModuleOp>(op) ? cast<ModuleOp>(op) : op->getParentOfType<ModuleOp>();
+  auto numerics = module->getAttrOfType<StringAttr>("nn.numerics");
+  return numerics && numerics.getValue() == "invariant";
+}
+
 }  // namespace dcc::nn

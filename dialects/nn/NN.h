@@ -10,6 +10,10 @@ namespace dcc::nn {
 llvm::StringRef moduleOf(mlir::Operation* op);
 llvm::StringRef moduleOf(mlir::Location loc);
 
+/// Whether the module of `op` has invariant numerics: nn.numerics = "invariant", where "fast" is
+/// the default.
+bool isInvariant(mlir::Operation* op);
+
 /// One dimension of a factor rule: `t`, or `(h d)` for h blocks of d. inner = 0 for a single
 /// factor.
 struct FactorDim {

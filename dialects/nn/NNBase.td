@@ -136,4 +136,7 @@ def NN_RuleAttr : AttrDef<NN_Dialect, "Rule"> {
   let assemblyFormat = "`<` $pattern `=` $strategy `from` $origin `>`";
 }
 
+// How many parts of a sum are added as a balanced tree.
+def NN_PartsAttr : ConfinedAttr<I64Attr, [IntMinValue<1>, IntMaxValue<8>]>;
+
 #endif

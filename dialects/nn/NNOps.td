@@ -98,11 +98,14 @@ def NN_EmbeddingOp : NN_Layer<"embedding", "t, v d -> t d ; reduce v"> {
 
 def NN_LinearOp : NN_Layer<"linear", "t k, n k, n -> t n ; reduce k ; linear 0"> {
   let summary = "x times the transpose of a weight [n, k], plus a bias [n]";
+  let details = [{
+    With `chunks n` the sums over n equal parts of k are added as a balanced tree (`fix-sums`).
+  }];
   let arguments = (ins NN_TensorType:$x, FlatSymbolRefAttr:$weight,
-                       OptionalAttr<FlatSymbolRefAttr>:$bias);
+                       OptionalAttr<FlatSymbolRefAttr>:$bias, OptionalAttr<NN_PartsAttr>:$chunks);
   let results = (outs NN_TensorType:$result);
   let assemblyFormat = [{
-    $x `,` $weight (`bias` $bias^)? attr-dict `:` type($x) `->` type($result)
+    $x `,` $weight (`bias` $bias^)? (`chunks` $chunks^)? attr-dict `:` type($x) `->` type($result)
   }];
   let weights = [{
     ::llvm::SmallVector<::mlir::FlatSymbolRefAttr> refs{getWeightAttr()};
@@ -292,18 +295,22 @@ def NN_ExpertsOp : NN_Layer<"experts",
   let details = [{
     Gates are what `nn.route` gives; an expert whose gate is 0 is not computed. With `scaled_inputs` the
     gate multiplies x instead of the result. With `limit l` gate and up are clamped first (gate to at
-    most l, up to -l..l) and f(gate) * up is gate * sigmoid(alpha * gate) * (up + 1).
+    most l, up to -l..l) and f(gate) * up is gate * sigmoid(alpha * gate) * (up + 1). `chunks n`: a sum
+    for each of n equal parts of the experts' width, `groups n`: for each of n groups of experts; these
+    are added as a balanced tree (`fix-sums`).
   }];
   let arguments = (ins NN_TensorType:$x, NN_TensorType:$gates, FlatSymbolRefAttr:$gate,
                        FlatSymbolRefAttr:$up, FlatSymbolRefAttr:$down,
                        OptionalAttr<FlatSymbolRefAttr>:$gate_bias,
                        OptionalAttr<FlatSymbolRefAttr>:$up_bias, StrAttr:$function,
                        OptionalAttr<F64Attr>:$limit, OptionalAttr<F64Attr>:$alpha,
-                       UnitAttr:$scaled_inputs);
+                       UnitAttr:$scaled_inputs, OptionalAttr<NN_PartsAttr>:$chunks,
+                       OptionalAttr<NN_PartsAttr>:$groups);
   let results = (outs NN_TensorType:$result);
   let assemblyFormat = [{
     $function $x `,` $gates `,` $gate `,` $up `,` $down (`bias` $gate_bias^ `,` $up_bias)?
-    (`limit` $limit^ `alpha` $alpha)? (`scaled_inputs` $scaled_inputs^)? attr-dict
+    (`limit` $limit^ `alpha` $alpha)? (`scaled_inputs` $scaled_inputs^)? (`chunks` $chunks^)?
+    (`groups` $groups^)? attr-dict
     `:` type($x) `,` type($gates) `->` type($result)
   }];
   let weights = [{

@@ -91,9 +91,11 @@ def Plan_ViewOp : Plan_Op<"view"> {
 def Plan_GemmOp : Plan_Op<"gemm"> {
   let summary = "out = a times the transpose of a weight, plus a bias";
   let arguments = (ins Plan_BufferType:$a, FlatSymbolRefAttr:$weight,
-                       OptionalAttr<FlatSymbolRefAttr>:$bias, Plan_BufferType:$out);
+                       OptionalAttr<FlatSymbolRefAttr>:$bias, OptionalAttr<NN_PartsAttr>:$chunks,
+                       Plan_BufferType:$out);
   let assemblyFormat = [{
-    $a `,` $weight (`bias` $bias^)? `into` $out attr-dict `:` type($a) `into` type($out)
+    $a `,` $weight (`bias` $bias^)? (`chunks` $chunks^)? `into` $out attr-dict
+    `:` type($a) `into` type($out)
   }];
 }
 
@@ -116,14 +118,17 @@ def Plan_KernelOp : Plan_Op<"kernel", [AttrSizedOperandSegments]> {
 
 def Plan_CollectiveOp : Plan_Op<"collective"> {
   let summary = "A collective over one axis";
+  let description = [{
+    `in tree`: sums are added as a balanced tree over the ranks, otherwise in rank order.
+  }];
   let arguments = (ins StrAttr:$kind, StrAttr:$axis, Plan_BufferType:$input, Plan_BufferType:$output,
                        Optional<Plan_BufferType>:$gates, I64Attr:$dimension,
                        OptionalAttr<DenseI64ArrayAttr>:$experts,
-                       OptionalAttr<DenseI64ArrayAttr>:$counts, StrAttr:$because);
+                       OptionalAttr<DenseI64ArrayAttr>:$counts, UnitAttr:$tree, StrAttr:$because);
   let assemblyFormat = [{
     $kind `over` $axis $input `into` $output `dimension` $dimension
-    (`for` $gates^ `:` type($gates) `experts` $experts)? (`counts` $counts^)? `because` $because
-    attr-dict `:` type($input) `into` type($output)
+    (`for` $gates^ `:` type($gates) `experts` $experts)? (`counts` $counts^)? (`in` `tree` $tree^)?
+    `because` $because attr-dict `:` type($input) `into` type($output)
   }];
   let hasVerifier = 1;
 }

@@ -214,7 +214,7 @@ Value ModelBuilder::linear(const std::string& module, Value x, int64_t out,
                                             .views = options.views,
                                             .heads = options.heads,
                                             .shared = options.shared}),
-                                    FlatSymbolRefAttr());
+                                    FlatSymbolRefAttr(), IntegerAttr());
   if (!options.bias) return y;
   return builder_.create<nn::AddBiasOp>(
       at(module), y.getType(), y,
@@ -417,7 +417,7 @@ Value ModelBuilder::experts(const std::string& module, Value x, Value gates,
       biases(".up_bias", spec.up_bias), builder_.getStringAttr(spec.function),
       clamps ? builder_.getF64FloatAttr(spec.limit) : FloatAttr(),
       clamps ? builder_.getF64FloatAttr(spec.alpha) : FloatAttr(),
-      spec.scaled_inputs ? builder_.getUnitAttr() : UnitAttr());
+      spec.scaled_inputs ? builder_.getUnitAttr() : UnitAttr(), IntegerAttr(), IntegerAttr());
   if (spec.down_bias.empty()) return y;
   // A sum over experts like the rest, so that ranks can share it.
   LinearOptions options{.sum = true, .weight = module + ".down_bias", .views = spec.down_bias};

@@ -89,7 +89,7 @@ int run(int argc, char** argv) {
 
   dcc::CompileOptions options;
   NotBuilt not_built;
-  std::string target = "cpu", numerics = "fast";
+  std::string target = "cpu";
   CLI::App* compile = app.add_subcommand("compile", "compile a model into a plan directory");
   compile
       ->add_option("MODEL", options.model,
@@ -117,7 +117,9 @@ int run(int argc, char** argv) {
       ->allow_extra_args(false);
   compile->add_option("--dtype", options.dtype, "auto, f32, bf16, f16");
   compile->add_option("--target", target, "cpu, cuda")->check(CLI::IsMember({"cpu", "cuda"}));
-  compile->add_option("--numerics", numerics, "fast, invariant")
+  compile
+      ->add_option("--numerics", options.numerics,
+                   "fast, or invariant: the same bits at --tp 1, 2, 4 and 8")
       ->check(CLI::IsMember({"fast", "invariant"}));
   compile->add_option("--weights", options.weights,
                       "checkpoint, or dummy or dummy:SEED: random ones, from a config.json alone");
@@ -165,8 +167,6 @@ int run(int argc, char** argv) {
   if (auto error = not_built.used()) return fail(*error);
   if (compile->parsed()) {
     if (target != "cpu") return fail(dcc::userError("--target " + target + ": not built yet"));
-    if (numerics != "fast")
-      return fail(dcc::userError("--numerics " + numerics + ": not built yet"));
     return runCompile(options);
   }
   if (inspect->parsed() || explain->parsed()) {

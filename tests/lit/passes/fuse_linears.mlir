@@ -59,3 +59,37 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>} {
     return
   }
 }
+
+// -----
+
+// One product has one type: a router's logits are f32 beside bf16.
+module attributes {dist.mesh = #dist.mesh<tp = 1>} {
+  nn.weight @m.gate.weight : !nn.tensor<8 x 8 x bf16> from [#nn.source<"g" in 0 at 0 : 8 x 8 x bf16>]
+  nn.weight @m.router.weight : !nn.tensor<8 x 8 x bf16> from [#nn.source<"r" in 0 at 0 : 8 x 8 x bf16>]
+  // CHECK-LABEL: func.func @types
+  func.func @types(%x: !nn.tensor<T x 8 x bf16>) {
+    // CHECK-NOT: nn.split
+    // CHECK: @m.gate.weight : <T x 8 x bf16> -> <T x 8 x bf16>
+    // CHECK: @m.router.weight : <T x 8 x bf16> -> <T x 8 x f32>
+    %g = nn.linear %x, @m.gate.weight : <T x 8 x bf16> -> <T x 8 x bf16>
+    %r = nn.linear %x, @m.router.weight : <T x 8 x bf16> -> <T x 8 x f32>
+    return
+  }
+}
+
+// -----
+
+// Nor are products whose sums are made in parts.
+module attributes {dist.mesh = #dist.mesh<tp = 1>, nn.numerics = "invariant"} {
+  nn.weight @m.a.weight : !nn.tensor<8 x 8 x f32> from [#nn.source<"a" in 0 at 0 : 8 x 8 x f32>]
+  nn.weight @m.b.weight : !nn.tensor<8 x 8 x f32> from [#nn.source<"b" in 0 at 0 : 8 x 8 x f32>]
+  // CHECK-LABEL: func.func @parts
+  func.func @parts(%x: !nn.tensor<T x 8 x f32>) {
+    // CHECK-NOT: nn.split
+    // CHECK: @m.a.weight chunks 8 :
+    // CHECK: @m.b.weight chunks 8 :
+    %a = nn.linear %x, @m.a.weight chunks 8 : <T x 8 x f32> -> <T x 8 x f32>
+    %b = nn.linear %x, @m.b.weight chunks 8 : <T x 8 x f32> -> <T x 8 x f32>
+    return
+  }
+}

@@ -80,3 +80,23 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>} {
     return
   }
 }
+
+// -----
+
+// Of 8 parts of a sum that is cut a rank has its own; one that is not keeps all.
+module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.numerics = "invariant"} {
+  nn.weight @down : !nn.tensor<8 x 16 x f32, [_, tp]> from [#nn.source<"down" in 0 at 0 : 8 x 16 x f32>]
+  nn.weight @gate : !nn.tensor<8 x 16 x 8 x f32, [tp, _, _]> from [#nn.source<"g" in 0 at 0 : 8 x 16 x 8 x f32>]
+  nn.weight @out : !nn.tensor<8 x 8 x 16 x f32, [tp, _, _]> from [#nn.source<"d" in 0 at 0 : 8 x 8 x 16 x f32>]
+  nn.weight @split : !nn.tensor<16 x 8 x f32, [tp, _]> from [#nn.source<"s" in 0 at 0 : 16 x 8 x f32>]
+  // CHECK-LABEL: func.func @parts
+  func.func @parts(%y: !nn.tensor<T x 8 x f32>) {
+    %x = nn.linear %y, @split : <T x 8 x f32> -> <T x 16 x f32, [_, tp]>
+    // CHECK: nn.linear %{{.*}}, @down chunks 4 : <T x 8 x f32> -> <T x 8 x f32>
+    %a = nn.linear %x, @down chunks 8 : <T x 16 x f32, [_, tp]> -> <T x 8 x f32, partial tp>
+    %g = dist.slice %y dimension 1 over "tp" because "experts" : <T x 8 x f32> -> <T x 8 x f32, [_, tp]>
+    // CHECK: nn.experts "silu" {{.*}} groups 4 :
+    %e = nn.experts "silu" %y, %g, @gate, @gate, @out groups 8 : <T x 8 x f32>, <T x 8 x f32, [_, tp]> -> <T x 8 x f32, partial tp>
+    return
+  }
+}

@@ -144,3 +144,26 @@ module attributes {dist.mesh = #dist.mesh<tp = 1>, nn.limits = {max_tokens = 8, 
     nn.weight @embed : !nn.tensor<2 x 4 x f32> from [#nn.source<"e" in 0 at 0 : 2 x 4 x f32>]
   }
 }
+
+// -----
+
+// How sums are made goes into the plan.
+module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.numerics = "invariant", nn.limits = {max_tokens = 8, max_seqs = 2, max_seq_len = 40}} {
+  dist.program @program_0 ranks [0, 1] {
+    nn.weight @down : !nn.tensor<4 x 8 x f32> of !nn.tensor<4 x 16 x f32, [_, tp]> from [#nn.source<"d" in 0 at 0 : 4 x 16 x f32>]
+    nn.weight @gate : !nn.tensor<8 x 8 x 4 x f32> of !nn.tensor<8 x 16 x 4 x f32, [_, tp, _]> from [#nn.source<"g" in 0 at 0 : 8 x 16 x 4 x f32>]
+    nn.weight @out : !nn.tensor<8 x 4 x 8 x f32> of !nn.tensor<8 x 4 x 16 x f32, [_, _, tp]> from [#nn.source<"o" in 0 at 0 : 8 x 4 x 16 x f32>]
+    nn.weight @embed : !nn.tensor<16 x 8 x f32> of !nn.tensor<16 x 8 x f32> from [#nn.source<"e" in 0 at 0 : 16 x 8 x f32>]
+    // CHECK-LABEL: plan.entry @sums
+    func.func @sums(%tokens: !nn.tensor<T x i32>, %positions: !nn.tensor<T x i32>) -> !nn.tensor<T x 4 x f32> attributes {nn.bounds = {B = 2 : i64, T = 8 : i64}, nn.results = [!nn.tensor<T x 4 x f32>]} {
+      %x = nn.embedding %tokens, @embed : <T x i32> -> <T x 8 x f32>
+      // CHECK: plan.gemm %{{.*}}, @down chunks 4 into
+      %d = nn.linear %x, @down chunks 4 : <T x 8 x f32> -> <T x 4 x f32>
+      // CHECK: plan.collective "all_reduce" over "tp" %{{.*}} dimension 0 in tree because "down = rowwise"
+      %s = dist.all_reduce %d over "tp" because "down = rowwise" : <T x 4 x f32> -> <T x 4 x f32>
+      // CHECK: plan.kernel "experts"{{.*}} {chunks = 4 : i64, function = 0 : i64}
+      %e = nn.experts "silu" %s, %x, @gate, @gate, @out chunks 4 : <T x 4 x f32>, <T x 8 x f32> -> <T x 4 x f32>
+      return %e : !nn.tensor<T x 4 x f32>
+    }
+  }
+}

@@ -138,3 +138,22 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>} {
     return
   }
 }
+
+// -----
+
+// With invariant numerics a partial sum is summed at once: what is done with parts would be another
+// value than what one rank does with the sum.
+module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.numerics = "invariant"} {
+  nn.weight @down : !nn.tensor<8 x 16 x f32, [_, tp]> from [#nn.source<"down" in 0 at 0 : 8 x 16 x f32>] rule "down = rowwise"
+  // CHECK-LABEL: func.func @eager
+  func.func @eager(%x: !nn.tensor<T x 16 x f32, [_, tp]>) -> !nn.tensor<T x 8 x f32> {
+    // CHECK: %[[A:.*]] = nn.linear {{.*}} chunks 8 {{.*}} -> <T x 8 x f32, partial tp>
+    // CHECK-NEXT: %[[SA:.*]] = dist.reshard %[[A]] because "down = rowwise" : <T x 8 x f32, partial tp> -> <T x 8 x f32>
+    %a = nn.linear %x, @down chunks 8 : <T x 16 x f32, [_, tp]> -> <T x 8 x f32>
+    // CHECK-NEXT: %[[B:.*]] = nn.scale %[[SA]] by {{.*}} : <T x 8 x f32> -> <T x 8 x f32>
+    %b = nn.scale %a by 0.5 : <T x 8 x f32> -> <T x 8 x f32>
+    // CHECK-NEXT: nn.add %[[SA]], %[[B]] : <T x 8 x f32>, <T x 8 x f32> -> <T x 8 x f32>
+    %s = nn.add %a, %b : <T x 8 x f32>, <T x 8 x f32> -> <T x 8 x f32>
+    return %s : !nn.tensor<T x 8 x f32>
+  }
+}

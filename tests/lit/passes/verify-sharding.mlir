@@ -48,3 +48,13 @@ module attributes {dist.mesh = #dist.mesh<tp = 2>} {
     return
   }
 }
+
+// -----
+
+module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.numerics = "invariant"} {
+  func.func @f(%x: !nn.tensor<T x 8 x f32, partial tp>) {
+    // expected-error @+1 {{reads a partial sum, whose value differs from degree to degree; with invariant numerics sum it first}}
+    %s = nn.scale %x by 0.5 : <T x 8 x f32, partial tp> -> <T x 8 x f32, partial tp>
+    return
+  }
+}
