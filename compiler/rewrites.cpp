@@ -63,9 +63,9 @@ Status chooseRewrites(ModuleOp module, const std::vector<std::string>& choices) 
     const Rewrite& rewrite = *std::find_if(std::begin(kRewrites), std::end(kRewrites),
                                            [&](const Rewrite& r) { return r.name == name; });
     if (value == "on" && rewrite.moves_sums && nn::isInvariant(module)) {
-      return userError(
-          "--rewrite " + choice + ": adds in another order than one rank alone, so that " +
-          "--numerics invariant can't have it; leave one of them out");
+      return userError("--rewrite " + choice +
+                       ": adds in another order than one rank alone, so that " +
+                       "--numerics invariant can't have it; leave one of them out");
     }
     chosen.set(name, BoolAttr::get(module.getContext(), value == "on"));
   }
