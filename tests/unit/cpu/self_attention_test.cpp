@@ -50,11 +50,10 @@ struct Texts {
     return out;
   }
 
-  // By definition.
-  double expected(int64_t row, int64_t column) const {
-    const int64_t h = column / shape.v_dim, c = column % shape.v_dim, g = shape.kvHead(h);
+  // By definition: how much of each token of its sequence a token takes, in one head.
+  std::vector<double> weights(int64_t row, int64_t h) const {
+    const int64_t g = shape.kvHead(h);
     const auto next = std::upper_bound(starts.begin(), starts.end(), row);
-    double sum = 0, value = 0, largest = -HUGE_VAL;
     std::vector<double> scores;
     for (int64_t j = *(next - 1); j < *next; ++j) {
       double score = 0;
@@ -62,15 +61,33 @@ struct Texts {
         score += q.at(row, h * shape.k_dim + i) * k.at(j, g * shape.k_dim + i);
       }
       score *= scale();
-      if (shape.softcap > 0) score = shape.softcap * std::tanh(score / shape.softcap);
-      scores.push_back(score);
-      largest = std::max(largest, score);
+      scores.push_back(shape.softcap > 0 ? shape.softcap * std::tanh(score / shape.softcap)
+                                         : score);
     }
+    const double largest = *std::max_element(scores.begin(), scores.end());
+    double sum = 0;
     for (double& score : scores) sum += score = std::exp(score - largest);
-    for (size_t j = 0; j < scores.size(); ++j) {
-      value += scores[j] / sum * v.at(*(next - 1) + static_cast<int64_t>(j), g * shape.v_dim + c);
+    for (double& score : scores) score /= sum;
+    return scores;
+  }
+
+  TestMatrix expected() const {
+    TestMatrix out(starts.back(), shape.heads * shape.v_dim);
+    for (int64_t row = 0; row < starts.back(); ++row) {
+      const int64_t first = *(std::upper_bound(starts.begin(), starts.end(), row) - 1);
+      for (int64_t h = 0; h < shape.heads; ++h) {
+        const std::vector<double> p = weights(row, h);
+        for (int64_t c = 0; c < shape.v_dim; ++c) {
+          double value = 0;
+          for (size_t j = 0; j < p.size(); ++j) {
+            value +=
+                p[j] * v.at(first + static_cast<int64_t>(j), shape.kvHead(h) * shape.v_dim + c);
+          }
+          out.set(row, h * shape.v_dim + c, static_cast<float>(value));
+        }
+      }
     }
-    return value;
+    return out;
   }
 
   Shape shape;
@@ -84,8 +101,9 @@ TEST_P(SelfAttention, EveryTokenSeesItsWholeSequence) {
   for (const Shape& shape : shapes) {
     for (const DType type : testing::kFloats) {
       const Texts texts(shape, {3, 1, 70, 17, 200}, type);
+      const TestMatrix expected = texts.expected();
       testing::expectNear(
-          texts.run(pool), [&](int64_t r, int64_t c) { return texts.expected(r, c); }, 0, 2e-6);
+          texts.run(pool), [&](int64_t r, int64_t c) { return expected.at(r, c); }, 0, 2e-6);
     }
   }
 }
