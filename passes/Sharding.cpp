@@ -13,6 +13,13 @@ using nn::FactorDim;
 using nn::FactorRule;
 using nn::TensorType;
 
+nn::TensorType cutByTokens(nn::TensorType whole, StringAttr axis) {
+  MLIRContext* context = whole.getContext();
+  SmallVector<dist::CutAttr> cuts{dist::CutAttr::get(context, axis, {}),
+                                  dist::CutAttr::get(context, StringAttr(), {})};
+  return whole.withPlacement(dist::placement(context, cuts));
+}
+
 std::string ruleBehind(Value value, SymbolTableCollection& symbols) {
   // Breadth is bounded by the residual stream: follow the first operand.
   for (Operation* op = value.getDefiningOp(); op; op = op->getOperand(0).getDefiningOp()) {

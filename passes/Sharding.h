@@ -18,6 +18,9 @@ struct Placements {
 
 Placements inferPlacements(nn::FactorRuleInterface op, mlir::SymbolTableCollection& symbols);
 
+/// The type of a rank's own tokens, where those of a whole value are cut over the axis.
+nn::TensorType cutByTokens(nn::TensorType whole, mlir::StringAttr axis);
+
 /// The rule that made a value what it is ("model.layers.*.mlp.up_proj = colwise (auto)"), found by
 /// walking back to the first op whose weight has one; "" when there is none.
 std::string ruleBehind(mlir::Value value, mlir::SymbolTableCollection& symbols);

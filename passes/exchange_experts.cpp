@@ -12,6 +12,7 @@
 // ranks, what was an all_reduce becomes a reduce_scatter and an all_gather.
 #include "passes/Passes.h"
 #include "passes/Reasons.h"
+#include "passes/Sharding.h"
 
 #include "mlir/IR/IRMapping.h"
 
@@ -68,10 +69,7 @@ class Exchange {
   }
 
   nn::TensorType partType(Value value) {
-    MLIRContext* context = op_.getContext();
-    SmallVector<dist::CutAttr> cuts{dist::CutAttr::get(context, axis_, {}),
-                                    dist::CutAttr::get(context, StringAttr(), {})};
-    return cast<nn::TensorType>(value.getType()).withPlacement(dist::placement(context, cuts));
+    return cutByTokens(cast<nn::TensorType>(value.getType()), axis_);
   }
 
   // A rank's own tokens of a value that is whole: the router's layers are done again for them.

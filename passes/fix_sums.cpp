@@ -7,6 +7,7 @@
 // for each group of experts. Whether a degree cuts anything plays no part, so that one rank alone
 // sums alike. Such results are f32, as partial sums are, for one rounding would else come before
 // the sum over ranks or after it.
+#include "llvm/ADT/TypeSwitch.h"
 #include "mlir/IR/SymbolTable.h"
 #include "passes/Passes.h"
 
@@ -26,12 +27,11 @@ class Fixer {
 
   LogicalResult run() {
     WalkResult walked = module_.walk([&](nn::FactorRuleInterface op) {
-      bool failed_ = isa<nn::LinearOp>(op.getOperation())    ? failed(fix(cast<nn::LinearOp>(op)))
-                     : isa<nn::ExpertsOp>(op.getOperation()) ? failed(fix(cast<nn::ExpertsOp>(op)))
-                     : isa<nn::EmbeddingOp>(op.getOperation())
-                         ? failed(fix(cast<nn::EmbeddingOp>(op)))
-                         : false;
-      return failed_ ? WalkResult::interrupt() : WalkResult::advance();
+      LogicalResult fixed = llvm::TypeSwitch<Operation*, LogicalResult>(op)
+                                .Case<nn::LinearOp, nn::ExpertsOp, nn::EmbeddingOp>(
+                                    [&](auto sum) { return fix(sum); })
+                                .Default(success());
+      return failed(fixed) ? WalkResult::interrupt() : WalkResult::advance();
     });
     return failure(walked.wasInterrupted());
   }

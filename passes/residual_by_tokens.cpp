@@ -14,6 +14,7 @@
 // all_gather around the norm.
 #include "passes/Passes.h"
 #include "passes/Reasons.h"
+#include "passes/Sharding.h"
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
@@ -47,7 +48,7 @@ class Streams {
       nn::TensorType whole = op.getResult().getType();
       Value part = sliceOf(builder, op.getX(), because);
       op.getXMutable().assign(part);
-      op.getResult().setType(partType(whole));
+      op.getResult().setType(cutByTokens(whole, axis_));
       builder.setInsertionPointAfter(op);
       auto gather = builder.create<dist::AllGatherOp>(op.getLoc(), whole, op.getResult(), 0,
                                                       axis_.getValue(), nullptr, because);
@@ -115,17 +116,10 @@ class Streams {
 
   // ---- in parts ---------------------------------------------------------------------------------
 
-  nn::TensorType partType(nn::TensorType type) {
-    MLIRContext* context = type.getContext();
-    SmallVector<dist::CutAttr> cuts{dist::CutAttr::get(context, axis_, {}),
-                                    dist::CutAttr::get(context, StringAttr(), {})};
-    return type.withPlacement(dist::placement(context, cuts));
-  }
-
   Value sliceOf(OpBuilder& builder, Value value, StringAttr because) {
     auto type = cast<nn::TensorType>(value.getType());
-    return builder.create<dist::SliceOp>(value.getLoc(), partType(type), value, 0, axis_.getValue(),
-                                         nullptr, because);
+    return builder.create<dist::SliceOp>(value.getLoc(), cutByTokens(type, axis_), value, 0,
+                                         axis_.getValue(), nullptr, because);
   }
 
   // Why the stream is in parts: the first slice's reason.
@@ -144,7 +138,7 @@ class Streams {
     for (Value value : members) {
       OpBuilder builder(value.getContext());
       builder.setInsertionPointAfterValue(value);
-      nn::TensorType type = partType(cast<nn::TensorType>(value.getType()));
+      nn::TensorType type = cutByTokens(cast<nn::TensorType>(value.getType()), axis_);
       Value part;
       if (auto reduce = value.getDefiningOp<dist::AllReduceOp>()) {
         part = builder.create<dist::ReduceScatterOp>(reduce.getLoc(), type, reduce.getX(), 0,

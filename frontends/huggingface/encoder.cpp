@@ -113,6 +113,12 @@ Result<std::unique_ptr<Model>> makeEncoder(EncoderSpec spec, const ConfigReader&
   return std::unique_ptr<Model>(std::make_unique<Encoder>(std::move(spec)));
 }
 
+std::vector<PlanRule> planForTokens(std::span<const PlanRule> plan) {
+  std::vector<PlanRule> rules(plan.begin(), plan.end());
+  rules.back().strategy = "rowwise_split_input";
+  return rules;
+}
+
 void classifyTokens(EncoderSpec& spec) {
   spec.pooler = false;
   spec.head = [](ModelBuilder& b, Value hidden, Value, int64_t labels) {

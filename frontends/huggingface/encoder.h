@@ -4,8 +4,10 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "frontends/huggingface/config.h"
 #include "frontends/huggingface/family.h"
@@ -59,5 +61,8 @@ Result<std::unique_ptr<Model>> makeEncoder(EncoderSpec spec, const ConfigReader&
 
 // A head that classifies every token.
 void classifyTokens(EncoderSpec& spec);
+// The plan of a model with that head, from the one for texts, whose last rule is the classifier's:
+// it takes whole vectors, of which every rank multiplies its part.
+std::vector<PlanRule> planForTokens(std::span<const PlanRule> plan);
 
 }  // namespace dcc::huggingface

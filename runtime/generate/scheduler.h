@@ -45,8 +45,12 @@ class Listener {
   // False ends the request.
   virtual bool onToken(uint32_t request, int32_t token) = 0;
   virtual void onFinish(uint32_t request, Finish why) = 0;
-  // Logits [rows, vocab] of consecutive positions, the first at `position`.
-  virtual Status onLogits(uint32_t request, size_t position, std::span<const float> rows) = 0;
+  // Logits [rows, vocab] of consecutive positions, the first at `position`; only of steps that
+  // score.
+  virtual Status onLogits(uint32_t /*request*/, size_t /*position*/,
+                          std::span<const float> /*rows*/) {
+    return Status::success();
+  }
   // True: nobody wants any more, so that all requests are given up.
   virtual bool stopped() const { return false; }
 };

@@ -25,7 +25,6 @@ class Answer final : public generate::Listener {
   }
   bool onToken(uint32_t request, int32_t token) override;
   void onFinish(uint32_t request, generate::Finish why) override;
-  Status onLogits(uint32_t, size_t, std::span<const float>) override { return Status::success(); }
   bool stopped() const override { return !status_.ok() || output_.closed(); }
 
   // All that was printed, without the end of its last line.

@@ -89,7 +89,6 @@ class Timer final : public generate::Listener {
     return true;
   }
   void onFinish(uint32_t, generate::Finish) override {}
-  Status onLogits(uint32_t, size_t, std::span<const float>) override { return Status::success(); }
 
   BenchTimes times;
 

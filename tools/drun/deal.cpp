@@ -40,7 +40,6 @@ class Dealer::Collector final : public generate::Listener {
     return !entry.stop.hit();
   }
   void onFinish(uint32_t request, Finish why) override { entries_[request].written.why = why; }
-  Status onLogits(uint32_t, size_t, std::span<const float>) override { return Status::success(); }
 
  private:
   struct Entry {

@@ -6,7 +6,6 @@
 #include "runtime/plan/access.h"
 #include "runtime/plan/kernels.h"
 #include "tools/drun/plan_files.h"
-#include "tools/drun/prompts.h"
 
 namespace dcc::drun {
 namespace {
@@ -51,8 +50,7 @@ Result<EncodeOutput> encodeOutput(const plan::Plan& plan, const Options& options
   return userError(options.dir + ": the model has no " + what);
 }
 
-// ---- lines
-// ---------------------------------------------------------------------------------------
+// ---- lines -------------------------------------------------------------------------------------
 
 Result<TextReader> TextReader::open(const std::string& dir, const generate::Limits& limits) {
   TextReader reader;
@@ -65,9 +63,14 @@ Result<TextReader> TextReader::open(const std::string& dir, const generate::Limi
 }
 
 Status TextReader::check(const std::string& line, const std::string& where) const {
-  DCC_ASSIGN(const Prompt prompt, promptOf(line, where));
+  const Result<Prompt> prompt = parse(line, where);
+  return prompt.ok() ? Status::success() : prompt.error();
+}
+
+Result<Prompt> TextReader::parse(const std::string& line, const std::string& where) const {
+  DCC_ASSIGN(Prompt prompt, promptOf(line, where));
   if (prompt.text) {
-    if (tokenizer_) return Status::success();
+    if (tokenizer_) return prompt;
     return userError(where + ": a text, but " + dir_ +
                      " has no tokenizer.json; give token ids: {\"input_ids\": [...]}");
   }
@@ -85,13 +88,13 @@ Status TextReader::check(const std::string& line, const std::string& where) cons
   };
   DCC_RETURN_IF_ERROR(outside(prompt.ids, limits_.vocab_size, "token id of the vocabulary"));
   // Of models without types all are 0.
-  return outside(prompt.types, std::max(1u, limits_.token_types), "token type");
+  DCC_RETURN_IF_ERROR(outside(prompt.types, std::max(1u, limits_.token_types), "token type"));
+  return prompt;
 }
 
 Result<generate::Text> TextReader::read(const std::string& line, const std::string& where,
                                         uint64_t& dropped) const {
-  DCC_RETURN_IF_ERROR(check(line, where));
-  DCC_ASSIGN(Prompt prompt, promptOf(line, where));
+  DCC_ASSIGN(Prompt prompt, parse(line, where));
   dropped = 0;
   generate::Text text{std::move(prompt.ids), std::move(prompt.types)};
   if (!prompt.text) return text;
@@ -113,8 +116,7 @@ Result<generate::Text> TextReader::read(const std::string& line, const std::stri
   return text;
 }
 
-// ---- rounds
-// --------------------------------------------------------------------------------------
+// ---- rounds ------------------------------------------------------------------------------------
 
 // What is broadcast first.
 struct EncodeRounds::Header {

@@ -13,6 +13,7 @@
 #include "runtime/text/tokenizer.h"
 #include "runtime/text/truncation.h"
 #include "tools/drun/options.h"
+#include "tools/drun/prompts.h"
 #include "tools/drun/replica.h"
 #include "tools/drun/text_input.h"
 #include "tools/drun/wire.h"
@@ -61,6 +62,8 @@ class TextReader {
 
  private:
   TextReader() = default;
+  // A line that is right.
+  Result<Prompt> parse(const std::string& line, const std::string& where) const;
 
   std::string dir_;
   generate::Limits limits_;

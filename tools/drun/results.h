@@ -32,7 +32,6 @@ class Results final : public generate::Listener {
   }
   bool onToken(uint32_t request, int32_t token) override;
   void onFinish(uint32_t request, generate::Finish why) override;
-  Status onLogits(uint32_t, size_t, std::span<const float>) override { return Status::success(); }
 
   bool stopped() const override { return !status_.ok() || output_.closed(); }
 

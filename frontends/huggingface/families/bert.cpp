@@ -78,13 +78,8 @@ std::span<const PlanRule> plan() {
   return kPlan;
 }
 
-// The classifier of tokens takes whole vectors, of which every rank multiplies its part.
 std::span<const PlanRule> tokensPlan() {
-  static const std::vector<PlanRule> kPlan = [] {
-    std::vector<PlanRule> rules(plan().begin(), plan().end());
-    rules.back().strategy = "rowwise_split_input";
-    return rules;
-  }();
+  static const std::vector<PlanRule> kPlan = planForTokens(plan());
   return kPlan;
 }
 

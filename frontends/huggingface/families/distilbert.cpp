@@ -70,11 +70,7 @@ std::span<const PlanRule> plan() {
 }
 
 std::span<const PlanRule> tokensPlan() {
-  static const std::vector<PlanRule> kPlan = [] {
-    std::vector<PlanRule> rules(plan().begin(), plan().end());
-    rules.back().strategy = "rowwise_split_input";
-    return rules;
-  }();
+  static const std::vector<PlanRule> kPlan = planForTokens(plan());
   return kPlan;
 }
 

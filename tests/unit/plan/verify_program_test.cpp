@@ -249,6 +249,17 @@ TEST(VerifyProgram, Collectives) {
   });
 }
 
+// A buffer [rows, 8] of f32 behind all that the entry has.
+uint32_t arenaBuffer(fb::EntryT& entry, uint32_t rows) {
+  auto b = std::make_unique<fb::BufferT>();
+  b->rows = rows;
+  b->cols = b->row_stride = 8;
+  b->offset = entry.arena_bytes;
+  entry.arena_bytes += 8 * 8 * 4;
+  entry.buffers.push_back(std::move(b));
+  return static_cast<uint32_t>(entry.buffers.size()) - 1;
+}
+
 // A rank's own tokens, gates that are brought to all ranks, and the tokens that its experts are
 // asked for.
 TEST(VerifyProgram, Gates) {
@@ -272,15 +283,7 @@ TEST(VerifyProgram, Gates) {
       };
       const uint32_t own = rowsOf(0), other = rowsOf(1);
       fb::EntryT& entry = *p.entries[kPrefill];
-      const auto arena = [&](uint32_t rows) {
-        auto b = std::make_unique<fb::BufferT>();
-        b->rows = rows;
-        b->cols = b->row_stride = 8;
-        b->offset = entry.arena_bytes;
-        entry.arena_bytes += 8 * 8 * 4;
-        entry.buffers.push_back(std::move(b));
-        return static_cast<uint32_t>(entry.buffers.size()) - 1;
-      };
+      const auto arena = [&](uint32_t rows) { return arenaBuffer(entry, rows); };
       const uint32_t x = arena(kT), part = arena(own), all = arena(kT), asked = arena(kT);
       const auto add = [&](auto body) {
         entry.instructions.push_back(std::make_unique<fb::InstructionT>());
@@ -353,14 +356,7 @@ TEST(VerifyProgram, RowsScatteredAndGathered) {
       p.sizes.push_back({fb::SizeOp::mul, kPart, 3, 0});
       fb::EntryT& entry = *p.entries[kPrefill];
       uint32_t first = static_cast<uint32_t>(entry.buffers.size());
-      for (uint32_t rows : {kPadded, kPart, kPadded}) {
-        auto b = std::make_unique<fb::BufferT>();
-        b->rows = rows;
-        b->cols = b->row_stride = 8;
-        b->offset = entry.arena_bytes;
-        entry.arena_bytes += 8 * 8 * 4;
-        entry.buffers.push_back(std::move(b));
-      }
+      for (uint32_t rows : {kPadded, kPart, kPadded}) arenaBuffer(entry, rows);
       for (uint32_t i : {0, 1}) {
         fb::CollectiveT c;
         c.kind = i == 0 ? fb::CollectiveKind::reduce_scatter : fb::CollectiveKind::all_gather;
