@@ -71,7 +71,14 @@ class Result:
     repeated: int = 0
     disturbed: int = 0  # rounds that are in it although others ran
     problems: list = dataclasses.field(default_factory=list)
+    machines: list = dataclasses.field(default_factory=list)  # what machine_bench said in each round
     shares: tuple = None  # of our step: shares.shares()
+    fractions: list = dataclasses.field(default_factory=list)  # of the machine's limit, ours in each round
+
+    def machine(self):
+        """The best of what was measured."""
+        return {**self.machines[0], **{key: max(m[key] for m in self.machines) for key in
+                                       ("read_bytes_per_s", "f32_flops_per_s", "bf16_flops_per_s")}}
 
     def best(self, side):
         return max(self.rates[side])
@@ -110,6 +117,8 @@ def compare(case, all_sides, options):
         return result
     while len(result.loads) < options.rounds and running:
         with Load() as load:
+            # In turn with the others: on a machine that is shared its limits change too.
+            limits = machine(options)
             rates = one_round(case, running, result.problems)
         if load.cores > options.max_load and repeats > 0:
             repeats -= 1
@@ -117,21 +126,33 @@ def compare(case, all_sides, options):
             continue
         result.disturbed += load.cores > options.max_load
         result.loads.append(load.cores)
+        result.machines.append(limits)
         for name, rate in rates.items():
             result.rates.setdefault(name, []).append(rate)
         print(".", end="", file=sys.stderr, flush=True)
     return result
 
 
-def of_the_machine(result, drun, limits, case):
+def of_the_machine(result, drun, dtype):
     """What a trace of the case says, which is made once and not timed against anybody."""
+    case = result.case
     entry = "decode" if case.metric.startswith("decode") else "prefill"
     trace = drun.trace(case)
     # bench has warmed up first, with as many steps of prompts and at most 7 of decoding.
     steps = sum(e.get("cat") == "step" and e["name"] == entry and e["pid"] == 0
                 for e in trace["traceEvents"])
-    skip = min(7, case.new_tokens - 1) if entry == "decode" else steps // 2
-    result.shares = shares.shares(trace, entry, limits, skip)
+    if entry == "decode":
+        skip, tokens = min(7, case.new_tokens - 1), case.batch
+    else:
+        skip = steps // 2
+        tokens = case.batch * case.prompt_tokens / (steps - skip)
+
+    def of(measured):
+        peak = measured["bf16_flops_per_s" if dtype == "bf16" else "f32_flops_per_s"]
+        return shares.shares(trace, entry, shares.Limits(measured["read_bytes_per_s"], peak), skip)
+    result.shares = of(result.machine())
+    result.fractions = [of(measured)[1].limit * rate / tokens
+                        for measured, rate in zip(result.machines, result.rates["drun"])]
 
 
 def fits(shape, case):
@@ -139,14 +160,11 @@ def fits(shape, case):
     return case.prompt_tokens + case.new_tokens <= config["max_position_embeddings"]
 
 
-def machine(options, threads):
-    return json.loads(sides.checked([options.bin / "machine_bench", "--threads", threads]))
+def machine(options):
+    return json.loads(sides.checked([options.bin / "machine_bench", "--threads", options.threads]))
 
 
 def measure_shape(shape, wanted, options, scratch):
-    """(results, machine): the machine is measured before and after, its best counts."""
-    cores = options.threads
-    measured = [machine(options, cores)]
     everyone = [sides.Drun(options, shape, scratch)]
     if options.transformers:
         everyone.append(sides.Transformers(options, shape, scratch))
@@ -164,15 +182,10 @@ def measure_shape(shape, wanted, options, scratch):
     finally:
         for side in everyone:
             side.close()
-    measured.append(machine(options, cores))
-    best = {**measured[0], **{key: max(m[key] for m in measured) for key in
-                              ("read_bytes_per_s", "f32_flops_per_s", "bf16_flops_per_s")}}
-    peak = best["bf16_flops_per_s" if options.dtype == "bf16" else "f32_flops_per_s"]
     for result in results:
         if result.rates.get("drun"):
-            of_the_machine(result, everyone[0], shares.Limits(best["read_bytes_per_s"], peak),
-                           result.case)
-    return results, best
+            of_the_machine(result, everyone[0], options.dtype)
+    return results
 
 
 def parse(arguments):
@@ -213,7 +226,7 @@ def main(arguments):
     measured = []
     with tempfile.TemporaryDirectory(prefix="compare-") as scratch:
         for shape in options.paths:
-            measured.append((shape.name, *measure_shape(shape, options.wanted, options, scratch)))
+            measured.append((shape.name, measure_shape(shape, options.wanted, options, scratch)))
     text = report.markdown(measured, options, arguments)
     if options.out:
         options.out.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@ import datetime
 import os
 import platform
 import shlex
+import statistics
 import subprocess
 
 import chart
@@ -65,18 +66,24 @@ def ratio(a, a_side, b, b_side):
             f"{a.median(a_side) / b.median(b_side):.2f}")
 
 
+def fraction(result):
+    if not result.fractions:
+        return "–"
+    return f"{max(result.fractions):.0%} / {statistics.median(result.fractions):.0%}"
+
+
 def rates(results):
     names = [n for n in ("drun", "transformers", "llama.cpp")
              if any(n in r.rates for r in results)]
     header = ["ranks x threads", *(f"{n}, tokens/s" for n in names), *(f"over {n}" for n in names[1:]),
-              "others' load, repeated"]
+              "of the machine's limit", "others' load, repeated"]
     rows = []
     for r in results:
         load = f"{max(r.loads):.2f}" if r.loads else "–"
         again = f", {r.repeated}" + (f" ({r.disturbed} of {len(r.loads)} rounds disturbed)"
                                      if r.disturbed else "")
         rows.append([f"{r.case.name}, {r.case.split}", *(pair(r, n) for n in names),
-                     *(ratio(r, "drun", r, n) for n in names[1:]), load + again])
+                     *(ratio(r, "drun", r, n) for n in names[1:]), fraction(r), load + again])
     return table(["case, " + header[0], *header[1:]], rows)
 
 
@@ -108,7 +115,7 @@ def step_tables(results):
 
 def charts(measured, stem):
     """(file name, SVG) of each shape that has single forward passes: medians."""
-    for name, results, _ in measured:
+    for name, results in measured:
         groups = [(f"{r.case.name.removeprefix('forward ')}, {r.case.split}",
                    {side: r.median(side) for side in r.rates})
                   for r in results if r.case.name.startswith("forward") and r.rates]
@@ -117,14 +124,23 @@ def charts(measured, stem):
                    chart.svg(f"{name}: a forward pass of 512 tokens a sequence, tokens/s", groups))
 
 
-def of_shape(name, results, machine, chart_name):
+def of_machines(machines):
+    """The best and the median of what was measured between the rounds."""
+    def both(key, digits=0):
+        values = [m[key] / 1e9 for m in machines]
+        return f"{max(values):.{digits}f} / {statistics.median(values):.{digits}f}"
+    return (f"This machine meanwhile, {machines[0]['threads']} threads, {machines[0]['instructions']}: reads "
+            f"{both('read_bytes_per_s', 1)} GB/s; products in registers {both('f32_flops_per_s')} GFLOP/s "
+            f"f32, {both('bf16_flops_per_s')} GFLOP/s bf16.")
+
+
+def of_shape(name, results, chart_name):
     yield f"## {name}"
     yield ""
-    yield (f"This machine meanwhile, {machine['threads']} threads, {machine['instructions']}: reads "
-           f"{machine['read_bytes_per_s'] / 1e9:.1f} GB/s; products in registers "
-           f"{machine['f32_flops_per_s'] / 1e9:.0f} GFLOP/s f32, "
-           f"{machine['bf16_flops_per_s'] / 1e9:.0f} GFLOP/s bf16.")
-    yield ""
+    machines = [m for result in results for m in result.machines]
+    if machines:
+        yield of_machines(machines)
+        yield ""
     yield from rates(results)
     if chart_name:
         yield f"![a forward pass]({chart_name})"
@@ -151,10 +167,11 @@ def markdown(measured, options, arguments):
         "median, a ratio that of the bests and that of the medians. Load: cores that other processes kept "
         f"busy, the most of any round; above {options.max_load} a round is repeated. The limit of an op is "
         "what its bytes take at the measured bandwidth or its operations at the measured peak, whichever "
-        "is longer; a step's is their sum. Bytes are weights and KV, of experts those that tokens can ask "
+        "is longer; a step's is their sum. The machine is measured once in each round, and a rate is compared "
+        "with what was measured in its own. Bytes are weights and KV, of experts those that tokens can ask "
         "for at most.", ""]
     pictures = [name for name, _ in charts(measured, options.out.stem)] if options.out else []
-    for name, results, machine in measured:
+    for name, results in measured:
         chart_name = next((p for p in pictures if p.endswith(f"-{name}-forward.svg")), None)
-        lines += of_shape(name, results, machine, chart_name)
+        lines += of_shape(name, results, chart_name)
     return "\n".join(lines).rstrip() + "\n"

@@ -135,6 +135,7 @@ class Compare(harness.EndToEnd):
         self.assertEqual(names[:4], ["decode, batch 1, 1 x 2", "decode, batch 8, 1 x 2",
                                      "prefill 512, 1 x 2", "decode, batch 1, 2 x 1"])
         self.assertNotIn("4096", " ".join(names))
+        self.assertRegex(rates[0][2], r"^\d+% / \d+%$")  # of the machine's limit
         ops = {row[0]: row for row in self.rows(text, "op")}
         self.assertIn("gemm", ops)
         self.assertIn("all_reduce", ops)
