@@ -116,7 +116,7 @@ struct Bench {
     const std::vector<int32_t> starts = {0, static_cast<int32_t>(tokens)};
     const Buffer q(tokens, heads * dim, DType::kF32), out(tokens, heads * dim, DType::kF32);
     const Memory scratch =
-        Memory::map(plan::attentionWorkspaceBytes({dim, dim, heads / kv_heads}, pool.threads()),
+        Memory::map(plan::attentionWorkspaceBytes({dim, dim, heads / kv_heads, 0}, pool.threads()),
                     true)
             .value();
     const double seconds = best([&] {

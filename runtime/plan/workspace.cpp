@@ -1,6 +1,7 @@
 #include "runtime/plan/workspace.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "runtime/base/checked.h"
@@ -29,7 +30,8 @@ uint64_t attentionBytes(const fb::Plan& plan, const fb::Entry& entry, const fb::
   const fb::Cache& cache = *plan.caches()->Get(kernel.operands()->Get(1)->index());
   const auto heads = static_cast<int64_t>(q.cols() / cache.k_dim());
   const AttentionBlocks blocks(cache.k_dim(), cache.v_dim(),
-                               headsPerKvHead(kernel, heads, cache.heads()));
+                               headsPerKvHead(kernel, heads, cache.heads()),
+                               static_cast<int64_t>(plan.max_seq_len()));
   return attentionWorkspaceBytes(blocks, threads);
 }
 
@@ -43,7 +45,8 @@ uint64_t selfAttentionBytes(const fb::Entry& entry, const fb::Kernel& kernel, ui
   }
   const int64_t kv_heads = columns(1) / head_dim;
   const int64_t heads = headsPerKvHead(kernel, columns(0) / head_dim, kv_heads);
-  return attentionWorkspaceBytes(AttentionBlocks(head_dim, columns(2) / kv_heads, heads), threads);
+  return attentionWorkspaceBytes(AttentionBlocks(head_dim, columns(2) / kv_heads, heads, 0),
+                                 threads);
 }
 
 // Sums over experts that are kept apart.
@@ -84,19 +87,32 @@ GemmWorkspace gemmWorkspace(int64_t rows, int64_t k, int64_t chunks, DType a, DT
           threads * GemmBlocks::waitingSums(chunks) * GemmBlocks::kFloats * sizeof(float)};
 }
 
-AttentionBlocks::AttentionBlocks(int64_t k_dim, int64_t v_dim, int64_t heads)
-    : rows(std::max(kRows, heads)),
+AttentionBlocks::AttentionBlocks(int64_t k_dim, int64_t v_dim, int64_t heads, int64_t longest)
+    : heads(heads),
+      rows(std::max(kRows, heads)),
       k_stride(alignUp(k_dim, kLineFloats)),
       v_stride(alignUp(v_dim, kLineFloats)),
-      max_stride(alignUp(rows, kLineFloats)) {}
+      segment_keys(std::max(kSegmentKeys, alignUp(ceilDiv(longest, kSegments), kKeys))),
+      segments(std::max<int64_t>(1, ceilDiv(longest, segment_keys))) {
+  if (longest == 0) segment_keys = std::numeric_limits<int64_t>::max();
+}
 
 int64_t AttentionBlocks::floats() const {
-  return rows * (k_stride + kKeys + v_stride) + kKeys * std::max(k_stride, v_stride) +
-         2 * max_stride;
+  return rows * (k_stride + kKeys) + kKeys * std::max(k_stride, v_stride) + 2 * partFloats(rows);
+}
+
+int64_t AttentionBlocks::partFloats(int64_t rows) const {
+  return rows * v_stride + 2 * alignUp(rows, kLineFloats);
+}
+
+int64_t AttentionBlocks::sharedTasks(uint32_t threads) const {
+  return segments > 1 && threads > 1 ? 2 * int64_t{threads} : 0;
 }
 
 uint64_t attentionWorkspaceBytes(const AttentionBlocks& blocks, uint32_t threads) {
-  return threads * blocks.floats() * sizeof(float);
+  const int64_t shared =
+      blocks.sharedTasks(threads) * blocks.segments * blocks.partFloats(blocks.heads);
+  return (threads * blocks.floats() + shared) * sizeof(float);
 }
 
 CollectiveWorkspace collectiveWorkspace(const fb::Entry& entry, const fb::Collective& collective,

@@ -54,16 +54,25 @@ struct AttentionBlocks {
   static constexpr int64_t kKeys = 128;
   // (token, head) pairs of a task, unless one token has more heads.
   static constexpr int64_t kRows = 32;
+  // Keys of a segment at least, and segments of a sequence at most.
+  static constexpr int64_t kSegmentKeys = 512, kSegments = 64;
 
+  int64_t heads;               // of a task's token, at most
   int64_t rows;                // of a task, at most
   int64_t k_stride, v_stride;  // floats of a key's or a value's row
-  int64_t max_stride;          // floats for one number per row
+  int64_t segment_keys, segments;
 
-  // `heads`: query heads that share a KV head.
-  AttentionBlocks(int64_t k_dim, int64_t v_dim, int64_t heads);
-  // Queries, scores, results, a block of keys or values, and a maximum and a sum per row.
+  // `heads`: query heads that share a KV head. `longest`: tokens of a sequence at most, 0 if its
+  // keys are one segment.
+  AttentionBlocks(int64_t k_dim, int64_t v_dim, int64_t heads, int64_t longest);
+  // Queries, scores, a block of keys or values, and two parts.
   int64_t floats() const;
+  // A result, and a maximum and a sum per row.
+  int64_t partFloats(int64_t rows) const;
+  // Tasks of one token are done a segment at a time if there are fewer than this.
+  int64_t sharedTasks(uint32_t threads) const;
 };
+// Of each thread, and a part for each segment of as many tasks as are done so.
 uint64_t attentionWorkspaceBytes(const AttentionBlocks& blocks, uint32_t threads);
 
 // Of a verified attention, with or without a cache: the query heads that share a KV head, at most.

@@ -3,7 +3,9 @@
 // with all query heads that share it, so each key and value is read once for all of them.
 //
 // Keys come in blocks at fixed positions, and everything within a block happens in an order that
-// depends on positions only: a token's result is the same however the step is composed.
+// depends on positions only: a token's result is the same however the step is composed. Long
+// sequences come in segments, also at fixed positions, whose results are made apart and joined in
+// order; where there are fewer tasks than threads to do them, threads share the segments.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -46,26 +48,37 @@ struct HeadRows {
   }
 };
 
+// What query rows have made of some keys.
+struct AttentionPart {
+  float* out;  // [rows, out_stride]: the sum of values, each times e^(score - max)
+  float* max;  // [rows]: the largest score, kNone before the first key
+  float* sum;  // [rows]: of e^(score - max)
+};
+
 struct AttentionTask {
   HeadRows k, v;
-  int64_t first_position;  // of the first query token
-  int64_t tokens;
-  int64_t length;      // all tokens see keys [0, length); 0: those up to themselves
-  int64_t heads;       // query heads per token here; row = token * heads + head
-  const float* sinks;  // of the first query head, or null
+  int64_t first_token, tokens;  // of the step
+  int64_t first_position;       // of the first of them
+  int64_t length;               // all tokens see keys [0, length); 0: those up to themselves
+  int64_t first_head, heads;    // query heads per token here; row = token * heads + head
+  const float* sinks;           // of the first query head, or null
   const AttentionShape* shape;
   bool bf16;  // q and keys are multiplied as bf16, and q is that, in the same places
   // Scratch, every row 64-byte aligned. q: [rows, q_stride]; out: [rows, out_stride].
   float* q;
   int64_t q_stride;
   float* scores;  // [rows, kKeyBlock]
-  float* out;
+  AttentionPart to;
   int64_t out_stride;
   float* wide;  // [kKeyBlock, wide_stride], keys or values as f32
   int64_t wide_stride;
-  float* max;  // [rows]
-  float* sum;  // [rows]
 };
+
+// The oldest key that the token at a position sees.
+inline int64_t oldestSeen(const AttentionShape& shape, int64_t position) {
+  if (shape.chunk > 0) return position / shape.chunk * shape.chunk;
+  return shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1) : 0;
+}
 
 }  // namespace dcc::cpu
 #endif
@@ -110,7 +123,7 @@ HWY_INLINE WideRows wideRows(const AttentionTask& t, const HeadRows& rows, int64
 template <class M>
 HWY_INLINE void scoreRows(const AttentionTask& t, const typename M::B* keys, int64_t stride,
                           int64_t count, float* scores) {
-  constexpr int64_t kPerFloat = sizeof(float) / sizeof(typename M::A);
+  constexpr int64_t kPerFloat = M::kStep / kLanes;
   const int64_t whole = (t.k.dim + M::kStep - 1) / M::kStep * M::kStep;
   for (int64_t n = 0; n < count; n += kTileCols) {
     const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
@@ -145,12 +158,6 @@ void capScores(float* s, int64_t from, int64_t to, float scale, float cap) {
   }
 }
 
-// The oldest key that the token at a position sees.
-HWY_INLINE int64_t oldestSeen(const AttentionShape& shape, int64_t position) {
-  if (shape.chunk > 0) return position / shape.chunk * shape.chunk;
-  return shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1) : 0;
-}
-
 // Turns a row's scores of keys [from, to) into e^(scale * score - maximum), zero elsewhere in the
 // block, and brings the row's maximum, sum and output up to date.
 HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, int64_t to) {
@@ -170,7 +177,7 @@ HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, in
     hn::Store(v, d, s + c);
     largest = hn::Max(largest, v);
   }
-  const float before = t.max[row];
+  const float before = t.to.max[row];
   const float max = std::max(before, hn::GetLane(hn::MaxOfLanes(d, largest)));
   const VF32 shift = hn::Set(d, max);
   VF32 sum = hn::Zero(d);
@@ -180,15 +187,15 @@ HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, in
     sum = hn::Add(sum, e);
   }
   const float part = hn::GetLane(hn::SumOfLanes(d, sum));
-  t.max[row] = max;
+  t.to.max[row] = max;
   if (max == before) {
-    t.sum[row] += part;
+    t.to.sum[row] += part;
     return;
   }
   const float shrink = std::exp(before - max);  // 0 the first time
-  t.sum[row] = t.sum[row] * shrink + part;
+  t.to.sum[row] = t.to.sum[row] * shrink + part;
   const VF32 factor = hn::Set(d, shrink);
-  float* out = t.out + row * t.out_stride;
+  float* out = t.to.out + row * t.out_stride;
   for (int64_t c = 0; c < t.out_stride; c += kLanes) {
     hn::Store(hn::Mul(hn::Load(d, out + c), factor), d, out + c);
   }
@@ -237,7 +244,7 @@ HWY_INLINE void weighValues(const AttentionTask& t, int64_t block, int64_t from,
   forPieces(t.v, from, to, [&](int64_t key, int64_t count) HWY_ATTR {
     const WideRows v = wideRows(t, t.v, key, count);
     const float* p = t.scores + (key - block);
-    float* out = t.out;
+    float* out = t.to.out;
     int64_t i = 0;
     for (; i + kTileRows <= rows; i += kTileRows) {
       weighRows<kTileRows>(p + i * kKeyBlock, v, dim, count, out + i * t.out_stride, t.out_stride);
@@ -248,20 +255,14 @@ HWY_INLINE void weighValues(const AttentionTask& t, int64_t block, int64_t from,
   });
 }
 
-void attend(const AttentionTask& t) {
-  const F32 d;
+// Keys [begin, end), into t.to.
+void attend(const AttentionTask& t, int64_t begin, int64_t end) {
   const int64_t rows = t.tokens * t.heads;
-  for (int64_t row = 0; row < rows; ++row) {
-    // A sink is a score that is there before all keys.
-    t.max[row] = t.sinks ? t.sinks[row % t.heads] : kNone;
-    t.sum[row] = t.sinks ? 1.0f : 0.0f;
-  }
-  std::fill(t.out, t.out + rows * t.out_stride, 0.0f);
+  std::fill_n(t.to.max, rows, kNone);
+  std::fill_n(t.to.sum, rows, 0.0f);
+  std::fill_n(t.to.out, rows * t.out_stride, 0.0f);
 
-  // Keys any of the tokens sees: [begin, end).
   const bool causal = t.length == 0;
-  const int64_t begin = causal ? oldestSeen(*t.shape, t.first_position) : 0;
-  const int64_t end = causal ? t.first_position + t.tokens : t.length;
   for (int64_t block = begin / kKeyBlock * kKeyBlock; block < end; block += kKeyBlock) {
     const int64_t from = std::max(begin, block), to = std::min(end, block + kKeyBlock);
     scoreKeys(t, block, from, to);
@@ -274,11 +275,42 @@ void attend(const AttentionTask& t) {
     }
     weighValues(t, block, from, to);
   }
-  for (int64_t row = 0; row < rows; ++row) {
-    const VF32 sum = hn::Set(d, t.sum[row]);
-    float* out = t.out + row * t.out_stride;
+}
+
+// t.to becomes what it is together with later keys'.
+void join(const AttentionTask& t, const AttentionPart& later) {
+  const F32 d;
+  for (int64_t row = 0; row < t.tokens * t.heads; ++row) {
+    if (later.max[row] == kNone) continue;  // the row saw none of its keys
+    const float max = std::max(t.to.max[row], later.max[row]);
+    const float old_factor = std::exp(t.to.max[row] - max);
+    const float new_factor = std::exp(later.max[row] - max);
+    t.to.max[row] = max;
+    t.to.sum[row] = t.to.sum[row] * old_factor + later.sum[row] * new_factor;
+    const VF32 f = hn::Set(d, old_factor), g = hn::Set(d, new_factor);
+    float* out = t.to.out + row * t.out_stride;
+    const float* other = later.out + row * t.out_stride;
     for (int64_t c = 0; c < t.out_stride; c += kLanes) {
-      hn::Store(hn::Div(hn::Load(d, out + c), sum), d, out + c);
+      hn::Store(hn::MulAdd(hn::Load(d, other + c), g, hn::Mul(hn::Load(d, out + c), f)), d,
+                out + c);
+    }
+  }
+}
+
+// Divides by the sums. A sink is one more score, of no value.
+void finish(const AttentionTask& t) {
+  const F32 d;
+  for (int64_t row = 0; row < t.tokens * t.heads; ++row) {
+    float factor = 1, all = t.to.sum[row];
+    if (t.sinks != nullptr) {
+      const float sink = t.sinks[row % t.heads], max = std::max(sink, t.to.max[row]);
+      factor = std::exp(t.to.max[row] - max);
+      all = all * factor + std::exp(sink - max);
+    }
+    const VF32 f = hn::Set(d, factor), sum = hn::Set(d, all);
+    float* out = t.to.out + row * t.out_stride;
+    for (int64_t c = 0; c < t.out_stride; c += kLanes) {
+      hn::Store(hn::Div(hn::Mul(hn::Load(d, out + c), f), sum), d, out + c);
     }
   }
 }
@@ -291,6 +323,8 @@ namespace dcc::cpu {
 namespace {
 
 HWY_EXPORT(attend);
+HWY_EXPORT(join);
+HWY_EXPORT(finish);
 
 // What a task needs to know of its sequence and KV head.
 struct Source {
@@ -299,74 +333,174 @@ struct Source {
   int64_t length;          // as AttentionTask's
 };
 
-// The queries against `kv_heads` heads of keys and values, which source(b, kv_head) gives.
+// One call's queries against `kv_heads` heads of keys and values, which source(b, kv_head) gives.
 template <class SourceOf>
-void attendAll(ThreadPool& pool, const Matrix& q, std::span<const int32_t> starts,
-               const AttentionShape& shape, int64_t kv_heads, int64_t v_dim, DType k_type,
-               const Matrix& out, std::byte* scratch, SourceOf&& source) {
-  const int64_t k_dim = shape.head_dim, all_heads = q.cols / k_dim;
-  const int64_t group = shape.group > 0 ? shape.group : all_heads / kv_heads;
-  const int64_t most = std::min(all_heads, group);  // per KV head
-  const int64_t tokens_per_task = std::max<int64_t>(1, plan::AttentionBlocks::kRows / most);
-  const plan::AttentionBlocks room(k_dim, v_dim, most);
-  // Whole steps of bf16 pairs only: nothing is filled up behind a key.
-  const bool bf16 = bf16Products() != Bf16Products::kWidened && q.dtype == DType::kBF16 &&
-                    k_type == DType::kBF16 && k_dim % 32 == 0;
-  const auto blocks = [&](int64_t b) {
-    return (starts[b + 1] - starts[b] + tokens_per_task - 1) / tokens_per_task;
-  };
-  int64_t all_blocks = 0;
-  for (size_t b = 0; b + 1 < starts.size(); ++b) all_blocks += blocks(static_cast<int64_t>(b));
+class Attention {
+ public:
+  Attention(ThreadPool& pool, const Matrix& q, std::span<const int32_t> starts,
+            const AttentionShape& shape, int64_t kv_heads, int64_t v_dim, DType k_type,
+            const Matrix& out, std::byte* scratch, const SourceOf& source)
+      : pool_(pool),
+        q_(q),
+        starts_(starts),
+        shape_(shape),
+        kv_heads_(kv_heads),
+        v_dim_(v_dim),
+        all_heads_(q.cols / shape.head_dim),
+        group_(shape.group > 0 ? shape.group : all_heads_ / kv_heads),
+        room_(shape.head_dim, v_dim, std::min(all_heads_, group_), shape.longest),
+        tokens_per_task_(std::max<int64_t>(1, room_.kRows / room_.heads)),
+        // Whole steps of bf16 pairs only: nothing is filled up behind a key.
+        bf16_(bf16Products() != Bf16Products::kWidened && q.dtype == DType::kBF16 &&
+              k_type == DType::kBF16 && shape.head_dim % 32 == 0),
+        out_(out),
+        scratch_(reinterpret_cast<float*>(scratch)),
+        source_(source) {
+    for (int64_t b = 0; b < sequences(); ++b) tasks_ += blocksOf(b) * kv_heads_;
+  }
 
-  pool.run(all_blocks * kv_heads, [&](int64_t task, uint32_t thread) {
-    int64_t b = 0, block = task / kv_heads;
-    while (block >= blocks(b)) block -= blocks(b++);
-    const int64_t first = starts[b] + block * tokens_per_task, kv_head = task % kv_heads;
-    const Source kv = source(b, kv_head);
+  void run() const {
+    const bool decode = sequences() == starts_.back();  // one token each
+    if (decode && tasks_ < room_.sharedTasks(pool_.threads())) return runShared();
+    pool_.run(tasks_, [&](int64_t task, uint32_t thread) {
+      AttentionTask t = taskOf(task, thread);
+      const auto [begin, end] = segmentsOf(t);
+      const AttentionPart own = t.to, later = secondPart(thread);
+      for (int64_t segment = begin; segment < end; ++segment) {
+        t.to = segment == begin ? own : later;
+        attendSegment(t, segment);
+        t.to = own;
+        if (segment > begin) HWY_DYNAMIC_DISPATCH(join)(t, later);
+      }
+      write(t);
+    });
+  }
+
+ private:
+  // Fewer tasks than keep the threads busy: each segment's result goes to a place of its own.
+  void runShared() const {
+    const int64_t each = room_.segments;
+    const auto place = [&](int64_t task, int64_t segment) {
+      return partAt(scratch_ + pool_.threads() * room_.floats() +
+                        (task * each + segment) * room_.partFloats(room_.heads),
+                    room_.heads);
+    };
+    pool_.run(tasks_ * each, [&](int64_t i, uint32_t thread) {
+      AttentionTask t = taskOf(i / each, thread);
+      const int64_t segment = i % each;
+      const auto [begin, end] = segmentsOf(t);
+      if (segment < begin || segment >= end) return;
+      t.to = place(i / each, segment);
+      attendSegment(t, segment);
+    });
+    pool_.run(tasks_, [&](int64_t task, uint32_t thread) {
+      AttentionTask t = taskOf(task, thread);
+      const auto [begin, end] = segmentsOf(t);
+      t.to = place(task, begin);
+      for (int64_t segment = begin + 1; segment < end; ++segment) {
+        HWY_DYNAMIC_DISPATCH(join)(t, place(task, segment));
+      }
+      write(t);
+    });
+  }
+
+  int64_t sequences() const { return static_cast<int64_t>(starts_.size()) - 1; }
+  // Tasks of a sequence and KV head.
+  int64_t blocksOf(int64_t b) const {
+    return (starts_[b + 1] - starts_[b] + tokens_per_task_ - 1) / tokens_per_task_;
+  }
+
+  // Keys any of the task's tokens sees: [first, second).
+  std::pair<int64_t, int64_t> keysOf(const AttentionTask& t) const {
+    if (t.length > 0) return {0, t.length};
+    return {oldestSeen(shape_, t.first_position), t.first_position + t.tokens};
+  }
+  // The segments they lie in.
+  std::pair<int64_t, int64_t> segmentsOf(const AttentionTask& t) const {
+    const auto [begin, end] = keysOf(t);
+    return {begin / room_.segment_keys, (end - 1) / room_.segment_keys + 1};
+  }
+  void attendSegment(const AttentionTask& t, int64_t segment) const {
+    const auto [begin, end] = keysOf(t);
+    HWY_DYNAMIC_DISPATCH(attend)
+    (t, std::max(begin, segment * room_.segment_keys),
+     std::min(end, (segment + 1) * room_.segment_keys));
+  }
+
+  AttentionPart partAt(float* place, int64_t rows) const {
+    float* const numbers = place + rows * room_.v_stride;
+    return {place, numbers, numbers + rows};
+  }
+  // A thread's room: what taskOf() takes, then another part.
+  float* roomOf(uint32_t thread) const { return scratch_ + thread * room_.floats(); }
+  AttentionPart secondPart(uint32_t thread) const {
+    return partAt(roomOf(thread) + room_.floats() - room_.partFloats(room_.rows), room_.rows);
+  }
+
+  AttentionTask taskOf(int64_t task, uint32_t thread) const {
+    int64_t b = 0, block = task / kv_heads_;
+    while (block >= blocksOf(b)) block -= blocksOf(b++);
+    const int64_t first = starts_[b] + block * tokens_per_task_, kv_head = task % kv_heads_;
+    const Source kv = source_(b, kv_head);
     AttentionTask t;
     t.k = kv.k;
     t.v = kv.v;
-    t.first_position = kv.first_position + block * tokens_per_task;
+    t.first_position = kv.first_position + block * tokens_per_task_;
     t.length = kv.length;
-    t.tokens = std::min<int64_t>(tokens_per_task, starts[b + 1] - first);
+    t.first_token = first;
+    t.tokens = std::min<int64_t>(tokens_per_task_, starts_[b + 1] - first);
     // Query heads of the KV head: all of its group that are here.
-    const int64_t first_head = std::max<int64_t>(0, kv_head * group - shape.first);
-    t.heads = std::min(all_heads, (kv_head + 1) * group - shape.first) - first_head;
-    t.sinks = shape.sinks ? shape.sinks + first_head : nullptr;
-    t.shape = &shape;
-    t.bf16 = bf16;
-    float* place = reinterpret_cast<float*>(scratch) + thread * room.floats();
+    t.first_head = std::max<int64_t>(0, kv_head * group_ - shape_.first);
+    t.heads = std::min(all_heads_, (kv_head + 1) * group_ - shape_.first) - t.first_head;
+    t.sinks = shape_.sinks ? shape_.sinks + t.first_head : nullptr;
+    t.shape = &shape_;
+    t.bf16 = bf16_;
+    float* place = roomOf(thread);
     const auto take = [&](int64_t n) { return std::exchange(place, place + n); };
-    t.q_stride = room.k_stride;
-    t.out_stride = room.v_stride;
-    t.q = take(room.rows * t.q_stride);
-    t.scores = take(room.rows * kKeyBlock);
-    t.out = take(room.rows * t.out_stride);
+    t.q_stride = room_.k_stride;
+    t.out_stride = room_.v_stride;
+    t.q = take(room_.rows * t.q_stride);
+    t.scores = take(room_.rows * kKeyBlock);
     t.wide_stride = std::max(t.q_stride, t.out_stride);
     t.wide = take(kKeyBlock * t.wide_stride);
-    t.max = take(room.max_stride);
-    t.sum = take(room.max_stride);
+    t.to = partAt(place, room_.rows);
 
-    const int64_t rows = t.tokens * t.heads;
-    for (int64_t i = 0; i < rows; ++i) {
-      const int64_t head = first_head + i % t.heads;
+    for (int64_t i = 0; i < t.tokens * t.heads; ++i) {
+      const int64_t head = t.first_head + i % t.heads;
       float* to = t.q + i * t.q_stride;
-      const std::byte* from = q.at(first + i / t.heads, head * k_dim);
-      if (bf16) {
-        std::memcpy(to, from, k_dim * byteSize(q.dtype));
+      const std::byte* from = q_.at(first + i / t.heads, head * shape_.head_dim);
+      if (bf16_) {
+        std::memcpy(to, from, shape_.head_dim * byteSize(q_.dtype));
         continue;
       }
-      toF32(q.dtype, from, to, k_dim);
-      std::fill(to + k_dim, to + t.q_stride, 0.0f);
+      toF32(q_.dtype, from, to, shape_.head_dim);
+      std::fill(to + shape_.head_dim, to + t.q_stride, 0.0f);
     }
-    HWY_DYNAMIC_DISPATCH(attend)(t);
-    for (int64_t i = 0; i < rows; ++i) {
-      const int64_t head = first_head + i % t.heads;
-      fromF32(t.out + i * t.out_stride, out.dtype, out.at(first + i / t.heads, head * v_dim),
-              v_dim);
+    return t;
+  }
+
+  void write(const AttentionTask& t) const {
+    HWY_DYNAMIC_DISPATCH(finish)(t);
+    for (int64_t i = 0; i < t.tokens * t.heads; ++i) {
+      const int64_t head = t.first_head + i % t.heads;
+      fromF32(t.to.out + i * t.out_stride, out_.dtype,
+              out_.at(t.first_token + i / t.heads, head * v_dim_), v_dim_);
     }
-  });
-}
+  }
+
+  ThreadPool& pool_;
+  const Matrix& q_;
+  std::span<const int32_t> starts_;
+  const AttentionShape& shape_;
+  int64_t kv_heads_, v_dim_, all_heads_, group_;
+  plan::AttentionBlocks room_;
+  int64_t tokens_per_task_;
+  bool bf16_;
+  const Matrix& out_;
+  float* scratch_;
+  const SourceOf& source_;
+  int64_t tasks_ = 0;
+};
 
 }  // namespace
 
@@ -381,8 +515,9 @@ void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const 
     return Source{rows(cache.k(0, head, 0), cache.k_dim), rows(cache.v(0, head, 0), cache.v_dim),
                   seqs.positions[seqs.starts[b]], 0};
   };
-  attendAll(pool, q, seqs.starts, shape, cache.heads, cache.v_dim, cache.dtype, out, scratch,
-            source);
+  Attention(pool, q, seqs.starts, shape, cache.heads, cache.v_dim, cache.dtype, out, scratch,
+            source)
+      .run();
 }
 
 void selfAttention(ThreadPool& pool, const Matrix& q, const Matrix& k, const Matrix& v,
@@ -395,7 +530,7 @@ void selfAttention(ThreadPool& pool, const Matrix& q, const Matrix& k, const Mat
     };
     return Source{rows(k, shape.head_dim), rows(v, v_dim), 0, starts[b + 1] - starts[b]};
   };
-  attendAll(pool, q, starts, shape, kv_heads, v_dim, k.dtype, out, scratch, source);
+  Attention(pool, q, starts, shape, kv_heads, v_dim, k.dtype, out, scratch, source).run();
 }
 
 }  // namespace dcc::cpu

@@ -88,6 +88,8 @@ struct AttentionShape {
   // Query head h reads KV head (first + h) / group; group 0: as many for each KV head.
   int64_t first = 0, group = 0;
   const float* sinks = nullptr;  // a score per query head
+  // What a sequence can grow to, which decides where its keys are cut into segments; 0: nowhere.
+  int64_t longest = 0;
 };
 // A token's result does not depend on the other tokens of the step. `scratch`:
 // plan::attentionWorkspaceBytes().

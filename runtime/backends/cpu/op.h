@@ -77,6 +77,8 @@ class PrepareContext {
                             const std::optional<LongFrequencies>& beyond);
 
   const fb::Entry& entry() const { return entry_; }
+  // Tokens of a sequence at most.
+  int64_t longestSequence() const { return static_cast<int64_t>(plan_.max_seq_len()); }
   // Null where the axis has size 1.
   Communicator* communicator(uint32_t axis) const { return axes_[axis]; }
   // Plan.sizes at the entry's bounds.

@@ -120,6 +120,7 @@ Op prepareAttention(PrepareContext& context, const fb::Kernel& kernel) {
   const CacheView cache = args.cache(1);
   AttentionShape shape = attentionShape(args, kernel);
   shape.sinks = args.vectorIfGiven(3);
+  shape.longest = context.longestSequence();
   return kernelOp([q, cache, shape, out = args.buffer(2)](StepState& s) {
     attention(*s.pool, q.at(s), cache, s.sequences(cache.group), shape, out.at(s), s.scratch);
   });

@@ -10,12 +10,13 @@ namespace {
 using testing::TestMatrix;
 
 struct Shape {
-  int64_t heads, kv_heads, k_dim, v_dim, per_page, window;
+  int64_t heads, kv_heads, k_dim, v_dim, per_page, window = 0;
   int64_t chunk = 0;
   float softcap = 0;
   bool sinks = false;
   // Query head h reads KV head (first + h) / group; group 0: as many for each.
   int64_t first = 0, group = 0;
+  int64_t longest = 0;  // tokens; 0: keys are one segment
 
   int64_t kvHead(int64_t head) const {
     return group > 0 ? (first + head) / group : head / (heads / kv_heads);
@@ -83,7 +84,8 @@ class Model {
     TestMatrix out(starts.back(), shape_.heads * shape_.v_dim, type, 5);
     const int64_t group = shape_.group > 0 ? shape_.group : shape_.heads / cache_.heads;
     testing::Scratch scratch(plan::attentionWorkspaceBytes(
-        {cache_.k_dim, cache_.v_dim, std::min(group, shape_.heads)}, pool.threads()));
+        {cache_.k_dim, cache_.v_dim, std::min(group, shape_.heads), shape_.longest},
+        pool.threads()));
     attention(pool, q.view(), cache_, {starts, positions, pages.data(), stride_},
               {.head_dim = shape_.k_dim,
                .scale = scale(),
@@ -92,7 +94,8 @@ class Model {
                .softcap = shape_.softcap,
                .first = shape_.first,
                .group = shape_.group,
-               .sinks = shape_.sinks ? sinks_.f32() : nullptr},
+               .sinks = shape_.sinks ? sinks_.f32() : nullptr,
+               .longest = shape_.longest},
               out.view(), scratch.data());
     EXPECT_TRUE(out.guardsIntact());
     return out;
@@ -263,7 +266,7 @@ TEST_P(Attention, LargeScores) {
     kvWrite(pool, k.view(), v.view(), cache, {all, positions, &page, 1});
     TestMatrix out(1, 16);
     testing::Scratch scratch(
-        plan::attentionWorkspaceBytes({cache.k_dim, cache.v_dim, 1}, pool.threads()));
+        plan::attentionWorkspaceBytes({cache.k_dim, cache.v_dim, 1, 0}, pool.threads()));
     attention(pool, q.view(), cache, {one, last, &page, 1}, {16, 1, 0}, out.view(), scratch.data());
     for (int64_t c = 0; c < 16; ++c) EXPECT_EQ(out.at(0, c), static_cast<double>(peak));
   }
@@ -290,6 +293,45 @@ TEST_P(Attention, TokensDoNotDependOnTheStep) {
       }
       a += na;
       b += nb;
+    }
+  }
+}
+
+// Keys in segments, which threads share when there are few tokens: the same bits by any number of
+// threads, alone, with others and at the end of a prompt.
+TEST_P(Attention, LongSequences) {
+  constexpr Shape kLong[] = {
+      {.heads = 6, .kv_heads = 2, .k_dim = 16, .v_dim = 12, .per_page = 16, .longest = 2048},
+      {.heads = 3,
+       .kv_heads = 1,
+       .k_dim = 32,
+       .v_dim = 32,
+       .per_page = 100,
+       .window = 700,
+       .sinks = true,
+       .longest = 40000},
+      {.heads = 2,
+       .kv_heads = 1,
+       .k_dim = 20,
+       .v_dim = 16,
+       .per_page = 8,
+       .chunk = 520,
+       .softcap = 3,
+       .sinks = true,
+       .longest = 1701},
+  };
+  for (const Shape& shape : kLong) {
+    Model model(shape, {1700, 600}, DType::kF32);
+    const TestMatrix all = model.run(pool, {1690, 590}, {10, 10});
+    model.expectRows(all, {1690, 590}, {10, 10});
+    for (uint32_t threads : {1, 2, 3, 7}) {
+      ThreadPool other(threads);
+      const TestMatrix both = model.run(other, {1699, 599}, {1, 1});
+      const TestMatrix one = model.run(other, {1699, 0}, {1, 0});
+      const int64_t bytes = shape.heads * shape.v_dim * static_cast<int64_t>(sizeof(float));
+      ASSERT_EQ(0, std::memcmp(both.view().at(0, 0), all.view().at(9, 0), bytes)) << threads;
+      ASSERT_EQ(0, std::memcmp(both.view().at(1, 0), all.view().at(19, 0), bytes)) << threads;
+      ASSERT_EQ(0, std::memcmp(one.view().at(0, 0), all.view().at(9, 0), bytes)) << threads;
     }
   }
 }

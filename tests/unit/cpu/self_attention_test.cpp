@@ -38,7 +38,7 @@ struct Texts {
     TestMatrix out(starts.back(), shape.heads * shape.v_dim, type, 4);
     const int64_t group = shape.group > 0 ? shape.group : shape.heads / shape.kv_heads;
     testing::Scratch scratch(plan::attentionWorkspaceBytes(
-        {shape.k_dim, shape.v_dim, std::min(group, shape.heads)}, pool.threads()));
+        {shape.k_dim, shape.v_dim, std::min(group, shape.heads), 0}, pool.threads()));
     selfAttention(pool, q.view(), k.view(), v.view(), starts,
                   {.head_dim = shape.k_dim,
                    .scale = scale(),
