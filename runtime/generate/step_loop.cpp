@@ -5,7 +5,6 @@
 namespace dcc::generate {
 StepLoop::StepLoop(const Limits& limits, Communicator& world, StepRunner& runner, Sampler& sampler)
     : limits_(limits),
-      world_(world),
       runner_(runner),
       sampler_(sampler),
       broadcast_(limits, world),

@@ -33,7 +33,6 @@ class StepLoop {
   Status gatherLogits(const Scheduler* scheduler, Listener* listener);
 
   Limits limits_;
-  Communicator& world_;
   StepRunner& runner_;
   Sampler& sampler_;
   StepBroadcast broadcast_;

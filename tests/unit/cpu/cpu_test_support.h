@@ -14,6 +14,7 @@
 
 #include "runtime/backends/cpu/cpu_backend.h"
 #include "runtime/backends/cpu/kernels.h"
+#include "runtime/base/float_bits.h"
 
 namespace dcc::cpu::testing {
 
@@ -53,10 +54,12 @@ class TestMatrix {
     return *this;
   }
   void set(int64_t r, int64_t c, float value) { fromF32(&value, view_.dtype, view_.at(r, c), 1); }
+  // Inline, for references call it for each product.
   double at(int64_t r, int64_t c) const {
-    float value;
-    toF32(view_.dtype, view_.at(r, c), &value, 1);
-    return value;
+    const std::byte* at = view_.at(r, c);
+    if (view_.dtype == DType::kF32) return load<float>(at);
+    const auto bits = load<uint16_t>(at);
+    return view_.dtype == DType::kBF16 ? bf16ToF32(bits) : f16ToF32(bits);
   }
 
   const Matrix& view() const { return view_; }
@@ -81,6 +84,13 @@ class TestMatrix {
   bool operator==(const TestMatrix& other) const { return bytes_ == other.bytes_; }
 
  private:
+  template <class T>
+  static T load(const std::byte* from) {
+    T value;
+    std::memcpy(&value, from, sizeof(T));
+    return value;
+  }
+
   static constexpr unsigned char kGuard = 0xa5;
   int64_t stride_;
   std::vector<std::byte> bytes_;

@@ -116,6 +116,7 @@ std::vector<pid_t> childrenOf(pid_t parent) {
     std::string text;
     if (!std::getline(stat, text)) continue;
     const size_t paren = text.rfind(')');
+    if (paren == text.npos) continue;  // another kind of file
     int ppid = 0;
     char state = 0;
     if (std::sscanf(text.c_str() + paren + 1, " %c %d", &state, &ppid) == 2 && ppid == parent) {

@@ -122,7 +122,7 @@ TEST(Loader, EveryRankGetsItsPartsInEveryType) {
 class Strided {
  public:
   Strided(uint64_t rows, uint64_t cols, uint64_t left, uint64_t part, DType type)
-      : rows_(rows), cols_(cols), left_(left), part_(part), type_(type) {
+      : rows_(rows), left_(left), part_(part), type_(type) {
     auto writer =
         SafetensorsWriter::create(dir_ / "model.safetensors", {{"w", DType::kF32, {rows, cols}}});
     for (uint64_t r = 0; r < rows; ++r) {
@@ -195,7 +195,7 @@ class Strided {
   static float value(uint64_t r, uint64_t c) { return static_cast<float>((r * 7 + c * 3) % 251); }
 
   TemporaryDirectory dir_;
-  uint64_t rows_, cols_, left_, part_;
+  uint64_t rows_, left_, part_;
   DType type_;
   plan::fb::PlanT plan_;
 };
