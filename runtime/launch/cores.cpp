@@ -40,17 +40,26 @@ std::optional<double> quotaV1(const std::string& dir) {
 
 }  // namespace
 
-uint32_t affinityCores() {
+std::vector<uint32_t> affinityCpus() {
   // The kernel refuses masks smaller than its own; grow until it fits.
   for (size_t cores = 1024; cores <= (1u << 20); cores *= 4) {
     cpu_set_t* set = CPU_ALLOC(cores);
     if (set == nullptr) break;
     const size_t bytes = CPU_ALLOC_SIZE(cores);
     const bool ok = ::sched_getaffinity(0, bytes, set) == 0;
-    const int count = ok ? CPU_COUNT_S(bytes, set) : 0;
+    std::vector<uint32_t> cpus;
+    for (uint32_t cpu = 0; ok && cpu < cores; ++cpu) {
+      if (CPU_ISSET_S(cpu, bytes, set)) cpus.push_back(cpu);
+    }
     CPU_FREE(set);
-    if (ok && count > 0) return static_cast<uint32_t>(count);
+    if (ok) return cpus;
   }
+  return {};
+}
+
+uint32_t affinityCores() {
+  const size_t cpus = affinityCpus().size();
+  if (cpus > 0) return static_cast<uint32_t>(cpus);
   return static_cast<uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
 }
 

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace dcc::launch {
 
-// Cores in this process's affinity mask.
+// The cores in this process's affinity mask, by number; empty where the system does not tell.
+std::vector<uint32_t> affinityCpus();
+// How many those are, or there are at all.
 uint32_t affinityCores();
 
 // How many cores' time our cgroups allow, the tightest of them; nothing when they don't say.

@@ -68,6 +68,7 @@ constexpr Belongs kBelongs[] = {
     {"--device", kOnRanks},
     {"--collectives", kOnRanks},
     {"--store-port", kOnRanks},
+    {"--bind", kOnRanks},
     {"--hash-ops", kOnRanks},
     {"--trace", kOnRanks},
     {"--prompt", in({Command::kGenerate})},
@@ -200,7 +201,7 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   Options options;
   std::vector<std::string> words;
   double timeout = 30;
-  std::string collectives = "auto";
+  std::string collectives = "auto", bind = "cores";
 
   CLI::App app("Runs a compiled plan on N ranks.", "drun");
   app.footer(kFooter);
@@ -229,6 +230,9 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
                  "where rank 0 is met (default: the one after MASTER_PORT)")
       ->check(CLI::Range(1u, 65535u))
       ->option_text("PORT");
+  app.add_option("--bind", bind, "ranks of one host stay on cores of their own (default: cores)")
+      ->check(CLI::IsMember({"cores", "none"}))
+      ->option_text("cores|none");
   app.add_option("--hash-ops", options.hash_ops,
                  "a digest of every op's result, for tools/compare-hashes")
       ->option_text("FILE");
@@ -330,6 +334,7 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   options.meet.transport = collectives == "shm"   ? launch::Transport::kSharedMemory
                            : collectives == "tcp" ? launch::Transport::kTcp
                                                   : launch::Transport::kAuto;
+  options.bind = bind == "cores";
   DCC_RETURN_IF_ERROR(readWords(words, options));
   DCC_RETURN_IF_ERROR(checkCombination(app, options));
   return std::optional<Options>(std::move(options));

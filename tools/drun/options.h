@@ -24,6 +24,7 @@ struct Options {
   std::string checkpoint;           // "": where the plan says
   std::chrono::milliseconds timeout{30'000};
   launch::MeetOptions meet;
+  bool bind = true;      // ranks stay on cores of their own
   std::string hash_ops;  // where digests of every op's result go; "": none
   std::string trace;     // where the times of all steps and ops go; "": nowhere
 

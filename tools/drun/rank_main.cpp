@@ -10,6 +10,7 @@
 #include "runtime/base/progress.h"
 #include "runtime/executor/executor.h"
 #include "runtime/generate/plan_runner.h"
+#include "runtime/launch/binding.h"
 #include "runtime/launch/cores.h"
 #include "runtime/plan/access.h"
 #include "runtime/plan/directory.h"
@@ -101,7 +102,7 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
     DCC_RETURN_IF_ERROR(command->prepare(limits));
   }
   if (options.command == Command::kBench) {
-    DCC_ASSIGN(bench, benchFacts(plan, threads, rank.localSize(), world));
+    DCC_ASSIGN(bench, benchFacts(plan, threads, world));
   }
 
   const auto start = std::chrono::steady_clock::now();
@@ -118,6 +119,10 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
              Executor::create(std::move(plan), makeCpuBackend({threads}), axes, load));
   bench.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (options.command == Command::kBench) {
+    DCC_ASSIGN(bench.memory_bandwidth,
+               weightBandwidth(executor->weightMemory(), threads, rank.localSize(), world));
+  }
   generate::PlanRunner plan_runner(*executor, output.name);
   std::unique_ptr<HashingRunner> hashing;
   if (!options.hash_ops.empty() && part) {
@@ -170,6 +175,7 @@ Status rankMain(const Options& options, launch::Rank& rank) {
   wait.deadline = options.timeout;
   wait.crowded = uint64_t{threads} * ranks > cores;
   DCC_RETURN_IF_ERROR(rank.connect(wait));
+  if (options.bind) DCC_RETURN_IF_ERROR(launch::bindToOwnCpus(rank.world(), threads));
   return work(options, rank, threads, rank.world());
 }
 

@@ -157,6 +157,8 @@ TEST(Options, NothingIsSilentlyIgnored) {
   EXPECT_EQ(refused({"plan", "--device", "cuda"}), "--device cuda: not built yet; cpu is");
   EXPECT_EQ(refused({"plan", "--collectives", "nccl"}),
             "--collectives nccl: not built yet; shm and tcp are");
+  EXPECT_TRUE(parsed({"plan"}).bind);
+  EXPECT_FALSE(parsed({"plan", "--bind", "none"}).bind);
   EXPECT_EQ(parsed({"plan", "--collectives", "tcp"}).meet.transport, launch::Transport::kTcp);
   EXPECT_EQ(parsed({"plan", "--device", "cpu", "--collectives", "shm"}).dir, "plan");
 }

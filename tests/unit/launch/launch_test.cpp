@@ -11,6 +11,7 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -117,11 +118,10 @@ std::vector<pid_t> childrenOf(pid_t parent) {
     if (!std::getline(stat, text)) continue;
     const size_t paren = text.rfind(')');
     if (paren == text.npos) continue;  // another kind of file
-    int ppid = 0;
+    std::istringstream fields(text.substr(paren + 1));
+    pid_t ppid = 0;
     char state = 0;
-    if (std::sscanf(text.c_str() + paren + 1, " %c %d", &state, &ppid) == 2 && ppid == parent) {
-      children.push_back(std::atoi(entry->d_name));
-    }
+    if (fields >> state >> ppid && ppid == parent) children.push_back(std::stoi(entry->d_name));
   }
   ::closedir(proc);
   return children;
@@ -191,7 +191,7 @@ class Process {
     if (pid_ == 0) {
       ::dup2(errors[1], STDERR_FILENO);
       const Status status = launchPart("sleep");
-      std::cerr << status.error().message << std::endl;
+      std::cerr << status.error().message << "\n" << std::flush;
       ::_exit(static_cast<int>(status.error().fault));
     }
     ::close(errors[1]);
@@ -273,7 +273,7 @@ TEST(Launched, RanksDieWithTheLauncher) {
 int main(int argc, char** argv) {
   auto rank = dcc::launch::Rank::launched();
   if (!rank.ok()) {
-    std::cerr << rank.error().message << std::endl;
+    std::cerr << rank.error().message << "\n" << std::flush;
     return 1;
   }
   if (*rank) return (*rank)->end(dcc::launch::playPart(**rank, argv[1], argv[2][0] == 't'));
