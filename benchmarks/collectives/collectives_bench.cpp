@@ -1,6 +1,10 @@
-// Barrier and all-reduce among processes of this machine, over shared memory and over TCP.
+// Barrier and all-reduce among processes of this machine, over shared memory and over TCP, and what
+// the network itself takes for there and back. With --listen and --connect, of two processes that
+// may be on two hosts.
 //
 //   collectives_bench [RANKS]...      by default 2, 4 and 8
+//   collectives_bench --listen PORT
+//   collectives_bench --connect HOST PORT
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -9,11 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "runtime/collectives/shared_memory.h"
@@ -38,6 +45,27 @@ double measure(Communicator& world, int calls, Call&& call) {
     }
     const std::chrono::duration<double, std::micro> took = Clock::now() - start;
     best = std::min(best, took.count() / calls);
+  }
+  return best;
+}
+
+// Microseconds for `bytes` to the other process and as many back, as rank 0 sees it.
+double measurePing(int fd, uint32_t rank, size_t bytes) {
+  std::vector<std::byte> data(bytes);
+  const auto move = [&](auto call) {
+    for (size_t done = 0; done < bytes;) {
+      const ssize_t n = call(fd, data.data() + done, bytes - done, MSG_DONTWAIT);
+      if (n > 0) done += static_cast<size_t>(n);
+      if (n == 0 || (n < 0 && errno != EAGAIN)) std::abort();
+    }
+  };
+  double best = 1e30;
+  for (int round = 0; round < 2000; ++round) {
+    const auto start = Clock::now();
+    if (rank == 0) move(::send);
+    move(::recv);
+    if (rank != 0) move(::send);
+    best = std::min(best, std::chrono::duration<double, std::micro>(Clock::now() - start).count());
   }
   return best;
 }
@@ -105,6 +133,36 @@ void overTcp(uint32_t ranks) {
   });
 }
 
+// One of two processes, connected by `fd`.
+void runPair(UniqueFd fd, uint32_t rank) {
+  const int one = 1;
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+  for (const size_t bytes : {4096, 65536}) {
+    const double us = measurePing(fd.get(), rank, bytes);
+    if (rank == 0) std::printf("    2  tcp  there+back %8zu  %9.2f\n", bytes, us);
+  }
+  std::vector<UniqueFd> peers(2);
+  peers[1 - rank] = std::move(fd);
+  runRank(*tcpCommunicator(std::move(peers), rank, {}), "tcp");
+}
+
+int listen(uint16_t port) {
+  const UniqueFd listener = std::move(launch::listenOn(port)).value();
+  if (!launch::waitFor(listener.get(), POLLIN, Clock::now() + std::chrono::seconds(60))) return 1;
+  runPair(UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK)), 0);
+  return 0;
+}
+
+int connect(const std::string& host, uint16_t port) {
+  auto fd = launch::connectTo(host, port, Clock::now() + std::chrono::seconds(60));
+  if (!fd.ok()) {
+    std::fprintf(stderr, "error: %s\n", fd.error().message.c_str());
+    return 1;
+  }
+  runPair(std::move(*fd), 1);
+  return 0;
+}
+
 void runGroup(uint32_t ranks) {
   overSharedMemory(ranks);
   overTcp(ranks);
@@ -113,10 +171,16 @@ void runGroup(uint32_t ranks) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const auto port = [&] {
+    return static_cast<uint16_t>(std::strtol(arguments.back().c_str(), nullptr, 10));
+  };
+  if (arguments.size() == 3 && arguments[0] == "--connect") return connect(arguments[1], port());
   std::printf("ranks  via  call          bytes         us   (%u cores)\n", launch::usableCores());
   std::fflush(stdout);
+  if (arguments.size() == 2 && arguments[0] == "--listen") return listen(port());
   if (argc < 2) {
     for (const uint32_t ranks : {2, 4, 8}) runGroup(ranks);
   }
-  for (int i = 1; i < argc; ++i) runGroup(static_cast<uint32_t>(std::atoi(argv[i])));
+  for (int i = 1; i < argc; ++i) runGroup(static_cast<uint32_t>(std::strtol(argv[i], nullptr, 10)));
 }

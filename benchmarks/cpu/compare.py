@@ -120,6 +120,9 @@ def compare(case, all_sides, options):
             # In turn with the others: on a machine that is shared its limits change too.
             limits = machine(options)
             rates = one_round(case, running, result.problems)
+        if "drun" in rates:
+            # Of the memory that its weights are in, which is what it can be held to.
+            limits["read_bytes_per_s"] = all_sides[0].last["memory_bandwidth_bytes_per_s"]
         if load.cores > options.max_load and repeats > 0:
             repeats -= 1
             result.repeated += 1

@@ -106,6 +106,12 @@ Status Executor::allocate() {
   return Status::success();
 }
 
+std::span<const std::byte> Executor::weightMemory() const {
+  if (memory_.weights.empty()) return {};
+  const auto first = memory_.weights.front(), last = memory_.weights.back();
+  return std::as_bytes(std::span(first.data(), last.data() + last.size()));
+}
+
 std::string Executor::describe(uint32_t entry, uint32_t instruction) const {
   const auto entries = plan::rows(plan_->entries());
   if (entry >= entries.size()) return "entry " + number(entry);
@@ -120,7 +126,7 @@ std::string Executor::describe(uint32_t entry, uint32_t instruction) const {
 }
 
 Status Executor::checkStep(const Step& step) const {
-  const auto bad = [](std::string what) { return runtimeError("step: " + what); };
+  const auto bad = [](const std::string& what) { return runtimeError("step: " + what); };
   if (step.entry >= programs_.size()) {
     return bad("entry " + number(step.entry) + " of " + number(programs_.size()));
   }

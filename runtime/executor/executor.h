@@ -51,6 +51,8 @@ class Executor {
   OutputView output(uint32_t index) const;
 
   const plan::Plan& plan() const { return plan_; }
+  // All weights as the backend has them, one after the other.
+  std::span<const std::byte> weightMemory() const;
 
   // From now on `observer`, which outlives the executor, is told of every instruction; null: none.
   void watch(Observer* observer) { observer_ = observer; }

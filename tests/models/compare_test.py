@@ -191,6 +191,13 @@ class Compare(harness.EndToEnd):
         self.assertEqual((result.loads, result.rates), ([], {}))
         self.assertIn("left out", result.problems[0])
 
+    def test_a_busy_core(self):
+        done = subprocess.run([sys.executable, "-B", TOOLS / "conditions.py", "busy", "--rounds", "1", "--bin",
+                               self.bin(), "--shape", self.shape()], capture_output=True, text=True, check=False,
+                              timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"busy, tiny, bf16: .*one core busy \d+\.\d / \d+\.\d; of its speed \d+\.\d\d ")
+
     def test_cases(self):
         whole = [c for group in compare.cases(2).values() for c in group]
         self.assertEqual(len(whole), len(set(whole)))

@@ -34,8 +34,7 @@ Result<uint32_t> decodeEntry(const plan::Plan& plan) {
 
 }  // namespace
 
-Result<BenchFacts> benchFacts(const plan::Plan& plan, uint32_t threads, uint32_t local_ranks,
-                              Communicator& world) {
+Result<BenchFacts> benchFacts(const plan::Plan& plan, uint32_t threads, Communicator& world) {
   BenchFacts facts;
   facts.model = plan::text(plan->model());
   facts.cpu = launch::cpuModel();
@@ -56,11 +55,21 @@ Result<BenchFacts> benchFacts(const plan::Plan& plan, uint32_t threads, uint32_t
     facts.traffic.experts += traffic.experts;
     facts.traffic.experts_of_token += traffic.experts_of_token;
   }
-
-  cpu::ThreadPool pool(threads);
-  DCC_ASSIGN(facts.memory_bandwidth,
-             cpu::measureReadBandwidth(pool, measuredBytes(local_ranks), &world));
   return facts;
+}
+
+Result<double> weightBandwidth(std::span<const std::byte> weights, uint32_t threads,
+                               uint32_t local_ranks, Communicator& world) {
+  cpu::ThreadPool pool(threads);
+  // All ranks measure the same way.
+  const size_t needed = measuredBytes(local_ranks);
+  const uint64_t own = weights.size() >= needed ? 1 : 0;
+  std::vector<uint64_t> all(world.size());
+  const std::vector<size_t> sizes(all.size(), sizeof(own));
+  DCC_RETURN_IF_ERROR(world.allGather(&own, all.data(), sizes));
+  const bool enough = std::all_of(all.begin(), all.end(), [](uint64_t each) { return each == 1; });
+  return enough ? cpu::measureReadBandwidth(pool, weights, &world)
+                : cpu::measureReadBandwidth(pool, needed, &world);
 }
 
 }  // namespace dcc::drun

@@ -50,16 +50,12 @@ constexpr int kPasses = 9;
 
 }  // namespace
 
-Result<double> measureReadBandwidth(ThreadPool& pool, size_t bytes, Communicator* world) {
-  const auto parts = static_cast<int64_t>(ceilDiv(std::max(bytes, kPart), kPart));
-  DCC_ASSIGN(const Memory memory, Memory::map(static_cast<size_t>(parts) * kPart, true));
-  const auto part = [&](int64_t i) { return memory.data() + static_cast<size_t>(i) * kPart; };
-  // Pages that were never written are all one page of zeros, which caches hold.
-  pool.run(parts, [&](int64_t i, uint32_t) { std::memset(part(i), 1, kPart); });
-
-  std::vector<uint64_t> all(world ? world->size() : 1, memory.size());
+Result<double> measureReadBandwidth(ThreadPool& pool, std::span<const std::byte> memory,
+                                    Communicator* world) {
+  const auto parts = static_cast<int64_t>(memory.size() / kPart);
+  std::vector<uint64_t> all(world ? world->size() : 1, parts * kPart);
   if (world) {
-    const uint64_t own = memory.size();
+    const uint64_t own = all[0];
     const std::vector<size_t> sizes(all.size(), sizeof(own));
     DCC_RETURN_IF_ERROR(world->allGather(&own, all.data(), sizes));
   }
@@ -73,13 +69,25 @@ Result<double> measureReadBandwidth(ThreadPool& pool, size_t bytes, Communicator
     if (world) DCC_RETURN_IF_ERROR(world->barrier());
     const auto start = std::chrono::steady_clock::now();
     pool.run(parts, [&](int64_t i, uint32_t) {
-      keep.store(HWY_DYNAMIC_DISPATCH(readAll)(part(i), kPart), std::memory_order_relaxed);
+      const std::byte* part = memory.data() + static_cast<size_t>(i) * kPart;
+      keep.store(HWY_DYNAMIC_DISPATCH(readAll)(part, kPart), std::memory_order_relaxed);
     });
     if (world) DCC_RETURN_IF_ERROR(world->barrier());
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     seconds = std::min(seconds, taken.count());
   }
   return static_cast<double>(total) / seconds;
+}
+
+Result<double> measureReadBandwidth(ThreadPool& pool, size_t bytes, Communicator* world) {
+  const auto parts = static_cast<int64_t>(ceilDiv(std::max(bytes, kPart), kPart));
+  DCC_ASSIGN(const Memory memory, Memory::map(static_cast<size_t>(parts) * kPart, true));
+  // Pages that were never written are all one page of zeros, which caches hold.
+  pool.run(parts, [&](int64_t i, uint32_t) {
+    std::memset(memory.data() + static_cast<size_t>(i) * kPart, 1, kPart);
+  });
+  return measureReadBandwidth(pool, std::span<const std::byte>(memory.data(), memory.size()),
+                              world);
 }
 
 }  // namespace dcc::cpu
