@@ -52,9 +52,9 @@ def cases(cores):
     return {
         "decode": each("decode, batch 1", "decode", 1, 16, 65, splits)
         + each("decode, batch 8", "decode", 8, 16, 33, [whole]),
-        "prefill": each("prefill 512", "prefill", 1, 512, 2, splits)
-        + each("prefill 4096", "prefill", 1, 4096, 2, [whole]),
-        "context": each("decode at 4k", "decode", 1, 4096, 17, [whole])
+        "prefill": each("prefill 512", "prefill", 1, 512, 2, splits),
+        "context": each("prefill 4096", "prefill", 1, 4096, 2, [whole])
+        + each("decode at 4k", "decode", 1, 4096, 17, [whole])
         + each("decode at 16k", "decode", 1, 16384, 17, [whole]),
         # A forward pass as a chart of transformers' documentation has it.
         "forward": [c for batch in (1, 4, 16)

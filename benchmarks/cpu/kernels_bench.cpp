@@ -96,25 +96,27 @@ struct Bench {
   }
 
   // One layer's attention: `tokens` new tokens at the end of `length`, 32 heads sharing 4.
-  void attention(int64_t tokens, int64_t length, int64_t dim) const {
-    const std::string label = "attention tokens " + std::to_string(tokens) + " of " +
-                              std::to_string(length) + ", dim " + std::to_string(dim);
+  void attention(int64_t tokens, int64_t length, int64_t dim, DType type) const {
+    const std::string label = "attention " + std::string(dcc::name(type)) + " tokens " +
+                              std::to_string(tokens) + " of " + std::to_string(length) + ", dim " +
+                              std::to_string(dim);
     if (!wants(label)) return;
     const int64_t heads = 32, kv_heads = 4, per_page = 32;
     CacheView cache;
     cache.tokens_per_page = per_page;
     cache.heads = kv_heads;
+    cache.dtype = type;
     cache.k_dim = cache.v_dim = dim;
-    cache.v_offset = kv_heads * per_page * dim * 4;
+    cache.v_offset = kv_heads * per_page * dim * static_cast<int64_t>(byteSize(type));
     cache.bytes_per_page = 2 * cache.v_offset;
     const int64_t pages = (length + per_page - 1) / per_page;
-    const Buffer bytes(pages, cache.bytes_per_page / 4, DType::kF32);
+    const Buffer bytes(pages, cache.bytes_per_page / static_cast<int64_t>(byteSize(type)), type);
     cache.pool = bytes.memory.data();
     std::vector<int32_t> table(pages), positions(tokens);
     std::iota(table.begin(), table.end(), 0);
     std::iota(positions.begin(), positions.end(), static_cast<int32_t>(length - tokens));
     const std::vector<int32_t> starts = {0, static_cast<int32_t>(tokens)};
-    const Buffer q(tokens, heads * dim, DType::kF32), out(tokens, heads * dim, DType::kF32);
+    const Buffer q(tokens, heads * dim, type), out(tokens, heads * dim, type);
     const Memory scratch =
         Memory::map(plan::attentionWorkspaceBytes({dim, dim, heads / kv_heads, 0}, pool.threads()),
                     true)
@@ -126,9 +128,11 @@ struct Bench {
     const double pairs = static_cast<double>(tokens) * static_cast<double>(length) -
                          static_cast<double>(tokens) * static_cast<double>(tokens - 1) / 2;
     const double rate = 4 * pairs * static_cast<double>(heads * dim) / seconds;
-    const double read = 8.0 * static_cast<double>(length * kv_heads * dim) / seconds;
+    const double read = 2.0 * static_cast<double>(byteSize(type)) *
+                        static_cast<double>(length * kv_heads * dim) / seconds;
     std::printf("%-34s %9.1f us  %7.1f GB/s (%3.0f %%)  %8.1f GFLOP/s (%3.0f %%)\n", label.c_str(),
-                seconds * 1e6, read / 1e9, 100 * read / bandwidth, rate / 1e9, 100 * rate / flops);
+                seconds * 1e6, read / 1e9, 100 * read / bandwidth, rate / 1e9,
+                100 * rate / (type == DType::kBF16 ? bf16_flops : flops));
   }
 
   void elementwise(int64_t rows, int64_t cols) const {
@@ -189,10 +193,12 @@ int run(int argc, char** argv) {
       bench.gemm("2048 -> 32000", rows, 32000, 2048, a, weight);
     }
   }
-  for (int64_t dim : {64, 128}) {
-    bench.attention(1, 4096, dim);
-    bench.attention(512, 512, dim);
-    bench.attention(512, 4096, dim);
+  for (DType type : {DType::kF32, DType::kBF16}) {
+    for (int64_t dim : {64, 128}) {
+      bench.attention(1, 16384, dim, type);
+      bench.attention(512, 512, dim, type);
+      bench.attention(512, 4096, dim, type);
+    }
   }
   bench.elementwise(1, 5632);
   bench.elementwise(512, 5632);

@@ -162,10 +162,12 @@ class LlamaCpp:
         if case.ranks > 1 or case.batch > 1:
             return {}
         common = [self.program, "-m", self.model, "-t", case.threads, "-r", 1, "-o", "json"]
-        prefill, = json.loads(checked([*common, "-p", case.prompt_tokens, "-n", 0]))
-        decode, = json.loads(checked([*common, "-p", 0, "-n", case.new_tokens - 1, "-d",
-                                      case.prompt_tokens]))
-        return {"prefill_tokens_per_s": prefill["avg_ts"], "decode_tokens_per_s": decode["avg_ts"]}
+        if case.metric.startswith("decode"):
+            options = ["-p", 0, "-n", case.new_tokens - 1, "-d", case.prompt_tokens]
+        else:
+            options = ["-p", case.prompt_tokens, "-n", 0]
+        said, = json.loads(checked([*common, *options]))
+        return {case.metric: said["avg_ts"]}
 
     def close(self):
         pass

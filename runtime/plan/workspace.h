@@ -52,6 +52,8 @@ GemmWorkspace gemmWorkspace(int64_t rows, int64_t k, int64_t chunks, DType a, DT
 // row begins at a multiple of 64 bytes.
 struct AttentionBlocks {
   static constexpr int64_t kKeys = 128;
+  // Keys whose scores are made together.
+  static constexpr int64_t kScoreKeys = 16;
   // (token, head) pairs of a task, unless one token has more heads.
   static constexpr int64_t kRows = 32;
   // Keys of a segment at least, and segments of a sequence at most.
@@ -65,7 +67,7 @@ struct AttentionBlocks {
   // `heads`: query heads that share a KV head. `longest`: tokens of a sequence at most, 0 if its
   // keys are one segment.
   AttentionBlocks(int64_t k_dim, int64_t v_dim, int64_t heads, int64_t longest);
-  // Queries, scores, a block of keys or values, and two parts.
+  // Queries, scores, a few keys turned, a block of keys or values, and two parts.
   int64_t floats() const;
   // A result, and a maximum and a sum per row.
   int64_t partFloats(int64_t rows) const;

@@ -9,143 +9,20 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
+#include <utility>
 
+#include "runtime/backends/cpu/attention_task.h"
 #include "runtime/backends/cpu/instruction_set.h"
-#include "runtime/backends/cpu/kernels.h"
-#include "runtime/plan/workspace.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/backends/cpu/attention.cpp"
 #include "hwy/foreach_target.h"
 // After foreach_target.h.
 #include "hwy/contrib/math/math-inl.h"
-#include "runtime/backends/cpu/dot-inl.h"
-
-#ifndef DCC_CPU_ATTENTION_TASK_
-#define DCC_CPU_ATTENTION_TASK_
-namespace dcc::cpu {
-
-constexpr int64_t kKeyBlock = plan::AttentionBlocks::kKeys;
-constexpr float kNone = -std::numeric_limits<float>::infinity();
-
-// The keys or the values of one KV head and sequence: slots of pages, or rows of a matrix.
-struct HeadRows {
-  const std::byte* data;  // of key 0, in page 0
-  DType dtype;
-  int64_t dim, stride;             // elements
-  const int32_t* pages = nullptr;  // of the sequence; none: one after the other
-  int64_t per_page = 0, page_bytes = 0;
-
-  const std::byte* at(int64_t key) const {
-    const int64_t row = pages ? key % per_page : key;
-    const std::byte* page = pages ? data + pages[key / per_page] * page_bytes : data;
-    return page + row * stride * static_cast<int64_t>(byteSize(dtype));
-  }
-  // How many of the keys [key, to) follow each other.
-  int64_t together(int64_t key, int64_t to) const {
-    return pages ? std::min(to - key, per_page - key % per_page) : to - key;
-  }
-};
-
-// What query rows have made of some keys.
-struct AttentionPart {
-  float* out;  // [rows, out_stride]: the sum of values, each times e^(score - max)
-  float* max;  // [rows]: the largest score, kNone before the first key
-  float* sum;  // [rows]: of e^(score - max)
-};
-
-struct AttentionTask {
-  HeadRows k, v;
-  int64_t first_token, tokens;  // of the step
-  int64_t first_position;       // of the first of them
-  int64_t length;               // all tokens see keys [0, length); 0: those up to themselves
-  int64_t first_head, heads;    // query heads per token here; row = token * heads + head
-  const float* sinks;           // of the first query head, or null
-  const AttentionShape* shape;
-  bool bf16;  // q and keys are multiplied as bf16, and q is that, in the same places
-  // Scratch, every row 64-byte aligned. q: [rows, q_stride]; out: [rows, out_stride].
-  float* q;
-  int64_t q_stride;
-  float* scores;  // [rows, kKeyBlock]
-  AttentionPart to;
-  int64_t out_stride;
-  float* wide;  // [kKeyBlock, wide_stride], keys or values as f32
-  int64_t wide_stride;
-};
-
-// The oldest key that the token at a position sees.
-inline int64_t oldestSeen(const AttentionShape& shape, int64_t position) {
-  if (shape.chunk > 0) return position / shape.chunk * shape.chunk;
-  return shape.window > 0 ? std::max<int64_t>(0, position - shape.window + 1) : 0;
-}
-
-}  // namespace dcc::cpu
-#endif
+#include "runtime/backends/cpu/attention-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
-
-// Calls body(key, count) for the pieces of keys [from, to) that follow each other.
-template <class Body>
-HWY_INLINE void forPieces(const HeadRows& rows, int64_t from, int64_t to, Body&& body) {
-  for (int64_t key = from; key < to;) {
-    const int64_t count = rows.together(key, to);
-    body(key, count);
-    key += count;
-  }
-}
-
-// Keys or values: whole vectors of f32 where they are, or brought to that in `wide`.
-struct WideRows {
-  const float* rows;
-  int64_t stride;
-};
-HWY_INLINE WideRows wideRows(const AttentionTask& t, const HeadRows& rows, int64_t key,
-                             int64_t count) {
-  const std::byte* from = rows.at(key);
-  if (rows.dtype == DType::kBF16) {
-    Widened<hwy::bfloat16_t>::pack(reinterpret_cast<const hwy::bfloat16_t*>(from), rows.stride,
-                                   count, rows.dim, t.wide, t.wide_stride);
-  } else if (rows.dtype == DType::kF16) {
-    Widened<hwy::float16_t>::pack(reinterpret_cast<const hwy::float16_t*>(from), rows.stride, count,
-                                  rows.dim, t.wide, t.wide_stride);
-  } else if (rows.dim % kLanes == 0) {
-    return {reinterpret_cast<const float*>(from), rows.stride};
-  } else {
-    Widened<float>::pack(reinterpret_cast<const float*>(from), rows.stride, count, rows.dim, t.wide,
-                         t.wide_stride);
-  }
-  return {t.wide, t.wide_stride};
-}
-
-// The scores of `count` keys, rows of `stride` elements.
-template <class M>
-HWY_INLINE void scoreRows(const AttentionTask& t, const typename M::B* keys, int64_t stride,
-                          int64_t count, float* scores) {
-  constexpr int64_t kPerFloat = M::kStep / kLanes;
-  const int64_t whole = (t.k.dim + M::kStep - 1) / M::kStep * M::kStep;
-  for (int64_t n = 0; n < count; n += kTileCols) {
-    const int cols = static_cast<int>(std::min<int64_t>(kTileCols, count - n));
-    dotRows<false, M>(reinterpret_cast<const typename M::A*>(t.q), t.q_stride * kPerFloat,
-                      t.tokens * t.heads, keys + n * stride, stride, cols, whole, false, scores + n,
-                      kKeyBlock);
-  }
-}
-
-HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
-  forPieces(t.k, from, to, [&](int64_t key, int64_t count) HWY_ATTR {
-    float* scores = t.scores + (key - block);
-#if HWY_TARGET == HWY_AVX3
-    if (t.bf16) {
-      return scoreRows<Bf16Pairs>(t, reinterpret_cast<const hwy::bfloat16_t*>(t.k.at(key)),
-                                  t.k.stride, count, scores);
-    }
-#endif
-    const WideRows k = wideRows(t, t.k, key, count);
-    scoreRows<Widened<float>>(t, k.rows, k.stride, count, scores);
-  });
-}
 
 // Scores [from, to) such that `scale` times the new one is the capped one.
 void capScores(float* s, int64_t from, int64_t to, float scale, float cap) {
@@ -201,60 +78,6 @@ HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, in
   }
 }
 
-// out[i, 0..kVecs vectors) += sum over j of p[i, j] * v[j, ...], j in order.
-template <int kRows, int kVecs>
-HWY_INLINE void weighTile(const float* p, const float* v, int64_t v_stride, int64_t count,
-                          float* out, int64_t out_stride) {
-  const F32 d;
-  VF32 acc[kRows][kVecs];
-  const auto each = [&](auto&& body) DCC_INLINE_LAMBDA {
-    unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA {
-      unrolled<kVecs>(
-          [&](auto c) DCC_INLINE_LAMBDA { body(acc[i][c], out + i * out_stride + c * kLanes); });
-    });
-  };
-  each([&](VF32& sum, const float* at) DCC_INLINE_LAMBDA { sum = hn::Load(d, at); });
-  for (int64_t j = 0; j < count; ++j, v += v_stride) {
-    VF32 weight[kRows];
-    unrolled<kRows>([&](auto i)
-                        DCC_INLINE_LAMBDA { weight[i] = hn::Set(d, p[i * kKeyBlock + j]); });
-    unrolled<kVecs>([&](auto c) DCC_INLINE_LAMBDA {
-      const VF32 x = hn::LoadU(d, v + c * kLanes);
-      unrolled<kRows>([&](auto i)
-                          DCC_INLINE_LAMBDA { acc[i][c] = hn::MulAdd(weight[i], x, acc[i][c]); });
-    });
-  }
-  each([&](VF32 sum, float* at) DCC_INLINE_LAMBDA { hn::Store(sum, d, at); });
-}
-
-template <int kRows>
-HWY_INLINE void weighRows(const float* p, WideRows v, int64_t dim, int64_t count, float* out,
-                          int64_t out_stride) {
-  int64_t c = 0;
-  for (; c + 4 * kLanes <= dim; c += 4 * kLanes) {
-    weighTile<kRows, 4>(p, v.rows + c, v.stride, count, out + c, out_stride);
-  }
-  for (; c < dim; c += kLanes) {
-    weighTile<kRows, 1>(p, v.rows + c, v.stride, count, out + c, out_stride);
-  }
-}
-
-HWY_INLINE void weighValues(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
-  const int64_t dim = t.v.dim, rows = t.tokens * t.heads;
-  forPieces(t.v, from, to, [&](int64_t key, int64_t count) HWY_ATTR {
-    const WideRows v = wideRows(t, t.v, key, count);
-    const float* p = t.scores + (key - block);
-    float* out = t.to.out;
-    int64_t i = 0;
-    for (; i + kTileRows <= rows; i += kTileRows) {
-      weighRows<kTileRows>(p + i * kKeyBlock, v, dim, count, out + i * t.out_stride, t.out_stride);
-    }
-    for (; i < rows; ++i) {
-      weighRows<1>(p + i * kKeyBlock, v, dim, count, out + i * t.out_stride, t.out_stride);
-    }
-  });
-}
-
 // Keys [begin, end), into t.to.
 void attend(const AttentionTask& t, int64_t begin, int64_t end) {
   const int64_t rows = t.tokens * t.heads;
@@ -297,7 +120,7 @@ void join(const AttentionTask& t, const AttentionPart& later) {
   }
 }
 
-// Divides by the sums. A sink is one more score, of no value.
+// Divides by the sums, and brings columns in their order. A sink is one more score, of no value.
 void finish(const AttentionTask& t) {
   const F32 d;
   for (int64_t row = 0; row < t.tokens * t.heads; ++row) {
@@ -312,6 +135,9 @@ void finish(const AttentionTask& t) {
     for (int64_t c = 0; c < t.out_stride; c += kLanes) {
       hn::Store(hn::Div(hn::Mul(hn::Load(d, out + c), f), sum), d, out + c);
     }
+#if HWY_TARGET == HWY_AVX3
+    if (t.bf16_values) unpairColumns(out, t.v.dim);
+#endif
   }
 }
 
@@ -353,6 +179,7 @@ class Attention {
         // Whole steps of bf16 pairs only: nothing is filled up behind a key.
         bf16_(bf16Products() != Bf16Products::kWidened && q.dtype == DType::kBF16 &&
               k_type == DType::kBF16 && shape.head_dim % 32 == 0),
+        bf16_values_(bf16_ && v_dim % 32 == 0),
         out_(out),
         scratch_(reinterpret_cast<float*>(scratch)),
         source_(source) {
@@ -455,12 +282,14 @@ class Attention {
     t.sinks = shape_.sinks ? shape_.sinks + t.first_head : nullptr;
     t.shape = &shape_;
     t.bf16 = bf16_;
+    t.bf16_values = bf16_values_;
     float* place = roomOf(thread);
     const auto take = [&](int64_t n) { return std::exchange(place, place + n); };
     t.q_stride = room_.k_stride;
     t.out_stride = room_.v_stride;
     t.q = take(room_.rows * t.q_stride);
     t.scores = take(room_.rows * kKeyBlock);
+    t.turned = reinterpret_cast<uint32_t*>(take(kScoreKeys * t.q_stride));
     t.wide_stride = std::max(t.q_stride, t.out_stride);
     t.wide = take(kKeyBlock * t.wide_stride);
     t.to = partAt(place, room_.rows);
@@ -495,7 +324,7 @@ class Attention {
   int64_t kv_heads_, v_dim_, all_heads_, group_;
   plan::AttentionBlocks room_;
   int64_t tokens_per_task_;
-  bool bf16_;
+  bool bf16_, bf16_values_;
   const Matrix& out_;
   float* scratch_;
   const SourceOf& source_;

@@ -23,6 +23,9 @@ namespace dcc::cpu::HWY_NAMESPACE {
 
 using F32 = hn::ScalableTag<float>;
 using VF32 = hn::Vec<F32>;
+// 32 bits to a lane, whatever they are.
+using U32 = hn::ScalableTag<uint32_t>;
+using VU32 = hn::Vec<U32>;
 constexpr int kLanes = hn::MaxLanes(F32());
 
 // A tile multiplies rows of `a` with rows of `b`, as many as have their accumulators in registers
@@ -55,6 +58,10 @@ struct Widened {
   static HWY_INLINE VF32 loadA(const A* p) { return hn::LoadU(F32(), p); }
   static HWY_INLINE VF32 loadB(const B* p) { return loadF32(F32(), p); }
   static HWY_INLINE VF32 multiplyAdd(VF32 a, VF32 b, VF32 sum) { return hn::MulAdd(a, b, sum); }
+  // The same of lanes as they lie in memory.
+  static HWY_INLINE VF32 multiplyLanes(VU32 a, VU32 b, VF32 sum) {
+    return multiplyAdd(hn::BitCast(F32(), a), hn::BitCast(F32(), b), sum);
+  }
   static HWY_INLINE void pack(const B* from, int64_t from_stride, int64_t rows, int64_t k, A* to,
                               int64_t to_stride) {
     const F32 d;
@@ -86,6 +93,9 @@ struct Bf16Pairs {
   static HWY_INLINE VF32 multiplyAdd(V a, V b, VF32 sum) {
     asm("vdpbf16ps %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
     return sum;
+  }
+  static HWY_INLINE VF32 multiplyLanes(VU32 a, VU32 b, VF32 sum) {
+    return multiplyAdd(hn::BitCast(U16(), a), hn::BitCast(U16(), b), sum);
   }
   static HWY_INLINE void pack(const B* from, int64_t from_stride, int64_t rows, int64_t k, A* to,
                               int64_t to_stride) {
