@@ -5,8 +5,6 @@
 //   collectives_bench [RANKS]...      by default 2, 4 and 8
 //   collectives_bench --listen PORT
 //   collectives_bench --connect HOST PORT
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -124,8 +122,7 @@ void overTcp(uint32_t ranks) {
       peers[r][s] = std::move(launch::connectTo(launch::ownAddress(listener.get()), soon)).value();
       if (!launch::waitFor(listener.get(), POLLIN, soon)) std::abort();
       peers[s][r].reset(::accept(listener.get(), nullptr, nullptr));
-      const int one = 1;
-      ::setsockopt(peers[s][r].get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+      launch::sendAtOnce(peers[s][r].get());
     }
   }
   runProcesses(ranks, "tcp", [&](uint32_t rank, const WaitOptions& wait) {
@@ -135,8 +132,6 @@ void overTcp(uint32_t ranks) {
 
 // One of two processes, connected by `fd`.
 void runPair(UniqueFd fd, uint32_t rank) {
-  const int one = 1;
-  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
   for (const size_t bytes : {4096, 65536}) {
     const double us = measurePing(fd.get(), rank, bytes);
     if (rank == 0) std::printf("    2  tcp  there+back %8zu  %9.2f\n", bytes, us);
@@ -149,7 +144,9 @@ void runPair(UniqueFd fd, uint32_t rank) {
 int listen(uint16_t port) {
   const UniqueFd listener = std::move(launch::listenOn(port)).value();
   if (!launch::waitFor(listener.get(), POLLIN, Clock::now() + std::chrono::seconds(60))) return 1;
-  runPair(UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK)), 0);
+  UniqueFd fd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK));
+  launch::sendAtOnce(fd.get());
+  runPair(std::move(fd), 0);
   return 0;
 }
 

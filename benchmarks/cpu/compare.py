@@ -150,9 +150,11 @@ def of_the_machine(result, drun, dtype):
         skip = steps // 2
         tokens = case.batch * case.prompt_tokens / (steps - skip)
 
+    read = shares.read(trace, entry, skip)
+
     def of(measured):
         peak = measured["bf16_flops_per_s" if dtype == "bf16" else "f32_flops_per_s"]
-        return shares.shares(trace, entry, shares.Limits(measured["read_bytes_per_s"], peak), skip)
+        return shares.shares_of(read, shares.Limits(measured["read_bytes_per_s"], peak))
     result.shares = of(result.machine())
     result.fractions = [of(measured)[1].limit * rate / tokens
                         for measured, rate in zip(result.machines, result.rates["drun"])]

@@ -21,7 +21,6 @@ import time
 import compare
 import sides
 
-DECODE = next(c for c in compare.cases(2)["decode"] if c.ranks == 1 and c.batch == 1)
 PEAK = """import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"""  # of the largest process
@@ -30,8 +29,12 @@ ADDRESSES = ["10.231.77.1", "10.231.77.2"]
 PORT = 29611
 
 
-def pair(values, form="{:.2f}"):
-    return f"{form.format(values[0])} / {form.format(statistics.median(values[1]))}"
+def decoding(ranks):
+    return next(c for c in compare.cases(2)["decode"] if c.ranks == ranks and c.batch == 1)
+
+
+def pair(values, best=max, digits=2):
+    return f"{best(values):.{digits}f} / {statistics.median(values):.{digits}f}"
 
 
 @contextlib.contextmanager
@@ -45,14 +48,14 @@ def busy_core():
 
 def busy(drun, options):
     """Decoding with all cores, alone and with a process that never sleeps on one of them."""
-    alone, beside = [], []
+    case, alone, beside = decoding(1), [], []
     for _ in range(options.rounds):
-        alone.append(drun.run(DECODE)[DECODE.metric])
+        alone.append(drun.run(case)[case.metric])
         with busy_core():
-            beside.append(drun.run(DECODE)[DECODE.metric])
+            beside.append(drun.run(case)[case.metric])
     ratio = [b / a for a, b in zip(alone, beside)]
-    yield f"Decoding, tokens/s, best / median: alone {pair((max(alone), alone), '{:.1f}')}, one core busy "
-    yield f"{pair((max(beside), beside), '{:.1f}')}; of its speed {pair((max(ratio), ratio))}."
+    yield f"Decoding, tokens/s, best / median: alone {pair(alone, digits=1)}, one core busy "
+    yield f"{pair(beside, digits=1)}; of its speed {pair(ratio)}."
 
 
 def start(drun, options):
@@ -73,7 +76,7 @@ def start(drun, options):
         seconds.append(time.monotonic() - begin)
     explained = json.loads(sides.checked([options.bin / "dcc", "explain", plan, "--json"]))
     stated = explained["memory"][0]["together"]
-    yield f"From the command to the end of its first token, seconds, best / median: {pair((min(seconds), seconds))}. "
+    yield f"From the command to the end of its first token, seconds, best / median: {pair(seconds, min)}. "
     yield f"Its plan states {stated / 2**20:.0f} MiB of memory; it takes {peak / 2**20:.0f} MiB."
 
 
@@ -113,7 +116,7 @@ class Hosts:
 
 def network(drun, options):
     """What a token costs more if its two ranks' sums cross a network, in trips of that network."""
-    case = next(c for c in compare.cases(2)["decode"] if c.ranks == 2 and c.batch == 1)
+    case = decoding(2)
     plan = drun.plan(case)
     explained = json.loads(sides.checked([options.bin / "dcc", "explain", plan, "--json"]))
     entry = next(e for e in explained["entries"] if e["name"] == "decode")
@@ -135,9 +138,9 @@ def network(drun, options):
             text = hosts.both([program, "--listen", PORT + 5], [program, "--connect", ADDRESSES[0], PORT + 5])
             trips.append(float(re.search(r"there\+back +4096 +([\d.]+)", text).group(1)))
     ratio = [(f - n) / (collectives * t) for n, f, t in zip(near, far, trips)]
-    yield f"A token of two ranks, us, best / median: shared memory {pair((min(near), near), '{:.0f}')}, over TCP "
-    yield f"between two network namespaces {pair((min(far), far), '{:.0f}')}. {collectives} collectives; 4 KiB there "
-    yield f"and back take {pair((min(trips), trips))} us; the time added is {pair((min(ratio), ratio))} of that."
+    yield f"A token of two ranks, us, best / median: shared memory {pair(near, min, 0)}, over TCP "
+    yield f"between two network namespaces {pair(far, min, 0)}. {collectives} collectives; 4 KiB there "
+    yield f"and back take {pair(trips, min)} us; the time added is {pair(ratio, min)} of that."
 
 
 def main(arguments):

@@ -39,33 +39,54 @@ def steps_of(trace, entry, skip):
     return set(kept), sum(sum(seconds[s]) / len(seconds[s]) for s in kept) / len(kept)
 
 
+@dataclasses.dataclass
+class Steps:
+    """What a trace says of the steps of an entry."""
+    count: int
+    seconds: float  # of a mean one
+    kinds: dict     # kind of op -> seconds of a mean step
+    ops: list       # (kind, bytes, operations) of each op of each step, of all ranks
+
+
 def shares(trace, entry, limits, skip=0):
-    """Of a mean step of `entry`: {kind of op: Share}, and the Share of the whole step. What no op takes is
-    the kind "between", and what a collective waits for another rank to begin "waiting"; the rest of it is an
-    exchange, which has no limit here."""
+    return shares_of(read(trace, entry, skip), limits)
+
+
+def read(trace, entry, skip=0):
+    """The steps of this entry but the first `skip`. What no op takes is not in the kinds; what a collective waits for
+    another rank to begin is the kind "waiting", and the rest of it an exchange."""
     steps, step_seconds = steps_of(trace, entry, skip)
     ranks = len({event["pid"] for event in trace["traceEvents"]})
-    kinds = collections.defaultdict(Share)
+    kinds = collections.defaultdict(float)
     ops = collections.defaultdict(lambda: [0, 0])  # per step and instruction, of all ranks
     for event in trace["traceEvents"]:
         if event.get("cat") not in ("instruction", "waiting") or event["args"]["step"] not in steps:
             continue
         args, seconds = event["args"], event["dur"] / 1e6 / ranks / len(steps)
-        kinds[event["name"]].seconds += seconds
+        kinds[event["name"]] += seconds
         if event["cat"] == "waiting":
-            kinds[args["op"]].seconds -= seconds
+            kinds[args["op"]] -= seconds
             continue
         if event["name"] in ("all_reduce", "all_gather", "reduce_scatter"):
             continue
         op = ops[args["step"], args["instruction"], event["name"]]
         op[0] += args.get("bytes", 0)
         op[1] += args.get("flops", 0)
-    for (_, _, name), (size, flops) in ops.items():
+    return Steps(len(steps), step_seconds, dict(kinds),
+                 [(name, *op) for (_, _, name), op in ops.items()])
+
+
+def shares_of(steps, limits):
+    """Of a mean step of `entry`: {kind of op: Share}, and the Share of the whole step. What no op takes is
+    the kind "between", and what a collective waits for another rank to begin "waiting"; the rest of it is an
+    exchange, which has no limit here."""
+    kinds = {name: Share(seconds) for name, seconds in steps.kinds.items()}
+    for name, size, flops in steps.ops:
         kind = kinds[name]
-        kind.bytes += size / len(steps)
-        kind.flops += flops / len(steps)
-        kind.limit += limits.seconds(size, flops) / len(steps)
-    whole = Share(step_seconds, *(sum(getattr(k, f) for k in kinds.values())
-                                  for f in ("bytes", "flops", "limit")))
-    kinds["between"] = Share(step_seconds - sum(k.seconds for k in kinds.values()))
-    return dict(kinds), whole
+        kind.bytes += size / steps.count
+        kind.flops += flops / steps.count
+        kind.limit += limits.seconds(size, flops) / steps.count
+    whole = Share(steps.seconds, *(sum(getattr(k, f) for k in kinds.values())
+                                   for f in ("bytes", "flops", "limit")))
+    kinds["between"] = Share(steps.seconds - sum(k.seconds for k in kinds.values()))
+    return kinds, whole

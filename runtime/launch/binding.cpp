@@ -82,8 +82,9 @@ Status bindToOwnCpus(Communicator& world, uint32_t threads) {
     if (r < world.rank()) ++index;
     ++local;
   }
+  if (local == 1) return Status::success();
   const auto parts = divideCpus(local);
-  if (local > 1 && index < parts.size() && parts[index].size() >= threads) bindTo(parts[index]);
+  if (index < parts.size() && parts[index].size() >= threads) bindTo(parts[index]);
   return Status::success();
 }
 

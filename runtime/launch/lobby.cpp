@@ -1,7 +1,5 @@
 #include "runtime/launch/lobby.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -58,8 +56,7 @@ void Lobby::admit() {
       if (errno == EMFILE || errno == ENFILE) visitors_.clear();
       return;
     }
-    const int one = 1;
-    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    sendAtOnce(fd.get());
     if (visitors_.size() == kMaxVisitors) visitors_.erase(visitors_.begin());
     Visitor visitor{
         {std::move(fd), std::vector<std::byte>(bytes_)}, 0, steady_clock::now() + kPatience};
@@ -67,7 +64,7 @@ void Lobby::admit() {
   }
 }
 
-bool Lobby::listenTo(Visitor& visitor) {
+bool Lobby::listenTo(Visitor& visitor) const {
   const ssize_t n = ::recv(visitor.guest.fd.get(), visitor.guest.greeting.data() + visitor.said,
                            bytes_ - visitor.said, MSG_DONTWAIT);
   if (n > 0) visitor.said += static_cast<size_t>(n);

@@ -32,7 +32,7 @@ class Lobby {
   };
   void admit();
   // Whether the visitor stays.
-  bool listenTo(Visitor& visitor);
+  bool listenTo(Visitor& visitor) const;
 
   int listener_;
   size_t bytes_;

@@ -63,8 +63,7 @@ Address fromSocket(const sockaddr_storage& in) {
 
 UniqueFd newSocket(int family) {
   UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  const int one = 1;
-  if (fd) ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+  if (fd) sendAtOnce(fd.get());
   return fd;
 }
 
@@ -167,6 +166,11 @@ Result<UniqueFd> connectTo(const Address& address, TimePoint deadline) {
     if (!fd) why = errnoText(errno);
     return fd;
   });
+}
+
+void sendAtOnce(int fd) {
+  const int one = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
 Address peerAddress(int fd) {

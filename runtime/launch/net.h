@@ -34,6 +34,9 @@ Result<UniqueFd> listenOn(uint16_t port, bool loopback_only = false);
 Result<UniqueFd> connectTo(const std::string& host, uint16_t port, TimePoint deadline);
 Result<UniqueFd> connectTo(const Address& address, TimePoint deadline);
 
+// What is written to a TCP socket leaves at once, without waiting for more.
+void sendAtOnce(int fd);
+
 // Whose socket is at the other end, and our own.
 Address peerAddress(int fd);
 Address ownAddress(int fd);

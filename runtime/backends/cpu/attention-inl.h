@@ -20,24 +20,16 @@
 HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
 
-// Calls body(key, count) for the pieces of keys [from, to) that follow each other.
-template <class Body>
-HWY_INLINE void forPieces(const HeadRows& rows, int64_t from, int64_t to, Body&& body) {
-  for (int64_t key = from; key < to;) {
-    const int64_t count = rows.together(key, to);
-    body(key, count);
-    key += count;
-  }
-}
-
 // Where the rows of keys [from, to) of a block are, by their place in it.
 HWY_INLINE void findRows(const HeadRows& rows, int64_t block, int64_t from, int64_t to,
                          const std::byte** at) {
-  forPieces(rows, from, to, [&](int64_t key, int64_t count) HWY_ATTR {
+  const int64_t bytes = rows.stride * static_cast<int64_t>(byteSize(rows.dtype));
+  for (int64_t key = from; key < to;) {
     const std::byte* row = rows.at(key);
-    const int64_t bytes = rows.stride * static_cast<int64_t>(byteSize(rows.dtype));
-    for (int64_t i = 0; i < count; ++i, row += bytes) at[key - block + i] = row;
-  });
+    for (const int64_t end = key + rows.together(key, to); key < end; ++key, row += bytes) {
+      at[key - block] = row;
+    }
+  }
 }
 
 // The same as whole vectors of f32: where they are, or in t.wide.
@@ -45,21 +37,17 @@ HWY_INLINE void widenRows(const AttentionTask& t, const HeadRows& rows, int64_t 
                           int64_t to, const std::byte** at) {
   findRows(rows, block, from, to, at);
   if (rows.dtype == DType::kF32 && rows.dim % kLanes == 0) return;
-  for (int64_t i = from - block; i < to - block; ++i) {
-    float* wide = t.wide + i * t.wide_stride;
-    const auto widen = [&](auto type) HWY_ATTR {
-      using T = decltype(type);
+  const auto widen = [&](auto type) HWY_ATTR {
+    using T = decltype(type);
+    for (int64_t i = from - block; i < to - block; ++i) {
+      float* wide = t.wide + i * t.wide_stride;
       Widened<T>::pack(reinterpret_cast<const T*>(at[i]), 0, 1, rows.dim, wide, 0);
-    };
-    if (rows.dtype == DType::kBF16) {
-      widen(hwy::bfloat16_t());
-    } else if (rows.dtype == DType::kF16) {
-      widen(hwy::float16_t());
-    } else {
-      widen(float());
+      at[i] = reinterpret_cast<const std::byte*>(wide);
     }
-    at[i] = reinterpret_cast<const std::byte*>(wide);
-  }
+  };
+  if (rows.dtype == DType::kBF16) return widen(hwy::bfloat16_t());
+  if (rows.dtype == DType::kF16) return widen(hwy::float16_t());
+  widen(float());
 }
 
 // Lane 4b + r of out's vector i is lane 4b + i of row r: each 4 x 4 lanes are turned. Vectors of

@@ -191,6 +191,7 @@ class Attention {
     if (decode && tasks_ < room_.sharedTasks(pool_.threads())) return runShared();
     pool_.run(tasks_, [&](int64_t task, uint32_t thread) {
       AttentionTask t = taskOf(task, thread);
+      loadQueries(t);
       const auto [begin, end] = segmentsOf(t);
       const AttentionPart own = t.to, later = secondPart(thread);
       for (int64_t segment = begin; segment < end; ++segment) {
@@ -217,6 +218,7 @@ class Attention {
       const int64_t segment = i % each;
       const auto [begin, end] = segmentsOf(t);
       if (segment < begin || segment >= end) return;
+      loadQueries(t);
       t.to = place(i / each, segment);
       attendSegment(t, segment);
     });
@@ -267,15 +269,15 @@ class Attention {
   AttentionTask taskOf(int64_t task, uint32_t thread) const {
     int64_t b = 0, block = task / kv_heads_;
     while (block >= blocksOf(b)) block -= blocksOf(b++);
-    const int64_t first = starts_[b] + block * tokens_per_task_, kv_head = task % kv_heads_;
+    const int64_t kv_head = task % kv_heads_;
     const Source kv = source_(b, kv_head);
     AttentionTask t;
     t.k = kv.k;
     t.v = kv.v;
     t.first_position = kv.first_position + block * tokens_per_task_;
     t.length = kv.length;
-    t.first_token = first;
-    t.tokens = std::min<int64_t>(tokens_per_task_, starts_[b + 1] - first);
+    t.first_token = starts_[b] + block * tokens_per_task_;
+    t.tokens = std::min<int64_t>(tokens_per_task_, starts_[b + 1] - t.first_token);
     // Query heads of the KV head: all of its group that are here.
     t.first_head = std::max<int64_t>(0, kv_head * group_ - shape_.first);
     t.heads = std::min(all_heads_, (kv_head + 1) * group_ - shape_.first) - t.first_head;
@@ -293,11 +295,15 @@ class Attention {
     t.wide_stride = std::max(t.q_stride, t.out_stride);
     t.wide = take(kKeyBlock * t.wide_stride);
     t.to = partAt(place, room_.rows);
+    return t;
+  }
 
+  // As attend() reads them.
+  void loadQueries(const AttentionTask& t) const {
     for (int64_t i = 0; i < t.tokens * t.heads; ++i) {
       const int64_t head = t.first_head + i % t.heads;
       float* to = t.q + i * t.q_stride;
-      const std::byte* from = q_.at(first + i / t.heads, head * shape_.head_dim);
+      const std::byte* from = q_.at(t.first_token + i / t.heads, head * shape_.head_dim);
       if (bf16_) {
         std::memcpy(to, from, shape_.head_dim * byteSize(q_.dtype));
         continue;
@@ -305,7 +311,6 @@ class Attention {
       toF32(q_.dtype, from, to, shape_.head_dim);
       std::fill(to + shape_.head_dim, to + t.q_stride, 0.0f);
     }
-    return t;
   }
 
   void write(const AttentionTask& t) const {
