@@ -26,8 +26,12 @@ struct Hello {
 Hello makeHello(uint32_t rank, uint32_t size, const std::string& secret);
 // False for what no drun would say.
 bool isHello(const Hello& hello);
-// Why `hello` is of no rank of the group of `own`, rank 0's; empty: it is of one.
-std::string refusalOf(const Hello& hello, const Hello& own);
+// Why `hello` is of no member of the group of `own`, rank 0's: another secret, or another version
+// of drun; empty: it is of one. Who is none may be anybody, and the group goes on without it.
+std::string strangerText(const Hello& hello, const Hello& own);
+// What is wrong with a member, so that the group cannot come together; empty: nothing. `there`: its
+// number has been taken by another.
+std::string mistakeOf(const Hello& hello, const Hello& own, bool there);
 
 // A rank's first words to a peer, when both have met rank 0.
 struct PeerHello {
@@ -39,11 +43,11 @@ struct PeerHello {
 PeerHello makePeerHello(const Hash& nonce, uint32_t rank);
 bool isPeerHello(const PeerHello& hello, const Hash& nonce);
 
-// Rank 0's answer: a table whose size both sides know, or the reason of a refusal.
+// Rank 0's answer: a table whose size both sides know, or why there is none.
 Status sendTable(int fd, std::span<const std::byte> table, TimePoint deadline);
-void sendRefusal(int fd, const std::string& why, TimePoint deadline);
-// Errors (runtime): the refusal's reason; else with `where` in front: the connection ended, the
-// deadline, no answer of a rank 0.
+void sendRefusal(int fd, const Error& why, TimePoint deadline);
+// Errors: the refusal's; (runtime) with `where` in front: the connection ended, the deadline, no
+// answer of a rank 0.
 Status receiveTable(int fd, const std::string& where, std::span<std::byte> table,
                     TimePoint deadline);
 

@@ -17,7 +17,6 @@
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
 #include "runtime/collectives/region.h"
-#include "runtime/launch/net.h"
 #include "runtime/launch/place.h"
 #include "runtime/launch/shared_mapping.h"
 
@@ -60,7 +59,7 @@ std::vector<std::string> environmentWith(const Variables& own) {
   return environment;
 }
 
-// Nobody else on this host may join our ranks.
+// Nobody else on this host may join our ranks; it also names the socket they meet at.
 std::string newSecret() {
   Hash random;
   while (::getrandom(&random, sizeof(random), 0) != sizeof(random)) {
@@ -70,28 +69,29 @@ std::string newSecret() {
 
 class Launcher {
  public:
-  // `store`: where rank 0 listens when they meet over TCP.
-  Launcher(const LaunchOptions& options, const SharedMapping& mapping, const Region& region,
-           UniqueFd store)
-      : options_(options),
-        mapping_(mapping),
-        region_(region),
-        store_(std::move(store)),
-        pids_(options.ranks, 0) {
-    variables_[kWorldSizeVariable] = std::to_string(options.ranks);
+  Launcher(const LaunchOptions& options, const SharedMapping& mapping, const Region& region)
+      : options_(options), mapping_(mapping), region_(region), pids_(options.ranks, 0) {
+    const bool alone = options.master_address.empty();
+    variables_[kWorldSizeVariable] = std::to_string(alone ? options.ranks : options.world_size);
+    variables_[kLocalWorldSizeVariable] = std::to_string(options.ranks);
     variables_[kMemoryVariable] = std::to_string(mapping.fd());
-    if (!store_) return;
-    variables_[kStorePortVariable] = std::to_string(ownAddress(store_.get()).port);
-    variables_[kSecretVariable] = newSecret();
+    if (alone) {
+      variables_[kSecretVariable] = newSecret();
+    } else {  // their secret is the user's
+      variables_[kMasterAddressVariable] = options.master_address;
+      variables_[kMasterPortVariable] = std::to_string(options.master_port);
+    }
   }
 
   Status run();
 
  private:
-  bool start(uint32_t rank);
-  [[noreturn]] void become(uint32_t rank, pid_t parent, const std::vector<char*>& environment);
+  // `local`: a local rank, its number among those here and in the region; `rank`: among all.
+  int32_t rankOf(uint32_t local) const { return static_cast<int32_t>(options_.first_rank + local); }
+  bool start(uint32_t local);
+  [[noreturn]] void become(int32_t rank, pid_t parent, const std::vector<char*>& environment);
   void reap();
-  void ended(uint32_t rank, int status);
+  void ended(uint32_t local, int status);
   void fail(int32_t rank, const Error& why);
   void escalate();
   void signalAll(int signal);
@@ -101,9 +101,8 @@ class Launcher {
 
   const LaunchOptions& options_;
   const SharedMapping& mapping_;
-  Region region_;
-  UniqueFd store_;
-  Variables variables_;      // of all ranks
+  Region region_;            // of the ranks here
+  Variables variables_;      // of all of them
   std::vector<pid_t> pids_;  // 0: not running
   uint32_t alive_ = 0;
   sigset_t waited_, before_;
@@ -115,7 +114,7 @@ class Launcher {
 Status Launcher::run() {
   waited_ = waitedSignals();
   ::sigprocmask(SIG_BLOCK, &waited_, &before_);
-  for (uint32_t rank = 0; rank < options_.ranks && start(rank); ++rank) {
+  for (uint32_t local = 0; local < options_.ranks && start(local); ++local) {
   }
   bool interrupted = false;
   while (alive_ > 0) {
@@ -138,11 +137,12 @@ Status Launcher::run() {
   return runtimeError("rank " + std::to_string(first->rank) + ": " + first->error.message);
 }
 
-bool Launcher::start(uint32_t rank) {
+bool Launcher::start(uint32_t local) {
   // What the child needs is made before the fork: afterwards it only calls the kernel.
+  const int32_t rank = rankOf(local);
   Variables variables = variables_;
-  variables[kRankVariable] = variables[kLocalRankVariable] = std::to_string(rank);
-  if (store_ && rank == 0) variables[kStoreVariable] = std::to_string(store_.get());
+  variables[kRankVariable] = std::to_string(rank);
+  variables[kLocalRankVariable] = std::to_string(local);
   std::vector<std::string> environment = environmentWith(variables);
   std::vector<char*> pointers;
   for (std::string& entry : environment) pointers.push_back(entry.data());
@@ -151,53 +151,52 @@ bool Launcher::start(uint32_t rank) {
   const pid_t pid = ::fork();
   if (pid == 0) become(rank, parent, pointers);
   if (pid < 0) {
-    fail(static_cast<int32_t>(rank), runtimeError("cannot be started: " + errnoText(errno)));
+    fail(rank, runtimeError("cannot be started: " + errnoText(errno)));
     return false;
   }
-  pids_[rank] = pid;
+  pids_[local] = pid;
   ++alive_;
   return true;
 }
 
-void Launcher::become(uint32_t rank, pid_t parent, const std::vector<char*>& environment) {
+void Launcher::become(int32_t rank, pid_t parent, const std::vector<char*>& environment) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // it died before the line above
   // Ctrl-C reaches all processes of the terminal; it is the launcher's to decide what happens then.
   ::signal(SIGINT, SIG_IGN);
   ::sigprocmask(SIG_SETMASK, &before_, nullptr);
   ::fcntl(mapping_.fd(), F_SETFD, 0);
-  if (rank == 0 && store_) ::fcntl(store_.get(), F_SETFD, 0);
   if (rank != 0) {
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0) ::dup2(null, STDIN_FILENO);
     ::dup2(STDERR_FILENO, STDOUT_FILENO);
   }
   ::execve("/proc/self/exe", options_.argv, environment.data());
-  region_.abort(static_cast<int32_t>(rank), runtimeError("cannot be started: " + errnoText(errno)));
+  region_.abort(rank, runtimeError("cannot be started: " + errnoText(errno)));
   ::_exit(1);
 }
 
 void Launcher::reap() {
-  for (uint32_t rank = 0; rank < pids_.size(); ++rank) {
+  for (uint32_t local = 0; local < pids_.size(); ++local) {
     int status = 0;
-    if (pids_[rank] == 0 || ::waitpid(pids_[rank], &status, WNOHANG) != pids_[rank]) continue;
-    pids_[rank] = 0;
+    if (pids_[local] == 0 || ::waitpid(pids_[local], &status, WNOHANG) != pids_[local]) continue;
+    pids_[local] = 0;
     --alive_;
-    ended(rank, status);
+    ended(local, status);
   }
 }
 
-void Launcher::ended(uint32_t rank, int status) {
-  const auto number = static_cast<int32_t>(rank);
-  const bool done = region_.finished(rank);
+void Launcher::ended(uint32_t local, int status) {
+  const int32_t rank = rankOf(local);
+  const bool done = region_.finished(local);
   if (done && last_signal_ == SIGKILL && state_ == State::kEnding) return;  // a straggler
   if (WIFSIGNALED(status)) {
-    fail(number, runtimeError("killed by " + signalText(WTERMSIG(status))));
+    fail(rank, runtimeError("killed by " + signalText(WTERMSIG(status))));
   } else if (WEXITSTATUS(status) != 0) {
     // Usually it has said why already, and this changes nothing.
-    fail(number, runtimeError("exited with status " + std::to_string(WEXITSTATUS(status))));
+    fail(rank, runtimeError("exited with status " + std::to_string(WEXITSTATUS(status))));
   } else if (!done) {
-    fail(number, runtimeError("exited before its work was done"));
+    fail(rank, runtimeError("exited before its work was done"));
   } else if (state_ == State::kRunning) {
     state_ = State::kEnding;
     next_ = steady_clock::now() + 2 * options_.grace;
@@ -215,9 +214,9 @@ void Launcher::fail(int32_t rank, const Error& why) {
 void Launcher::escalate() {
   if (state_ == State::kRunning || alive_ == 0 || steady_clock::now() < next_) return;
   if (state_ == State::kEnding) {
-    for (uint32_t rank = 0; rank < pids_.size(); ++rank) {
-      if (pids_[rank] == 0 || region_.finished(rank)) continue;
-      return fail(static_cast<int32_t>(rank), runtimeError("did not end with the others"));
+    for (uint32_t local = 0; local < pids_.size(); ++local) {
+      if (pids_[local] == 0 || region_.finished(local)) continue;
+      return fail(rankOf(local), runtimeError("did not end with the others"));
     }
   }
   // Who has finished has nothing left to lose.
@@ -239,11 +238,7 @@ Status launch(const LaunchOptions& options) {
   DCC_ASSIGN(const SharedMapping mapping, SharedMapping::create(bytes));
   DCC_RETURN_IF_ERROR(Region::format(mapping.memory(), options.ranks, Region::kDefaultSlotBytes));
   DCC_ASSIGN(const Region region, Region::open(mapping.memory()));
-  UniqueFd store;
-  if (options.tcp) {
-    DCC_ASSIGN(store, listenOn(0, true));
-  }
-  return Launcher(options, mapping, region, std::move(store)).run();
+  return Launcher(options, mapping, region).run();
 }
 
 }  // namespace dcc::launch

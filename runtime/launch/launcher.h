@@ -1,4 +1,5 @@
-// Runs a program as N ranks on this machine: direct children of this process, which is none.
+// Runs a program as ranks on this machine: direct children of this process, which is none. Of
+// several hosts each has a launcher of its own; their ranks meet over TCP.
 //
 // Whatever ends a rank ends all of them, and the first cause is what launch() returns. The ranks
 // die with the launcher, however it dies.
@@ -6,17 +7,22 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 #include "runtime/base/status.h"
 
 namespace dcc::launch {
 
 struct LaunchOptions {
-  uint32_t ranks = 1;
+  uint32_t ranks = 1;  // on this host
+  // Of several hosts: the number of the first rank here, how many there are on all of them, and
+  // where rank 0 listens. Without an address the ranks here are all of them.
+  uint32_t first_rank = 0;
+  uint32_t world_size = 0;
+  std::string master_address;
+  uint16_t master_port = 0;
   // The ranks' arguments, argv[0] included; they run this process's own executable.
   char** argv = nullptr;
-  // The ranks meet over TCP (Rank::meet) instead of sharing memory for their collectives.
-  bool tcp = false;
   // After the first failure ranks may end by themselves for `grace`, then get SIGTERM, and after as
   // long again SIGKILL.
   std::chrono::milliseconds grace{600};

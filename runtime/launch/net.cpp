@@ -84,19 +84,6 @@ UniqueFd connectOnce(const sockaddr* address, socklen_t size, TimePoint deadline
   return UniqueFd();
 }
 
-// Calls `attempt` (a descriptor, or none and the reason in `why`) until the deadline.
-template <class Attempt>
-Result<UniqueFd> retry(const std::string& where, TimePoint deadline, Attempt&& attempt) {
-  for (std::string why;;) {
-    if (UniqueFd fd = attempt(why)) return fd;
-    if (steady_clock::now() + kRetryEvery >= deadline) {
-      return runtimeError(where + ": cannot be reached: " + why);
-    }
-    const timespec nap{0, 1'000'000 * kRetryEvery.count()};
-    ::nanosleep(&nap, nullptr);
-  }
-}
-
 }  // namespace
 
 bool Address::isLoopback() const {
@@ -119,14 +106,15 @@ Result<UniqueFd> listenOn(uint16_t port, bool loopback_only) {
   const int one = 1, zero = 0;
   if (!v4) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-  Address any;
-  any.port = port;
-  if (v4) {
-    std::copy(std::begin(kMapped), std::end(kMapped), any.ip.begin());
-    if (loopback_only) any.ip[12] = 127, any.ip[15] = 1;
+  Address own;
+  if (loopback_only) {
+    own = kLoopback;
+  } else if (v4) {
+    std::copy(std::begin(kMapped), std::end(kMapped), own.ip.begin());
   }
+  own.port = port;
   sockaddr_storage address;
-  const socklen_t size = toSocket(any, address);
+  const socklen_t size = toSocket(own, address);
   if (!fd || ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
       ::listen(fd.get(), 1024) != 0) {
     return userError("port " + std::to_string(port) + ": cannot be listened on: " +
@@ -135,9 +123,21 @@ Result<UniqueFd> listenOn(uint16_t port, bool loopback_only) {
   return fd;
 }
 
+Result<UniqueFd> connectAgain(const std::string& where, TimePoint deadline,
+                              const std::function<UniqueFd(std::string& why)>& attempt) {
+  for (std::string why;;) {
+    if (UniqueFd fd = attempt(why)) return fd;
+    if (steady_clock::now() + kRetryEvery >= deadline) {
+      return runtimeError(where + ": cannot be reached: " + why);
+    }
+    const timespec nap{0, 1'000'000 * kRetryEvery.count()};
+    ::nanosleep(&nap, nullptr);
+  }
+}
+
 Result<UniqueFd> connectTo(const std::string& host, uint16_t port, TimePoint deadline) {
   const std::string where = host + ":" + std::to_string(port);
-  return retry(where, deadline, [&](std::string& why) {
+  return connectAgain(where, deadline, [&](std::string& why) {
     addrinfo hints{}, *found = nullptr;
     hints.ai_socktype = SOCK_STREAM;
     // Nothing, which is this host, for the name that always means it (RFC 6761, 6.3): not every
@@ -161,7 +161,7 @@ Result<UniqueFd> connectTo(const std::string& host, uint16_t port, TimePoint dea
 Result<UniqueFd> connectTo(const Address& address, TimePoint deadline) {
   sockaddr_storage storage;
   const socklen_t size = toSocket(address, storage);
-  return retry(address.text(), deadline, [&](std::string& why) {
+  return connectAgain(address.text(), deadline, [&](std::string& why) {
     UniqueFd fd = connectOnce(reinterpret_cast<sockaddr*>(&storage), size, deadline);
     if (!fd) why = errnoText(errno);
     return fd;

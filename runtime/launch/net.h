@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -25,6 +26,9 @@ struct Address {
   std::string text() const;  // "10.0.0.1:29501"
 };
 
+// 127.0.0.1, without a port.
+inline constexpr Address kLoopback{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1}, 0};
+
 // Listens on a port of all interfaces, or of this host only; port 0: any. Errors (user): taken, not
 // allowed.
 Result<UniqueFd> listenOn(uint16_t port, bool loopback_only = false);
@@ -33,6 +37,11 @@ Result<UniqueFd> listenOn(uint16_t port, bool loopback_only = false);
 // none did until the deadline.
 Result<UniqueFd> connectTo(const std::string& host, uint16_t port, TimePoint deadline);
 Result<UniqueFd> connectTo(const Address& address, TimePoint deadline);
+
+// Calls `attempt`, which gives a descriptor or none and the reason, again and again. Error
+// (runtime): "`where`: cannot be reached: " and the last reason, at the deadline.
+Result<UniqueFd> connectAgain(const std::string& where, TimePoint deadline,
+                              const std::function<UniqueFd(std::string& why)>& attempt);
 
 // What is written to a TCP socket leaves at once, without waiting for more.
 void sendAtOnce(int fd);

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <iostream>
 #include <string>
 
+#include "runtime/base/hash.h"
 #include "runtime/collectives/shared_memory.h"
 #include "runtime/collectives/tcp.h"
 
@@ -26,31 +28,31 @@ std::string secret() {
   return text == nullptr ? "" : text;
 }
 
+// The socket that the ranks of a job meet at, all on this host: named by user and job, so that two
+// jobs, or two users' of one name, do not meet.
+std::string roomOf(const Place& place) {
+  Hasher hasher;
+  hasher.add(std::string_view(place.starter == nullptr ? "drun" : place.starter->name));
+  hasher.add(std::string_view(place.job));
+  return "drun-" + std::to_string(::geteuid()) + "-" + hasher.finish().hex();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Rank>> Rank::launched() {
   if (std::getenv(kMemoryVariable) == nullptr) return std::unique_ptr<Rank>();
-  Place place;
-  DCC_ASSIGN(place.world_size, numberVariable(kWorldSizeVariable, Region::kMaxRanks));
-  DCC_ASSIGN(place.rank, numberVariable(kRankVariable, Region::kMaxRanks));
-  DCC_ASSIGN(place.local_rank, numberVariable(kLocalRankVariable, Region::kMaxRanks));
+  DCC_ASSIGN(Place place, Place::ofLauncher());
   DCC_ASSIGN(UniqueFd memory, inherited(kMemoryVariable));
   DCC_ASSIGN(SharedMapping mapping, SharedMapping::open(memory.release()));
   ::prctl(PR_SET_NAME,
           ("rank " + std::to_string(place.rank)).c_str());  // in ps and top; else "exe"
   DCC_ASSIGN(const Region region, Region::open(mapping.memory()));
-  if (region.ranks() != place.world_size || place.rank >= place.world_size) {
-    return runtimeError("environment: rank " + std::to_string(place.rank) + " of " +
-                        std::to_string(place.world_size) + " in a group of " +
-                        std::to_string(region.ranks()));
+  if (region.ranks() != place.local_size) {
+    return runtimeError("environment: " + std::to_string(place.local_size) +
+                        " local ranks in a group of " + std::to_string(region.ranks()));
   }
   std::unique_ptr<Rank> rank(new Rank(place));
-  rank->launched_ = true;
-  rank->mapping_ = std::move(mapping);
-  rank->region_ = region;
-  if (std::getenv(kStoreVariable) != nullptr) {
-    DCC_ASSIGN(rank->store_, inherited(kStoreVariable));
-  }
+  rank->launcher_ = Launcher{std::move(mapping), region};
   return rank;
 }
 
@@ -59,30 +61,27 @@ std::unique_ptr<Rank> Rank::joining(const Place& place) {
 }
 
 // Where rank 0 is to be met.
-Result<Contact> Rank::contact(const MeetOptions& options) const {
+Contact Rank::contact(const MeetOptions& options) const {
   Contact contact;
   contact.rank = place_.rank;
   contact.size = place_.world_size;
   contact.secret = secret();
   contact.deadline = options.deadline;
   contact.use_tcp = options.transport == Transport::kTcp;
-  if (launched_) {
-    contact.host = "127.0.0.1";
-    DCC_ASSIGN(const uint32_t port, numberVariable(kStorePortVariable, 65535));
-    contact.port = static_cast<uint16_t>(port);
-  } else {
-    contact.host = place_.master_address;
-    contact.port = options.store_port != 0 ? options.store_port
-                                           : static_cast<uint16_t>(place_.master_port + 1);
+  if (place_.onOneHost() && !place_.job.empty() && options.store_port == 0) {
+    contact.room = roomOf(place_);
+    return contact;
   }
+  contact.host = place_.store_host.empty() ? "localhost" : place_.store_host;
+  contact.port = options.store_port != 0 ? options.store_port : place_.store_port;
   return contact;
 }
 
 Status Rank::meet(const MeetOptions& options) {
   over_tcp_ = options.transport == Transport::kTcp;
-  if (launched_ && !over_tcp_) return Status::success();  // the launcher brought us together
-  DCC_ASSIGN(const Contact to, contact(options));
-  DCC_ASSIGN(meeting_, Rendezvous::meet(to, std::move(store_)));
+  // The launcher of them all brought them together.
+  if (launcher_ && place_.onOneHost() && !over_tcp_) return Status::success();
+  DCC_ASSIGN(meeting_, Rendezvous::meet(contact(options)));
   if (meeting_->sharesMemory()) return Status::success();
   over_tcp_ = true;
   if (options.transport != Transport::kSharedMemory) return Status::success();
@@ -95,7 +94,7 @@ Status Rank::connect(const WaitOptions& options) {
     world_ = tcpCommunicator(std::move(peers), rank(), options);
     return Status::success();
   }
-  if (!launched_) {
+  if (meeting_) {
     constexpr size_t kSlot = Region::kDefaultSlotBytes;
     DCC_ASSIGN(const size_t bytes, Region::bytesWithParts(worldSize(), kSlot));
     DCC_ASSIGN(mapping_, meeting_->share(bytes, [&](std::span<std::byte> memory) {
@@ -104,20 +103,23 @@ Status Rank::connect(const WaitOptions& options) {
     DCC_ASSIGN(region_, Region::open(mapping_->memory()));
     watch_ = std::make_unique<Watch>(meeting_->connections(), *region_);
   }
-  DCC_ASSIGN(world_, sharedMemoryCommunicator(mapping_->memory(), rank(), worldSize(), options));
+  const SharedMapping& memory = mapping_ ? *mapping_ : launcher_->memory;
+  DCC_ASSIGN(world_, sharedMemoryCommunicator(memory.memory(), rank(), worldSize(), options));
   return Status::success();
 }
 
 int Rank::end(const Status& status) {
   if (status.ok()) {
     if (region_) region_->markFinished(rank());
+    if (launcher_) launcher_->region.markFinished(place_.local_rank);
     return 0;
   }
   const std::optional<GroupError> known = world_ ? world_->firstError() : std::nullopt;
   const GroupError first = known.value_or(GroupError{static_cast<int32_t>(rank()), status.error()});
   if (region_) region_->abort(first);
+  if (launcher_) launcher_->region.abort(first);
   if (world_) world_->abort(first.error);
-  if (!launched_ && speaksOf(first)) {
+  if (!launcher_ && speaksOf(first)) {
     const bool user = first.error.fault == Fault::kUser;
     std::cerr << "error: " + (user ? first.error : first.named()).message + "\n";
   }

@@ -1,7 +1,7 @@
 // A rank's side of the launch: who am I, where are the others, and how I end.
 //
-// Ranks are started by our own launcher, which also watches them, or by somebody else's (torchrun),
-// and then watch each other.
+// Ranks are started by our own launcher, one on each host, which also watches its own, or by
+// somebody else's (torchrun), and watch each other where not all are of one launcher of ours.
 #pragma once
 
 #include <memory>
@@ -22,26 +22,25 @@ struct MeetOptions {
   Transport transport = Transport::kAuto;  // kAuto: shared memory where all are on one host
   // Ranks that somebody else started have so long to come.
   std::chrono::milliseconds deadline{60'000};
-  // Where rank 0 listens; 0: the port after MASTER_PORT, which torchrun's own store has.
+  // Where rank 0 listens over TCP; 0: Place::store_port.
   uint16_t store_port = 0;
 };
 
 class Rank {
  public:
-  // Null when our launcher did not start this process. Error (runtime): its variables are damaged.
+  // Null when our launcher did not start this process. Errors: its variables are damaged.
   static Result<std::unique_ptr<Rank>> launched();
   // Started by somebody else as `place`.
   static std::unique_ptr<Rank> joining(const Place& place);
 
   uint32_t rank() const { return place_.rank; }
   uint32_t worldSize() const { return place_.world_size; }
-  uint32_t localRank() const { return place_.local_rank; }
 
   // Collective: finds the others. Once, before the functions below. Errors: Rendezvous::meet's;
   // (user) shared memory is asked for among several hosts.
   Status meet(const MeetOptions& options);
   // Ranks on this host.
-  uint32_t localSize() const { return meeting_ ? meeting_->localSize() : place_.world_size; }
+  uint32_t localSize() const { return meeting_ ? meeting_->localSize() : place_.local_size; }
 
   bool onOneHost() const { return localSize() == worldSize(); }
 
@@ -55,20 +54,23 @@ class Rank {
   int end(const Status& status);
 
  private:
+  // What our launcher shares with each of its ranks, which have their local ranks' numbers in it.
+  struct Launcher {
+    SharedMapping memory;
+    Region region;
+  };
+
   explicit Rank(const Place& place) : place_(place) {}
-  Result<Contact> contact(const MeetOptions& options) const;
+  Contact contact(const MeetOptions& options) const;
   bool speaksOf(const GroupError& error) const;
 
   Place place_;
-  // What the launcher gave us.
-  bool launched_ = false;
-  UniqueFd store_;
-  // Memory of the group: the launcher's, or what the ranks made themselves; none over several
-  // hosts.
-  std::optional<SharedMapping> mapping_;
-  std::optional<Region> region_;
+  std::optional<Launcher> launcher_;  // none: somebody else's
   std::optional<Rendezvous> meeting_;
   bool over_tcp_ = false;
+  // Memory of the group, where its ranks are on one host and made it themselves.
+  std::optional<SharedMapping> mapping_;
+  std::optional<Region> region_;
   std::unique_ptr<Communicator> world_;
   std::unique_ptr<Watch> watch_;
 };

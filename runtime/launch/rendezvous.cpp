@@ -4,7 +4,6 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,10 +11,10 @@
 #include <cstring>
 #include <fstream>
 
-#include "runtime/base/file.h"
 #include "runtime/collectives/call.h"
 #include "runtime/launch/greeting.h"
 #include "runtime/launch/lobby.h"
+#include "runtime/launch/local_socket.h"
 
 namespace dcc::launch {
 
@@ -25,6 +24,8 @@ using std::chrono::steady_clock;
 
 // A refusal or the table may come a little after the deadline it speaks of.
 constexpr std::chrono::seconds kAnswerTime{5};
+// How often rank 0, waiting, looks whether those that have come are still there.
+constexpr std::chrono::milliseconds kGlance{100};
 
 Hash randomHash() {
   Hash hash;
@@ -37,51 +38,6 @@ bool isGone(int fd) {
   char byte;
   const ssize_t n = ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-}
-
-// An abstract unix socket of this name.
-socklen_t roomAddress(const std::string& name, sockaddr_un& address) {
-  address = {};
-  address.sun_family = AF_UNIX;
-  name.copy(address.sun_path + 1, sizeof(address.sun_path) - 1);
-  return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-}
-
-Status sendDescriptor(int socket, int fd) {
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  cmsghdr* head = CMSG_FIRSTHDR(&message);
-  head->cmsg_level = SOL_SOCKET;
-  head->cmsg_type = SCM_RIGHTS;
-  head->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(head), &fd, sizeof(int));
-  if (::sendmsg(socket, &message, MSG_NOSIGNAL) == 1) return Status::success();
-  return runtimeError("shared memory: cannot be handed on: " + errnoText(errno));
-}
-
-Result<UniqueFd> receiveDescriptor(int socket) {
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  const ssize_t n = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  const cmsghdr* head = n == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (head == nullptr || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) {
-    return runtimeError("shared memory: rank 0 did not hand it on");
-  }
-  int fd;
-  std::memcpy(&fd, CMSG_DATA(head), sizeof(int));
-  return UniqueFd(fd);
 }
 
 }  // namespace
@@ -119,60 +75,77 @@ Result<Rendezvous> Rendezvous::meet(const Contact& contact, UniqueFd listener) {
 // Rank 0's part.
 Status Rendezvous::host(UniqueFd listener) {
   if (!listener) {
-    DCC_ASSIGN(listener, listenOn(contact_.port));
+    DCC_ASSIGN(listener,
+               contact_.room.empty() ? listenOn(contact_.port) : listenLocally(contact_.room));
   }
+  if (!contact_.room.empty()) DCC_RETURN_IF_ERROR(listenForPeers(members_[0].address));
   const Hello own = makeHello(0, contact_.size, contact_.secret);
   members_[0].host = hostIdentity();
   members_[0].use_tcp = contact_.use_tcp;
   std::string refused;
   Lobby lobby(listener.get(), sizeof(Hello));
-  for (uint32_t present = 1; present < contact_.size;) {
-    std::optional<Guest> guest = lobby.next(deadline_);
-    if (!guest) break;
+  uint32_t awaited = contact_.size - 1;
+  while (awaited > 0 && steady_clock::now() < deadline_) {
+    std::optional<Guest> guest = lobby.next(std::min(deadline_, steady_clock::now() + kGlance));
+    if (!guest) {
+      DCC_RETURN_IF_ERROR(lookAround());
+      continue;
+    }
     Hello hello;
     std::memcpy(&hello, guest->greeting.data(), sizeof(hello));
-    if (!isHello(hello)) continue;  // a stranger
-    std::string why = refusalOf(hello, own);
-    if (why.empty() && connections_[hello.rank] && !isGone(connections_[hello.rank].get())) {
-      why = "rank " + std::to_string(hello.rank) + ": there is one already";
-    }
-    if (!why.empty()) {
-      sendRefusal(guest->fd.get(), why, steady_clock::now() + kAnswerTime);
+    if (!isHello(hello) || (!contact_.room.empty() && !isOfOurUser(guest->fd.get()))) continue;
+    if (const std::string why = strangerText(hello, own); !why.empty()) {
+      sendRefusal(guest->fd.get(), runtimeError(why), steady_clock::now() + kAnswerTime);
       refused = "; refused: " + why;
       continue;
+    }
+    const bool there = hello.rank < contact_.size && connections_[hello.rank];
+    if (const std::string mistake = mistakeOf(hello, own, there); !mistake.empty()) {
+      const Error why = userError("start: " + mistake);
+      sendRefusal(guest->fd.get(), why, steady_clock::now() + kAnswerTime);
+      return refuseAll(why);
     }
     Member& member = members_[hello.rank];
     member.host = hello.host;
     member.use_tcp = hello.use_tcp;
-    member.address = peerAddress(guest->fd.get());
+    if (contact_.room.empty()) member.address = peerAddress(guest->fd.get());
     member.address.port = static_cast<uint16_t>(hello.port);
-    if (!connections_[hello.rank]) ++present;
     connections_[hello.rank] = std::move(guest->fd);
+    --awaited;
   }
   std::string missing;
   for (uint32_t r = 1; r < contact_.size; ++r) {
     if (!connections_[r]) missing += (missing.empty() ? "" : ", ") + std::to_string(r);
   }
   if (missing.empty()) return welcomeAll();
-  const std::string why = "start: no sign of rank " + missing + " for " +
-                          secondsText(contact_.deadline) + " s" + refused +
-                          "; a longer --timeout waits longer";
+  return refuseAll(runtimeError("start: no sign of rank " + missing + " for " +
+                                secondsText(contact_.deadline) + " s" + refused +
+                                "; a longer --timeout waits longer"));
+}
+
+// Who came and is gone does not come again.
+Status Rendezvous::lookAround() {
+  for (uint32_t r = 1; r < contact_.size; ++r) {
+    if (!connections_[r] || !isGone(connections_[r].get())) continue;
+    connections_[r].reset();
+    return refuseAll(
+        runtimeError("start: rank " + std::to_string(r) + " ended while others were awaited"));
+  }
+  return Status::success();
+}
+
+// Ends the meeting for those that have come.
+Status Rendezvous::refuseAll(const Error& why) {
   for (const UniqueFd& fd : connections_) {
     if (fd) sendRefusal(fd.get(), why, steady_clock::now() + kAnswerTime);
   }
-  return runtimeError(why);
+  return why;
 }
 
 Status Rendezvous::welcomeAll() {
   nonce_ = randomHash();
   if (sharesMemory()) {
-    room_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address;
-    const socklen_t size = roomAddress(roomName(), address);
-    if (!room_ || ::bind(room_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        ::listen(room_.get(), 1024) != 0) {
-      return runtimeError("shared memory: no socket to hand it on: " + errnoText(errno));
-    }
+    DCC_ASSIGN(handover_, listenLocally(handoverName()));
   }
   std::vector<std::byte> table(sizeof(Hash) + members_.size() * sizeof(Member));
   std::memcpy(table.data(), &nonce_, sizeof(Hash));
@@ -188,13 +161,18 @@ Status Rendezvous::welcomeAll() {
 
 // The other ranks' part.
 Status Rendezvous::visit() {
-  DCC_ASSIGN(listener_, listenOn(0));
-  DCC_ASSIGN(UniqueFd fd, connectTo(contact_.host, contact_.port, deadline_));
-  const std::string where = "rank 0 at " + contact_.host + ":" + std::to_string(contact_.port);
+  const bool local = !contact_.room.empty();
+  Address own;
+  DCC_RETURN_IF_ERROR(listenForPeers(own));
+  DCC_ASSIGN(UniqueFd fd, local ? connectLocally(contact_.room, deadline_)
+                                : connectTo(contact_.host, contact_.port, deadline_));
+  const std::string where =
+      "rank 0 at " +
+      (local ? "@" + contact_.room : contact_.host + ":" + std::to_string(contact_.port));
   const TimePoint limit = deadline_ + kAnswerTime;
   Hello hello = makeHello(contact_.rank, contact_.size, contact_.secret);
   hello.use_tcp = contact_.use_tcp;
-  hello.port = ownAddress(listener_.get()).port;
+  hello.port = own.port;
   hello.host = hostIdentity();
   if (const Status sent = sendAll(fd.get(), bytesOf(hello), limit); !sent.ok()) {
     return runtimeError(where + ": " + sent.error().message);
@@ -219,59 +197,60 @@ uint32_t Rendezvous::localSize() const {
   return size;
 }
 
-std::string Rendezvous::roomName() const { return "drun-" + nonce_.hex(); }
+std::string Rendezvous::handoverName() const { return "drun-" + nonce_.hex(); }
 
 Result<SharedMapping> Rendezvous::share(size_t bytes,
                                         const std::function<Status(std::span<std::byte>)>& format) {
+  const TimePoint limit = steady_clock::now() + contact_.deadline;
   if (contact_.rank != 0) {
-    UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address;
-    const socklen_t size = roomAddress(roomName(), address);
-    if (!socket || ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) {
-      return runtimeError("shared memory: rank 0 does not hand it on: " + errnoText(errno));
-    }
-    if (!waitFor(socket.get(), POLLIN, steady_clock::now() + contact_.deadline)) {
-      return runtimeError("shared memory: rank 0 did not hand it on in time");
-    }
-    DCC_ASSIGN(UniqueFd fd, receiveDescriptor(socket.get()));
-    return SharedMapping::open(fd.release());
+    DCC_ASSIGN(const UniqueFd socket, connectLocally(handoverName(), limit));
+    Result<UniqueFd> fd = receiveDescriptor(socket.get(), limit);
+    if (!fd.ok()) return runtimeError("shared memory: none from rank 0: " + fd.error().message);
+    return SharedMapping::open(std::move(fd).value().release());
   }
   DCC_ASSIGN(SharedMapping mapping, SharedMapping::create(bytes));
   DCC_RETURN_IF_ERROR(format(mapping.memory()));
-  const TimePoint limit = steady_clock::now() + contact_.deadline;
   for (uint32_t served = 1; served < contact_.size;) {
-    if (!waitFor(room_.get(), POLLIN, limit)) {
+    if (!waitFor(handover_.get(), POLLIN, limit)) {
       return runtimeError("shared memory: not all ranks came for it in time");
     }
-    UniqueFd guest(::accept4(room_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    ucred who{};
-    socklen_t size = sizeof(who);
-    if (!guest || ::getsockopt(guest.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 ||
-        who.uid != ::geteuid()) {
-      continue;  // it is nobody else's
+    const UniqueFd guest(
+        ::accept4(handover_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!guest || !isOfOurUser(guest.get())) continue;
+    const Status sent = sendDescriptor(guest.get(), mapping.fd(), limit);
+    if (!sent.ok()) {
+      return runtimeError("shared memory: cannot be handed on: " + sent.error().message);
     }
-    DCC_RETURN_IF_ERROR(sendDescriptor(guest.get(), mapping.fd()));
     ++served;
   }
-  room_.reset();
+  handover_.reset();
   return mapping;
+}
+
+// For peers that connect over TCP, on this host alone where all are on it.
+Status Rendezvous::listenForPeers(Address& own) {
+  DCC_ASSIGN(listener_, listenOn(0, !contact_.room.empty()));
+  own.port = ownAddress(listener_.get()).port;
+  return Status::success();
 }
 
 // Each rank connects to those below it, which listen since before they were in the table.
 Result<std::vector<UniqueFd>> Rendezvous::connectAll() {
   const uint32_t own = contact_.rank;
   const TimePoint limit = steady_clock::now() + contact_.deadline;
+  const bool over_tcp = contact_.room.empty();  // the connections to rank 0
+  if (!over_tcp) connections_ = std::vector<UniqueFd>(contact_.size);
   PeerHello hello = makePeerHello(nonce_, own);
-  for (uint32_t r = 1; r < own; ++r) {
+  for (uint32_t r = over_tcp ? 1 : 0; r < own; ++r) {
     Address address = members_[r].address;
     // It met rank 0 on their own host: from elsewhere it is where rank 0 is.
-    if (address.isLoopback()) address.ip = peerAddress(connections_[0].get()).ip;
+    if (over_tcp && address.isLoopback()) address.ip = peerAddress(connections_[0].get()).ip;
     Result<UniqueFd> fd = connectTo(address, limit);
     Status said = fd.ok() ? sendAll(fd->get(), bytesOf(hello), limit) : Status(fd.error());
     if (!said.ok()) return runtimeError("rank " + std::to_string(r) + ": " + said.error().message);
     connections_[r] = std::move(fd).value();
   }
-  uint32_t missing = own == 0 ? 0 : contact_.size - 1 - own;
+  uint32_t missing = own == 0 && over_tcp ? 0 : contact_.size - 1 - own;
   Lobby lobby(listener_.get(), sizeof(PeerHello));
   while (missing > 0) {
     std::optional<Guest> guest = lobby.next(limit);

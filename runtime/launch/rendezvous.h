@@ -1,4 +1,5 @@
-// How ranks that know only where rank 0 is find each other.
+// How ranks that know only where rank 0 is find each other: at an abstract unix socket of this
+// host, or over TCP.
 //
 // Rank 0 listens; every other rank connects, says who it is, and once all have come gets back who
 // they all are. These connections stay: what ends one is noticed by its two ends. From there the
@@ -24,6 +25,9 @@ namespace dcc::launch {
 
 struct Contact {
   uint32_t rank = 0, size = 1;
+  // Where all ranks are known to be on one host: the socket they meet at, at most kLongestLocalName
+  // bytes. "": they meet over TCP.
+  std::string room;
   std::string host;      // where rank 0 is
   uint16_t port = 0;     // and listens
   std::string secret;    // the same on all ranks; may be empty; at most 64 bytes
@@ -37,9 +41,10 @@ Hash hostIdentity();
 
 class Rendezvous {
  public:
-  // Collective. `listener`: rank 0's, where it has one already. Errors: names the ranks that did
-  // not come until the deadline, or why rank 0 refused this one (another size, a secret, a rank
-  // twice).
+  // Collective. `listener`: rank 0's, where it has one already. Errors: (runtime) names the ranks
+  // that did not come until the deadline, or why rank 0 refused this one (another secret); at once
+  // and on all ranks that one has ended meanwhile, or (user) is of another world size or there
+  // twice.
   static Result<Rendezvous> meet(const Contact& contact, UniqueFd listener = {});
 
   // All ranks are on one host and none wants TCP.
@@ -61,7 +66,7 @@ class Rendezvous {
  private:
   struct Member {
     Hash host;
-    Address address;  // where it listens
+    Address address = kLoopback;  // where it listens
     uint32_t use_tcp = 0, reserved = 0;
   };
 
@@ -69,7 +74,10 @@ class Rendezvous {
   Status host(UniqueFd listener);
   Status visit();
   Status welcomeAll();
-  std::string roomName() const;
+  Status lookAround();
+  Status refuseAll(const Error& why);
+  Status listenForPeers(Address& own);
+  std::string handoverName() const;
 
   Contact contact_;
   TimePoint deadline_;
@@ -77,7 +85,7 @@ class Rendezvous {
   std::vector<Member> members_;
   std::vector<UniqueFd> connections_;
   UniqueFd listener_;  // for peers
-  UniqueFd room_;      // rank 0: where the others of this host get the shared memory
+  UniqueFd handover_;  // rank 0: where the others of this host get the shared memory
 };
 
 }  // namespace dcc::launch

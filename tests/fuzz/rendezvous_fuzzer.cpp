@@ -1,10 +1,14 @@
-// Whatever strangers say to rank 0, the ranks that come after them meet; whatever says it is rank
-// 0, a rank gets its table or a reason of one line. Input: which of the two; bytes.
+// Whatever strangers say to rank 0, the ranks that come after them meet; whatever members say, that
+// or a reason of one line for all; whatever says it is rank 0, a rank gets its table or a reason;
+// whatever stands for Slurm's list of hosts, a name or a reason. Input: which of these; bytes.
 #include <sys/un.h>
 
+#include <cstddef>
+#include <cstring>
 #include <vector>
 
 #include "runtime/launch/greeting.h"
+#include "runtime/launch/nodelist.h"
 #include "runtime/launch/rendezvous.h"
 #include "tests/fuzz/socket.h"
 
@@ -44,25 +48,41 @@ class Door {
   socklen_t size_ = sizeof(address_);
 };
 
-void visitRankZero(std::span<const uint8_t> words) {
+constexpr char kSecret[] = "that no input guesses";
+
+void requireOneLine(const Error& error) {
+  if (error.message.find('\n') != std::string::npos) std::abort();
+}
+
+// `members`: the visitors know the secret.
+void visitRankZero(std::span<const uint8_t> words, bool members) {
   Door door;
   std::vector<UniqueFd> visitors;
   while (!words.empty()) {
     const auto some = words.first(std::min(words.size(), sizeof(Hello)));
-    visitors.push_back(door.visit(some));
-    ::shutdown(visitors.back().get(), SHUT_WR);
     words = words.subspan(some.size());
+    std::vector<uint8_t> said(some.begin(), some.end());
+    if (members && said.size() == sizeof(Hello)) {
+      const Hello right = makeHello(0, kRanks, kSecret);
+      std::memcpy(said.data(), &right, offsetof(Hello, rank));
+      std::memcpy(said.data() + offsetof(Hello, secret), right.secret, sizeof(right.secret));
+    }
+    visitors.push_back(door.visit(said));
+    ::shutdown(visitors.back().get(), SHUT_WR);
   }
   for (uint32_t rank = 1; rank < kRanks; ++rank) {
-    const Hello hello = makeHello(rank, kRanks, "");
+    const Hello hello = makeHello(rank, kRanks, kSecret);
     visitors.push_back(door.visit({reinterpret_cast<const uint8_t*>(&hello), sizeof(hello)}));
   }
   Contact contact;
   contact.size = kRanks;
+  contact.secret = kSecret;
   contact.use_tcp = true;
   contact.deadline = std::chrono::seconds(1);
   const Result<Rendezvous> meeting = Rendezvous::meet(contact, door.takeListener());
-  if (!meeting.ok() || meeting->sharesMemory()) std::abort();
+  if (meeting.ok() && meeting->sharesMemory()) std::abort();
+  if (!meeting.ok() && !members) std::abort();
+  if (!meeting.ok()) requireOneLine(meeting.error());
 }
 
 void hearRankZero(std::span<const uint8_t> words) {
@@ -72,7 +92,14 @@ void hearRankZero(std::span<const uint8_t> words) {
   std::vector<std::byte> table(96);
   const Status status = receiveTable(own.get(), "rank 0 at a:1", table,
                                      std::chrono::steady_clock::now() + std::chrono::seconds(1));
-  if (!status.ok() && status.error().message.find('\n') != std::string::npos) std::abort();
+  if (!status.ok()) requireOneLine(status.error());
+}
+
+void readHosts(std::span<const uint8_t> words) {
+  const Result<std::string> host =
+      firstHost({reinterpret_cast<const char*>(words.data()), words.size()});
+  if (!host.ok()) return requireOneLine(host.error());
+  if (host->empty() || host->size() > 253) std::abort();
 }
 
 }  // namespace
@@ -80,10 +107,18 @@ void hearRankZero(std::span<const uint8_t> words) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::span<const uint8_t> words(data + 1, size - 1);
-  if (data[0] & 1) {
-    hearRankZero(words);
-  } else {
-    visitRankZero(words);
+  switch (data[0] % 4) {
+    case 0:
+      visitRankZero(words, false);
+      break;
+    case 1:
+      hearRankZero(words);
+      break;
+    case 2:
+      visitRankZero(words, true);
+      break;
+    default:
+      readHosts(words);
   }
   return 0;
 }

@@ -9,13 +9,15 @@ int main(int argc, char** argv) {
   using namespace dcc;
   using namespace dcc::launch;
   // The first byte is rendezvous_fuzzer.cpp's.
-  const std::string to_rank_0(1, '\0'), from_rank_0(1, '\1');
+  const std::string to_rank_0(1, '\0'), from_rank_0(1, '\1'), of_members(1, '\2'), hosts(1, '\3');
   std::string hellos;
   for (const uint32_t rank : {1, 2}) {
     const Hello hello = makeHello(rank, 3, "");
     hellos.append(reinterpret_cast<const char*>(&hello), sizeof(hello));
   }
   fuzz::writeSeed(argv[1], "hellos", to_rank_0 + hellos);
+  fuzz::writeSeed(argv[1], "members", of_members + hellos);
+  fuzz::writeSeed(argv[1], "hosts", hosts + "node[01-03,7]-x,other");
   fuzz::writeSeed(argv[1], "http", to_rank_0 + "GET / HTTP/1.1\r\n\r\n");
 
   const TimePoint soon = std::chrono::steady_clock::now() + std::chrono::seconds(1);
@@ -24,7 +26,7 @@ int main(int argc, char** argv) {
     if (welcome) {
       if (!sendTable(own.get(), std::vector<std::byte>(96), soon).ok()) return 1;
     } else {
-      sendRefusal(own.get(), "rank 2: there is one already", soon);
+      sendRefusal(own.get(), userError("rank 2: there is one already"), soon);
     }
     fuzz::writeSeed(argv[1], welcome ? "table" : "refusal", from_rank_0 + fuzz::heard(peers.get()));
   }

@@ -7,7 +7,7 @@ import subprocess
 
 import harness
 
-SECTIONS = ["drun", "cpu", "memory", "limits", "nvidia", "environment"]
+SECTIONS = ["drun", "cpu", "memory", "limits", "nvidia", "starters", "environment"]
 LAUNCHER = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "10.0.0.7",
             "MASTER_PORT": "29500"}
 
@@ -61,11 +61,26 @@ class Doctor(harness.EndToEnd):
         self.assertIn("starts ranks of its own", meaning())
         joins = meaning(**LAUNCHER)
         self.assertIn("rank 1 of 4", joins)
-        self.assertIn("10.0.0.7:29500", joins)
+        self.assertIn("at 10.0.0.7:29501", joins)  # the port after torchrun's
         self.assertIn("LOCAL_RANK", meaning(RANK="0", WORLD_SIZE="2"))
         self.assertIn("RANK=x", meaning(**(LAUNCHER | {"RANK": "x"})))
         self.assertIn("AVX9", meaning(DRUN_INSTRUCTIONS="AVX9"))
+        self.assertIn("meet on this host", meaning(**LAUNCHER, LOCAL_WORLD_SIZE="4"))
         self.assertNotIn("swordfish", self.doctor("--json", env={"DRUN_SECRET": "swordfish"}))
+
+    def test_starters(self):
+        """The table of what they call a rank, and which of them has started this process."""
+        found = self.json()["starters"]
+        self.assertIsNone(found.pop("found"))
+        self.assertEqual(list(found), ["torchrun", "Open MPI", "PMI", "PMIx", "Slurm"])
+        self.assertEqual(found["Open MPI"][:2], ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"])
+        slurm = {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "4", "SLURM_LOCALID": "1",
+                 "SLURM_STEP_NUM_NODES": "1", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
+        report = self.json(**slurm)
+        self.assertEqual(report["starters"]["found"], "Slurm")
+        self.assertEqual({name: report["environment"][name] for name in slurm}, slurm)
+        self.assertIn("rank 1 of 4, which meet on this host", report["environment"]["meaning"])
+        self.assertEqual(self.json(**LAUNCHER, **slurm)["starters"]["found"], "torchrun")
 
     def test_nvidia_libraries(self):
         found = self.json(LD_LIBRARY_PATH=self.fake_nvidia)["nvidia"]

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include "runtime/backends/cpu/cpu_backend.h"
 #include "runtime/launch/cores.h"
 #include "runtime/launch/machine.h"
+#include "runtime/launch/nodes.h"
 #include "runtime/launch/place.h"
 #include "runtime/text/libraries.h"
 #include "tools/drun/nvidia.h"
@@ -158,32 +160,72 @@ void addNvidia(Findings& findings, const std::string& root) {
   findings.add("used", false, "not yet: drun computes on CPUs");
 }
 
+// Names of what `starter` tells its ranks.
+std::vector<std::string> variablesOf(const launch::Starter& starter) {
+  std::vector<std::string> names;
+  for (const char* name : {starter.rank, starter.world_size, starter.local_rank, starter.local_size,
+                           starter.hosts, starter.job[0], starter.job[1]}) {
+    if (name != nullptr) names.emplace_back(name);
+  }
+  return names;
+}
+
+void addStarters(Findings& findings) {
+  findings.section("starters");
+  const launch::Starter* found = launch::findStarter();
+  findings.add("found", found != nullptr ? ordered_json(found->name) : ordered_json(),
+               found != nullptr ? found->name : "none");
+  for (const launch::Starter& starter : launch::starters()) {
+    const std::vector<std::string> names = variablesOf(starter);
+    findings.add(starter.name, names, join(names, ", "));
+  }
+}
+
+// Where the process stands by its environment.
+std::string meaningText() {
+  const auto place = launch::Place::fromEnvironment();
+  if (!place.ok()) return "drun DIR refuses: " + place.error().message;
+  if (!*place) return "drun DIR starts ranks of its own on this machine";
+  const launch::Place& own = **place;
+  const std::string size = own.world_size == 0 ? "" : " of " + std::to_string(own.world_size);
+  const bool here = own.onOneHost() && !own.job.empty();
+  return "drun DIR joins as rank " + std::to_string(own.rank) + size + ", which meet " +
+         (here ? "on this host" : "at " + own.store_host + ":" + std::to_string(own.store_port));
+}
+
 void addEnvironment(Findings& findings) {
   findings.section("environment");
-  for (const char* name :
-       {launch::kRankVariable, launch::kWorldSizeVariable, launch::kLocalRankVariable,
-        launch::kMasterAddressVariable, launch::kMasterPortVariable}) {
+  const auto add = [&](const char* name) {
     const char* value = std::getenv(name);
     findings.add(name, value ? ordered_json(value) : ordered_json(), value ? value : "not set");
+  };
+  std::vector<std::string> shown;
+  for (const char* name : {launch::kRankVariable, launch::kWorldSizeVariable,
+                           launch::kLocalRankVariable, launch::kLocalWorldSizeVariable,
+                           launch::kMasterAddressVariable, launch::kMasterPortVariable}) {
+    shown.emplace_back(name);
+    add(name);
+  }
+  // Of those that few have, only what is set.
+  std::vector<std::string> others(std::begin(launch::kNodeRankVariables),
+                                  std::end(launch::kNodeRankVariables));
+  for (const launch::Starter& starter : launch::starters()) {
+    const std::vector<std::string> names = variablesOf(starter);
+    others.insert(others.end(), names.begin(), names.end());
+  }
+  others.insert(others.end(),
+                {"SLURM_STEP_NODELIST", "LWS_LEADER_ADDRESS", "TP_SIZE", "DP_SIZE", "CP_SIZE"});
+  for (const std::string& name : others) {
+    if (std::getenv(name.c_str()) == nullptr || std::ranges::count(shown, name) > 0) continue;
+    shown.push_back(name);
+    add(name.c_str());
   }
   const bool secret = std::getenv(launch::kSecretVariable) != nullptr;
   findings.add(launch::kSecretVariable, secret, secret ? "set" : "not set");  // and no more of it
-  const char* kernels = std::getenv(kInstructionsVariable);
-  findings.add(kInstructionsVariable, kernels ? ordered_json(kernels) : ordered_json(),
-               kernels ? kernels : "not set");
+  add(kInstructionsVariable);
   const Status forced = forceCpuInstructionSetFromEnvironment();
-  const auto place = launch::Place::fromEnvironment();
-  std::string meaning = "drun DIR starts ranks of its own on this machine";
-  if (!forced.ok()) {
-    meaning = "drun DIR refuses: " + forced.error().message;
-  } else if (!place.ok()) {
-    meaning = "drun DIR refuses: " + place.error().message;
-  } else if (*place) {
-    meaning = "drun DIR joins as rank " + std::to_string((*place)->rank) + " of " +
-              std::to_string((*place)->world_size) + ", which meet at " + (*place)->master_address +
-              ":" + std::to_string((*place)->master_port);
-  }
-  findings.add("meaning", meaning);
+  findings.add("meaning",
+               forced.ok() ? meaningText() : "drun DIR refuses: " + forced.error().message);
 }
 
 }  // namespace
@@ -195,6 +237,7 @@ Findings examine(const std::string& root) {
   addMemory(findings, root);
   addLimits(findings, root);
   addNvidia(findings, root);
+  addStarters(findings);
   addEnvironment(findings);
   return findings;
 }

@@ -9,47 +9,21 @@
 #include "runtime/base/progress.h"
 #include "runtime/launch/launcher.h"
 #include "runtime/launch/rank.h"
-#include "runtime/plan/directory.h"
 #include "tools/drun/doctor.h"
 #include "tools/drun/options.h"
 #include "tools/drun/rank_main.h"
 #include "tools/drun/tokenize.h"
+#include "tools/drun/world.h"
 
 namespace {
 
 using namespace dcc;
 using namespace dcc::drun;
 
-// The plans of a directory, which must be for as many ranks as there are.
-Result<uint32_t> ranksOf(const Options& options, std::optional<uint32_t> given,
-                         const std::string& by) {
-  DCC_RETURN_IF_ERROR(plan::verifyDirectory(options.dir));
-  DCC_ASSIGN(const plan::Manifest manifest, plan::readManifest(options.dir));
-  const auto ranks = static_cast<uint32_t>(manifest.ranks.size());
-  if (!given || *given == ranks) return ranks;
-  return userError(by + " " + std::to_string(*given) + ": " + options.dir + " is compiled for " +
-                   std::to_string(ranks) + (ranks == 1 ? " rank" : " ranks") +
-                   "; compile it again with --tp " + std::to_string(*given) + " or run it with " +
-                   by + " " + std::to_string(ranks));
-}
-
 Status launchRanks(const Options& options, char** argv) {
-  launch::LaunchOptions launch;
-  DCC_ASSIGN(launch.ranks, ranksOf(options, options.nproc, "--nproc"));
+  DCC_ASSIGN(launch::LaunchOptions launch, ranksToLaunch(options));
   launch.argv = argv;
-  launch.tcp = options.meet.transport == launch::Transport::kTcp;
   return launch::launch(launch);
-}
-
-// As one of the ranks that somebody else has started.
-Status joinRanks(const Options& options, launch::Rank& rank) {
-  if (options.nproc && *options.nproc != rank.worldSize()) {
-    return userError("--nproc " + std::to_string(*options.nproc) + ": WORLD_SIZE is " +
-                     std::to_string(rank.worldSize()) +
-                     "; who starts the ranks decides how many there are, so leave --nproc out");
-  }
-  DCC_RETURN_IF_ERROR(ranksOf(options, rank.worldSize(), "WORLD_SIZE"));
-  return rankMain(options, rank);
 }
 
 int fail(const Error& error) {
@@ -83,9 +57,16 @@ int main(int argc, char** argv) {
   }
   if (given.command == Command::kDoctor) return exitStatus(guarded([&] { return doctor(given); }));
   if (!forced.ok()) return fail(forced.error());
-  const auto place = launch::Place::fromEnvironment();
+  // --nnodes asks for ranks of our own, also where somebody else has started this process.
+  const auto place =
+      given.nodes.count ? std::optional<launch::Place>() : launch::Place::fromEnvironment();
   if (!place.ok()) return fail(place.error());
   if (!*place) return exitStatus(guarded([&] { return launchRanks(given, argv); }));
-  const std::unique_ptr<launch::Rank> self = launch::Rank::joining(**place);
-  return self->end(guarded([&] { return joinRanks(given, *self); }));
+  std::unique_ptr<launch::Rank> self;
+  const Status done = guarded([&]() -> Status {
+    DCC_ASSIGN(const launch::Place own, placeInWorld(given, **place));
+    self = launch::Rank::joining(own);
+    return rankMain(given, *self);
+  });
+  return self ? self->end(done) : exitStatus(done);
 }

@@ -24,6 +24,8 @@ constexpr char kFooter[] =
     "  drun [--nproc N] DIR bench                  how fast it is, and of what the machine can\n"
     "  drun tokenize DIR [--input IN.jsonl]        no ranks, no weights\n"
     "  drun doctor                                 what drun finds on this machine\n"
+    "Under torchrun, mpirun or srun it is one of the ranks; on several hosts without those:\n"
+    "  drun --nnodes N --node-rank R --master-addr HOST DIR ...                   on each\n"
     "DIR is a plan directory, which `dcc compile` wrote. An input line is {\"text\": ...} or\n"
     "{\"input_ids\": [...]}, of tokenize --chat {\"messages\": [...], ...}. The model's\n"
     "generation_config.json decides whether and how tokens are drawn, and the options given go "
@@ -43,8 +45,8 @@ constexpr CommandName kCommands[] = {
 
 // Options of the design that this version does not have; the number is of values they take.
 constexpr std::pair<const char*, int> kNotBuilt[] = {
-    {"--nnodes", 1},       {"--node-rank", 1},   {"--log-dir", 1},
-    {"--verify-ranks", 0}, {"--master-addr", 1}, {"--master-port", 1},
+    {"--log-dir", 1},
+    {"--verify-ranks", 0},
 };
 
 // Which commands an option that not all have belongs to.
@@ -67,6 +69,10 @@ constexpr Belongs kBelongs[] = {
     {"--timeout", kOnRanks},
     {"--device", kOnRanks},
     {"--collectives", kOnRanks},
+    {"--nnodes", kOnRanks},
+    {"--node-rank", kOnRanks},
+    {"--master-addr", kOnRanks},
+    {"--master-port", kOnRanks},
     {"--store-port", kOnRanks},
     {"--bind", kOnRanks},
     {"--hash-ops", kOnRanks},
@@ -153,6 +159,14 @@ Status checkCombination(const CLI::App& app, const Options& options) {
   if (given("--device") && app.get_option("--device")->as<std::string>() != "cpu") {
     return userError("--device cuda: not built yet; cpu is");
   }
+  for (const char* name : {"--node-rank", "--master-addr", "--master-port"}) {
+    if (given(name) && !given("--nnodes")) {
+      return userError(std::string(name) + ": means nothing without --nnodes");
+    }
+  }
+  if (options.nodes.address && options.nodes.address->empty()) {
+    return userError("--master-addr: empty; the name or address of a host is right");
+  }
   const auto collectives = app.get_option("--collectives")->as<std::string>();
   if (collectives == "nccl") {
     return userError("--collectives nccl: not built yet; shm and tcp are");
@@ -210,7 +224,8 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   app.add_option("DIR", words, "plan directory, and a command")->option_text(" ");
 
   const auto counts = CLI::Range(1u, 1024u);
-  app.add_option("--nproc", options.nproc, "ranks (default: as many as the plan is for)")
+  app.add_option("--nproc", options.nproc,
+                 "ranks on this host (default: its share of those the plan is for)")
       ->check(counts)
       ->option_text("N");
   app.add_option("--threads", options.threads, "per rank (default: cores over local ranks)")
@@ -226,9 +241,23 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   app.add_option("--collectives", collectives, "how ranks talk (default: auto)")
       ->check(CLI::IsMember({"auto", "shm", "tcp", "nccl"}))
       ->option_text("auto|shm|tcp");
+  const auto ports = CLI::Range(1u, 65535u);
+  launch::NodeOptions& nodes = options.nodes;
+  app.add_option("--nnodes", nodes.count, "hosts, each with a drun that starts its ranks")
+      ->check(counts)
+      ->option_text("N");
+  app.add_option("--node-rank", nodes.rank,
+                 "which of them this is, from 0 (default: Slurm's, Kubernetes', torchrun's)")
+      ->check(CLI::Range(0u, 1023u))
+      ->option_text("R");
+  app.add_option("--master-addr", nodes.address, "host 0 (default: MASTER_ADDR, or Slurm's first)")
+      ->option_text("HOST");
+  app.add_option("--master-port", nodes.port, "and the port to meet at there (default: 29500)")
+      ->check(ports)
+      ->option_text("PORT");
   app.add_option("--store-port", options.meet.store_port,
-                 "where rank 0 is met (default: the one after MASTER_PORT)")
-      ->check(CLI::Range(1u, 65535u))
+                 "where ranks that others started meet (default: the one after MASTER_PORT)")
+      ->check(ports)
       ->option_text("PORT");
   app.add_option("--bind", bind, "ranks of one host stay on cores of their own (default: cores)")
       ->check(CLI::IsMember({"cores", "none"}))

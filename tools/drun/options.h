@@ -9,6 +9,7 @@
 
 #include "runtime/base/status.h"
 #include "runtime/generate/generation_config.h"
+#include "runtime/launch/nodes.h"
 #include "runtime/launch/rank.h"
 
 namespace dcc::drun {
@@ -24,6 +25,7 @@ struct Options {
   std::string checkpoint;           // "": where the plan says
   std::chrono::milliseconds timeout{30'000};
   launch::MeetOptions meet;
+  launch::NodeOptions nodes;
   bool bind = true;      // ranks stay on cores of their own
   std::string hash_ops;  // where digests of every op's result go; "": none
   std::string trace;     // where the times of all steps and ops go; "": nowhere

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "runtime/launch/launcher.h"
+#include "runtime/launch/net.h"
 #include "runtime/launch/rank.h"
 
 namespace dcc::launch {
@@ -105,7 +106,20 @@ Status launchPart(const std::string& part, uint32_t ranks = 3, bool tcp = false)
   LaunchOptions options;
   options.ranks = ranks;
   options.argv = argv;
-  options.tcp = tcp;
+  return launch(options);
+}
+
+// One of two launchers, each of two ranks of the four, as on two hosts.
+Status launchHalf(const std::string& part, uint32_t node, uint16_t port, bool tcp) {
+  std::string program = "launch_test", copy = part, transport = tcp ? "tcp" : "auto";
+  char* argv[] = {program.data(), copy.data(), transport.data(), nullptr};
+  LaunchOptions options;
+  options.ranks = 2;
+  options.first_rank = 2 * node;
+  options.world_size = 4;
+  options.master_address = "127.0.0.1";
+  options.master_port = port;
+  options.argv = argv;
   return launch(options);
 }
 
@@ -179,6 +193,36 @@ TEST_P(Launch, RanksThatDoNotListenAreKilledInTime) {
   const Outcome left = timed("leave one behind", GetParam());
   EXPECT_EQ(left.status.error().message, "rank 2: did not end with the others");
   EXPECT_LT(left.took, milliseconds(3500));
+}
+
+// Both halves' ends: of node 0, and what node 1 wrote.
+std::pair<Status, std::string> launchHalves(const std::string& part, bool tcp) {
+  const uint16_t port = ownAddress(std::move(listenOn(0, true)).value().get()).port;
+  int errors[2];
+  EXPECT_EQ(::pipe(errors), 0);
+  const pid_t other = ::fork();
+  if (other == 0) {
+    const Status status = launchHalf(part, 1, port, tcp);
+    const std::string text = status.ok() ? "success" : status.error().message;
+    (void)!::write(errors[1], text.data(), text.size());
+    ::_exit(0);
+  }
+  ::close(errors[1]);
+  const Status status = launchHalf(part, 0, port, tcp);
+  std::string text;
+  for (char c; ::read(errors[0], &c, 1) == 1;) text += c;
+  ::close(errors[0]);
+  ::waitpid(other, nullptr, 0);
+  return {status, text};
+}
+
+TEST_P(Launch, LaunchersOfSeveralHostsMakeOneGroup) {
+  const auto [sum, others_sum] = launchHalves("sum", GetParam());
+  EXPECT_TRUE(sum.ok()) << sum.error().message;
+  EXPECT_EQ(others_sum, "success");
+  const auto [failed, others_failed] = launchHalves("runtime error", GetParam());
+  EXPECT_EQ(failed.error().message, "rank 1: model.layers.0.mlp: no memory");
+  EXPECT_EQ(others_failed, failed.error().message);
 }
 
 // A launcher in a process of its own, so that it can be sent signals.

@@ -12,6 +12,8 @@
 
 #include "runtime/collectives/region.h"
 #include "runtime/collectives/tcp.h"
+#include "runtime/launch/greeting.h"
+#include "runtime/launch/local_socket.h"
 #include "runtime/launch/net.h"
 
 namespace dcc::launch {
@@ -21,10 +23,11 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-// A port of this host that rank 0 listens on.
+// Where rank 0 is met: a port of this host that it listens on, or a socket that needs none.
 class Store {
  public:
   Store() : listener_(std::move(listenOn(0, true)).value()) {}
+  explicit Store(std::string room) : room_(std::move(room)) {}
   uint16_t port() const { return ownAddress(listener_.get()).port; }
   Contact contact(uint32_t rank, uint32_t size) const {
     Contact contact;
@@ -32,6 +35,7 @@ class Store {
     contact.size = size;
     contact.host = "127.0.0.1";
     contact.port = port_;
+    contact.room = room_;
     contact.secret = "open sesame";
     contact.deadline = seconds(20);
     return contact;
@@ -42,8 +46,11 @@ class Store {
 
  private:
   UniqueFd listener_;
-  uint16_t port_ = ownAddress(listener_.get()).port;
+  uint16_t port_ = listener_ ? ownAddress(listener_.get()).port : 0;
+  std::string room_;
 };
+
+std::string ownRoom() { return "drun-test-" + std::to_string(::getpid()); }
 
 // Each of `contacts` in a thread of its own.
 template <class Body>
@@ -68,9 +75,17 @@ std::vector<Contact> contactsOf(const Store& store, uint32_t size) {
   return contacts;
 }
 
-TEST(Rendezvous, RanksOfOneHostShareMemory) {
+// Whether they meet at a local socket.
+class Meeting : public testing::TestWithParam<bool> {
+ protected:
+  static Store store() { return GetParam() ? Store(ownRoom()) : Store(); }
+};
+INSTANTIATE_TEST_SUITE_P(Rendezvous, Meeting, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Locally" : "OverTcp"; });
+
+TEST_P(Meeting, RanksOfOneHostShareMemory) {
   for (const uint32_t size : {1, 2, 7}) {
-    Store store;
+    Store store = Meeting::store();
     for (const Status& status :
          run(store, contactsOf(store, size), [&](uint32_t rank, Rendezvous&meeting) -> Status {
            EXPECT_TRUE(meeting.sharesMemory());
@@ -90,9 +105,9 @@ TEST(Rendezvous, RanksOfOneHostShareMemory) {
   }
 }
 
-TEST(Rendezvous, RanksConnectToEachOther) {
+TEST_P(Meeting, RanksConnectToEachOther) {
   for (const uint32_t size : {1, 2, 3, 6}) {
-    Store store;
+    Store store = Meeting::store();
     std::vector<Contact> contacts = contactsOf(store, size);
     contacts[0].use_tcp = true;
     for (const Status& status :
@@ -133,41 +148,78 @@ TEST(Rendezvous, NobodyListening) {
                                      ": cannot be reached: Connection refused");
 }
 
-// One rank of three does not fit; it hears why, and so do those that waited for it.
-TEST(Rendezvous, WhoDoesNotFitIsRefusedByName) {
-  struct Case {
-    std::function<void(Contact&)> change;
-    std::string reason;
-  };
-  const Case cases[] = {
-      {[](Contact& c) { c.secret = "open barley"; }, "rank 2 has another DRUN_SECRET than rank 0"},
-      {[](Contact& c) { c.size = 5; }, "rank 2 is one of 5 ranks, rank 0 of 3"},
-      {[](Contact& c) { c.rank = 1; }, "rank 1: there is one already"},
-      {[](Contact& c) { c.rank = 3; }, "rank 3 of 3: there is no such rank"},
-  };
-  for (const Case& one : cases) {
-    Store store;
-    std::vector<Contact> contacts = {store.contact(0, 3), store.contact(1, 3), store.contact(2, 3)};
-    for (Contact& contact : contacts) contact.deadline = milliseconds(600);
-    one.change(contacts[2]);
-    std::thread late;
-    std::vector<Status> results(3);
-    std::vector<std::thread> threads;
-    for (size_t i = 0; i < 3; ++i) {
-      threads.emplace_back([&, i] {
-        if (i == 2) std::this_thread::sleep_for(milliseconds(200));
-        const auto met = store.meet(contacts[i]);
-        if (!met.ok()) results[i] = met.error();
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
-    ASSERT_FALSE(results[2].ok()) << one.reason;
-    EXPECT_EQ(results[2].error().message.find(one.reason), 0u) << results[2].error().message;
-    EXPECT_NE(results[0].error().message.find("no sign of rank 2"), std::string::npos);
-    EXPECT_NE(results[0].error().message.find("refused: " + one.reason), std::string::npos)
-        << results[0].error().message;
-    EXPECT_EQ(results[0].error().message, results[1].error().message);
+// Two ranks of three come, then the last with a contact that `change` has changed: how each ended.
+std::vector<Error> meetWith(const std::function<void(Contact&)>& change,
+                            milliseconds deadline = seconds(20)) {
+  Store store;
+  std::vector<Contact> contacts = {store.contact(0, 3), store.contact(1, 3), store.contact(2, 3)};
+  for (Contact& contact : contacts) contact.deadline = deadline;
+  change(contacts[2]);
+  std::vector<Error> errors(3);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < 3; ++i) {
+    threads.emplace_back([&, i] {
+      if (i == 2) std::this_thread::sleep_for(milliseconds(200));
+      const auto met = store.meet(contacts[i]);
+      if (!met.ok()) errors[i] = met.error();
+    });
   }
+  for (std::thread& thread : threads) thread.join();
+  return errors;
+}
+
+// Who does not know the secret may be anybody: the right one may still come.
+TEST(Rendezvous, AStrangerIsRefusedAndTheOthersWaitOn) {
+  const std::vector<Error> errors =
+      meetWith([](Contact& contact) { contact.secret = "open barley"; }, milliseconds(1500));
+  EXPECT_EQ(errors[2].message,
+            "rank 2 has another DRUN_SECRET than rank 0; all ranks must have the same");
+  EXPECT_EQ(errors[0].message, "start: no sign of rank 2 for 1.5 s; refused: " + errors[2].message +
+                                   "; a longer --timeout waits longer");
+  EXPECT_EQ(errors[1].message, errors[0].message);
+  EXPECT_EQ(errors[1].fault, Fault::kRuntime);
+}
+
+// A member that does not fit ends the meeting at once, and all hear why.
+TEST(Rendezvous, WhoDoesNotFitIsNamedToAll) {
+  const std::pair<std::function<void(Contact&)>, std::string> cases[] = {
+      {[](Contact& contact) { contact.size = 5; },
+       "start: rank 2 is one of 5 ranks, rank 0 of 3; all must have the same world size"},
+      {[](Contact& contact) { contact.rank = 1; },
+       "start: rank 1: there is one already; every rank has a number of its own"},
+      {[](Contact& contact) { contact.rank = 3; }, "start: rank 3 of 3: there is no such rank"},
+  };
+  for (const auto& [change, why] : cases) {
+    for (const Error& error : meetWith(change)) {
+      EXPECT_EQ(error.message, why);
+      EXPECT_EQ(error.fault, Fault::kUser);
+    }
+  }
+}
+
+TEST(Rendezvous, WhoLeavesWhileOthersAreAwaitedIsNamed) {
+  Store store;
+  const uint16_t port = store.port();
+  std::thread leaver([&] {
+    Hello hello = makeHello(2, 3, "open sesame");
+    UniqueFd fd =
+        std::move(connectTo("127.0.0.1", port, steady_clock::now() + seconds(20))).value();
+    ASSERT_TRUE(sendAll(fd.get(), bytesOf(hello), steady_clock::now() + seconds(20)).ok());
+    std::this_thread::sleep_for(milliseconds(100));
+  });
+  const auto met = store.meet(store.contact(0, 3));
+  leaver.join();
+  ASSERT_FALSE(met.ok());
+  EXPECT_EQ(met.error().message, "start: rank 2 ended while others were awaited");
+}
+
+TEST(Rendezvous, ASocketOfThisHostHasOneRankZero) {
+  const UniqueFd first = std::move(listenLocally(ownRoom())).value();
+  Store store(ownRoom());
+  const auto met = store.meet(store.contact(0, 2));
+  ASSERT_FALSE(met.ok());
+  EXPECT_EQ(met.error().message.find("rank 0: there is one already, process "), 0u);
+  EXPECT_EQ(met.error().fault, Fault::kUser);
 }
 
 // Port scans, silent visitors and random bytes, all the time.
