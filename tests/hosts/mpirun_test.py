@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Ranks that Open MPI's mpirun starts, which set no variable of ours, write what drun's own ranks write."""
+import json
+import subprocess
+
+import hosts
+from hosts import harness
+
+MPIRUN = ["mpirun", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none"]
+
+
+class Mpirun(harness.EndToEnd):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        hosts.needs("mpirun")
+        if "Open MPI" not in subprocess.run(["mpirun", "--version"], capture_output=True, text=True, check=False).stdout:
+            raise hosts.unittest.SkipTest("mpirun is not Open MPI's")
+        cls.plan = cls.compile(harness.BUNDLED, "plan", "--tp", "4")
+
+    def mpirun(self, ranks, *args):
+        """Its end, and that of `ranks` ranks."""
+        command = [*MPIRUN, "-np", str(ranks), str(harness.BIN / "drun"), *map(str, args)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        return harness.Done(command, done.returncode, done.stdout, done.stderr)
+
+    def test_same_text_as_drun(self):
+        work = ["--prompt", "ROMEO:", "--prompt", "Come", "--json", "--max-new-tokens", "20"]
+        done = self.mpirun(4, self.plan, *work)
+        self.assertEqual((done.status, done.out, done.err), (0, self.drun(self.plan, *work), ""), done)
+
+    def test_same_bits_as_drun(self):
+        ids = harness.write_jsonl(self.scratch / "ids.jsonl", [{"input_ids": list(range(3, 60))}])
+        own, theirs = (self.scratch / f"{name}.safetensors" for name in ["own", "theirs"])
+        self.drun(self.plan, "logits", "--input", ids, "--output", own)
+        done = self.mpirun(4, self.plan, "logits", "--input", ids, "--output", theirs)
+        self.assertEqual(done.status, 0, done)
+        self.assertEqual(own.read_bytes(), theirs.read_bytes())
+
+    def test_another_number_of_ranks(self):
+        done = self.mpirun(2, self.plan, "--prompt", "A")
+        self.assertEqual(done.status, 2, done)
+        self.assertRegex(done.err, r"error: OMPI_COMM_WORLD_SIZE 2: .* is compiled for 4 ranks; compile it again "
+                                   r"with --tp 2 or run it with mpirun -np 4\n")
+
+    def test_doctor_names_it(self):
+        done = self.mpirun(1, "doctor", "--json")
+        self.assertEqual(done.status, 0, done)
+        found = json.loads(done.out)
+        self.assertEqual(found["starters"]["found"], "Open MPI")
+        for name in found["starters"]["Open MPI"]:
+            self.assertIsNotNone(found["environment"].get(name), name)
+
+
+if __name__ == "__main__":
+    hosts.main()
