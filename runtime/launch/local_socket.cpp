@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <optional>
 
 #include "runtime/base/file.h"
 
@@ -105,6 +104,12 @@ Result<UniqueFd> connectLocally(const std::string& name, TimePoint deadline) {
 bool isOfOurUser(int socket) {
   const std::optional<ucred> owner = ownerOf(socket);
   return owner && owner->uid == ::geteuid();
+}
+
+std::optional<pid_t> peerProcess(int socket) {
+  const std::optional<ucred> owner = ownerOf(socket);
+  if (!owner || owner->pid <= 0) return std::nullopt;
+  return owner->pid;
 }
 
 Status sendDescriptor(int socket, int fd, TimePoint deadline) {

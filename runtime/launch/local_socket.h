@@ -3,6 +3,9 @@
 // net.h.
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 
 #include "runtime/base/status.h"
@@ -23,6 +26,10 @@ Result<UniqueFd> connectLocally(const std::string& name, TimePoint deadline);
 
 // The process at the other end is of our effective user (SO_PEERCRED).
 bool isOfOurUser(int socket);
+
+// The process that made the other end of a unix socket; nothing where it is none, or the process is
+// of a PID namespace that cannot be seen from here.
+std::optional<pid_t> peerProcess(int socket);
 
 // Hands a descriptor to the other end. Errors (runtime): it is gone; the deadline; none came.
 Status sendDescriptor(int socket, int fd, TimePoint deadline);

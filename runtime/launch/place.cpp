@@ -7,6 +7,7 @@
 
 #include "runtime/base/printable.h"
 #include "runtime/collectives/region.h"
+#include "runtime/launch/local_socket.h"
 #include "runtime/launch/nodelist.h"
 
 namespace dcc::launch {
@@ -25,6 +26,7 @@ constexpr Starter kStarters[] = {
      .local_size = kLocalWorldSizeVariable,
      .hosts = nullptr,
      .job = {"TORCHELASTIC_RUN_ID"},
+     .agent = nullptr,
      .applies = nullptr,
      .size_option = "WORLD_SIZE",
      .master_remedy = "MASTER_ADDR=HOST MASTER_PORT=29500 on every rank"},
@@ -35,6 +37,7 @@ constexpr Starter kStarters[] = {
      .local_size = "OMPI_COMM_WORLD_LOCAL_SIZE",
      .hosts = nullptr,
      .job = {"PMIX_NAMESPACE"},
+     .agent = nullptr,
      .applies = nullptr,
      .size_option = "mpirun -np",
      .master_remedy = "mpirun -x MASTER_ADDR=HOST -x MASTER_PORT=29500"},
@@ -46,6 +49,7 @@ constexpr Starter kStarters[] = {
      .local_size = "MPI_LOCALNRANKS",
      .hosts = nullptr,
      .job = {},
+     .agent = "PMI_FD",
      // srun --mpi=pmi2 sets the first two, and Slurm's own say more.
      .applies = [] { return isSet("MPI_LOCALRANKID") || !isSet("SLURM_LOCALID"); },
      .size_option = "mpiexec -n",
@@ -57,6 +61,7 @@ constexpr Starter kStarters[] = {
      .local_size = nullptr,
      .hosts = nullptr,
      .job = {"PMIX_NAMESPACE"},
+     .agent = nullptr,
      // "slurm.pmix.JOB.STEP" of srun --mpi=pmix, where Slurm's own say more.
      .applies =
          [] {
@@ -72,6 +77,7 @@ constexpr Starter kStarters[] = {
      .local_size = nullptr,
      .hosts = "SLURM_STEP_NUM_NODES",
      .job = {"SLURM_JOB_ID", "SLURM_STEP_ID"},
+     .agent = nullptr,
      // A batch script has SLURM_PROCID too, and a shell by srun --pty is a step of one task: both
      // are there to start ranks from.
      .applies =
@@ -120,6 +126,12 @@ Result<Place> readPlace(const Starter& starter) {
   }
   for (const char* name : starter.job) {
     if (isSet(name)) place.job += (place.job.empty() ? "" : ".") + std::string(valueOf(name));
+  }
+  if (isSet(starter.agent)) {
+    DCC_ASSIGN(const uint32_t socket, numberVariable(starter.agent, INT32_MAX));
+    if (const std::optional<pid_t> agent = peerProcess(static_cast<int>(socket))) {
+      place.job = "process " + std::to_string(*agent);
+    }
   }
   return place;
 }

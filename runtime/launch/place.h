@@ -36,6 +36,9 @@ struct Starter {
   const char* local_size;          // ranks on this host; null: as above
   const char* hosts;               // their number; null: as above
   std::array<const char*, 2> job;  // which together are the same on all ranks and no other job's
+  // Where those name none: a descriptor of a unix socket to the process that has started all ranks
+  // of the job that are on this host; null: none.
+  const char* agent;
   // Whether its ranks are this process; another one's may have inherited `rank`. Null: they are.
   bool (*applies)();
   const char* size_option;    // what decides how many ranks there are, for messages

@@ -1,26 +1,32 @@
 #!/usr/bin/env python3
-"""Ranks that Open MPI's mpirun starts, which set no variable of ours, write what drun's own ranks write."""
+"""Ranks that the mpirun of an MPI starts, which sets no variable of ours, write what drun's own ranks write."""
 import json
+import shutil
 import subprocess
 
 import hosts
 from hosts import harness
 
-MPIRUN = ["mpirun", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none"]
 
+class OpenMpi(harness.EndToEnd):
+    name, size_variable, size_option = "Open MPI", "OMPI_COMM_WORLD_SIZE", "mpirun -np"
+    command = ["mpirun", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none", "-np"]
 
-class Mpirun(harness.EndToEnd):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.find()
+        cls.plan = cls.compile(harness.BUNDLED, "plan", "--tp", "4")
+
+    @classmethod
+    def find(cls):
         hosts.needs("mpirun")
         if "Open MPI" not in subprocess.run(["mpirun", "--version"], capture_output=True, text=True, check=False).stdout:
             raise hosts.unittest.SkipTest("mpirun is not Open MPI's")
-        cls.plan = cls.compile(harness.BUNDLED, "plan", "--tp", "4")
 
     def mpirun(self, ranks, *args):
         """Its end, and that of `ranks` ranks."""
-        command = [*MPIRUN, "-np", str(ranks), str(harness.BIN / "drun"), *map(str, args)]
+        command = [*self.command, str(ranks), str(harness.BIN / "drun"), *map(str, args)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
         return harness.Done(command, done.returncode, done.stdout, done.stderr)
 
@@ -40,16 +46,27 @@ class Mpirun(harness.EndToEnd):
     def test_another_number_of_ranks(self):
         done = self.mpirun(2, self.plan, "--prompt", "A")
         self.assertEqual(done.status, 2, done)
-        self.assertRegex(done.err, r"error: OMPI_COMM_WORLD_SIZE 2: .* is compiled for 4 ranks; compile it again "
-                                   r"with --tp 2 or run it with mpirun -np 4\n")
+        self.assertRegex(done.err, f"error: {self.size_variable} 2: .* is compiled for 4 ranks; compile it again "
+                                   f"with --tp 2 or run it with {self.size_option} 4\n")
 
     def test_doctor_names_it(self):
         done = self.mpirun(1, "doctor", "--json")
         self.assertEqual(done.status, 0, done)
         found = json.loads(done.out)
-        self.assertEqual(found["starters"]["found"], "Open MPI")
-        for name in found["starters"]["Open MPI"]:
+        self.assertEqual(found["starters"]["found"], self.name)
+        for name in found["starters"][self.name]:
             self.assertIsNotNone(found["environment"].get(name), name)
+
+
+class Mpich(OpenMpi):
+    """Where it is installed; it is not among the packages that the checks need."""
+    name, size_variable, size_option = "PMI", "PMI_SIZE", "mpiexec -n"
+    command = ["mpiexec.hydra", "-n"]
+
+    @classmethod
+    def find(cls):
+        if shutil.which("mpiexec.hydra") is None:
+            raise hosts.unittest.SkipTest("MPICH's mpiexec.hydra is not installed")
 
 
 if __name__ == "__main__":

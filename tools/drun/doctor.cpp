@@ -164,7 +164,7 @@ void addNvidia(Findings& findings, const std::string& root) {
 std::vector<std::string> variablesOf(const launch::Starter& starter) {
   std::vector<std::string> names;
   for (const char* name : {starter.rank, starter.world_size, starter.local_rank, starter.local_size,
-                           starter.hosts, starter.job[0], starter.job[1]}) {
+                           starter.hosts, starter.job[0], starter.job[1], starter.agent}) {
     if (name != nullptr) names.emplace_back(name);
   }
   return names;

@@ -1,10 +1,12 @@
 // What environment variables say, and what they must not.
 #include "runtime/launch/place.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include <cstdlib>
-
+#include "runtime/base/unique_fd.h"
 #include "runtime/launch/nodes.h"
 #include "tests/unit/launch/variables.h"
 
@@ -112,6 +114,21 @@ TEST(Place, OfHydra) {
   EXPECT_TRUE(place.onOneHost());
   EXPECT_EQ(place.job, "@a:1000");
   EXPECT_EQ(refused(without(hydra(), {"MPI_LOCALRANKID"})).find("MPI_LOCALRANKID: not set"), 0u);
+}
+
+// Which names no job: its ranks know it by the process that they all speak to.
+TEST(Place, OfHydraWithoutAMaster) {
+  const Variables own = without(hydra(), {"MASTER_ADDR", "MASTER_PORT"});
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  const UniqueFd here(pair[0]), there(pair[1]);
+  const Place place = joined(with(own, {{"PMI_FD", std::to_string(here.get())}}));
+  EXPECT_TRUE(place.onOneHost());
+  EXPECT_EQ(place.job, "process " + std::to_string(::getpid()));
+  // A descriptor of something else says nothing.
+  const UniqueFd file(::open("/dev/null", O_RDONLY));
+  const std::string message = refused(with(own, {{"PMI_FD", std::to_string(file.get())}}));
+  EXPECT_NE(message.find("mpiexec -genv MASTER_ADDR HOST"), std::string::npos) << message;
 }
 
 TEST(Place, OfPmixAlone) {

@@ -21,8 +21,9 @@ auto withVariables(const Variables& variables, Body&& body) {
                                     "SLURM_STEP_NODELIST", "LWS_LEADER_ADDRESS"};
   names.insert(names.end(), std::begin(kNodeRankVariables), std::end(kNodeRankVariables));
   for (const Starter& starter : starters()) {
-    for (const char* name : {starter.rank, starter.world_size, starter.local_rank,
-                             starter.local_size, starter.hosts, starter.job[0], starter.job[1]}) {
+    for (const char* name :
+         {starter.rank, starter.world_size, starter.local_rank, starter.local_size, starter.hosts,
+          starter.job[0], starter.job[1], starter.agent}) {
       if (name != nullptr) names.emplace_back(name);
     }
   }
