@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -42,6 +43,12 @@ void beginProgram() {
   std::set_terminate(onTerminate);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);
+  // The usual limit is low for the sake of select(), which we don't use; a rank has a connection to
+  // every other.
+  if (rlimit files; ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
   for (;;) {
     const int fd = ::open("/dev/null", O_RDWR);
     if (fd < 0 || fd > STDERR_FILENO) {

@@ -9,7 +9,8 @@
 namespace dcc {
 
 // The first thing: descriptors 0 to 2 are open, so that no file of ours becomes one of them, and
-// closed pipes and files that grow too large are errors of write().
+// closed pipes and files that grow too large are errors of write(), and as many descriptors may be
+// open as the system allows.
 void beginProgram();
 
 // Runs `body`. Memory or threads that run out in it, where nobody looks for that, are an error

@@ -19,6 +19,8 @@ std::string_view callName(Call call) {
       return "broadcast";
     case Call::kAllToAll:
       return "all-to-all";
+    case Call::kLeave:
+      return "end";
   }
   return "an unknown call";
 }

@@ -18,6 +18,7 @@ enum class Call : uint32_t {
   kReduceScatter = 4,
   kBroadcast = 5,
   kAllToAll = 6,
+  kLeave = 7,  // none comes after it
 };
 
 // What a rank is about to exchange; compared by its peers, so that ranks whose programs diverge get

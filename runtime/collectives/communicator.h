@@ -92,6 +92,11 @@ class Communicator {
   // while this rank is in a collective.
   virtual void noteProgress() {}
 
+  // The last call, of a rank whose work is done: waits a moment for that of the others. A
+  // connection that is closed before may take along what is still on its way. Error (runtime): a
+  // peer died.
+  virtual Status leave() { return Status::success(); }
+
   // Wakes every rank that waits in this group with an error; the first is kept. Callable from any
   // thread.
   virtual void abort(const Error& why) = 0;

@@ -1,8 +1,11 @@
 #include "runtime/collectives/tcp.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
@@ -28,6 +31,11 @@ constexpr milliseconds kSlice{50};
 constexpr milliseconds kBeatEvery{100};
 // Where a connection ends without a word, another peer may know why.
 constexpr milliseconds kGrace{200};
+// So long a rank that is done waits for others, for which it may still have something on its way.
+constexpr milliseconds kLeave{1000};
+// So long nothing that was sent is acknowledged by the peer's host, or longer where the deadline
+// is.
+constexpr milliseconds kLost{60'000};
 
 // A rank's connections, and how the group of them all has ended.
 class Links {
@@ -36,6 +44,7 @@ class Links {
 
   // Moves what was given to `links`, some of ours.
   Status exchange(const CallTag& tag, std::span<TcpLink* const> links);
+  Status leave();
   void noteProgress();
   void abort(const Error& why);
   std::optional<GroupError> firstError() const;
@@ -44,7 +53,8 @@ class Links {
   std::vector<TcpLink>& all() { return links_; }
 
  private:
-  Status moveAll(const CallTag& tag, std::span<TcpLink* const> links);
+  // False when nothing has moved for `patience`.
+  Result<bool> moveAll(std::span<TcpLink* const> links, milliseconds patience);
   void sleep(std::span<TcpLink* const> links);
   Status overdue(const CallTag& tag, std::span<TcpLink* const> links);
   GroupError causeOf(uint32_t lost_peer);
@@ -86,6 +96,7 @@ class Tcp final : public Communicator {
   Result<std::unique_ptr<Communicator>> split(
       std::span<const std::vector<uint32_t>> groups) override;
   void noteProgress() override { links_->noteProgress(); }
+  Status leave() override { return links_->leave(); }
   void abort(const Error& why) override { links_->abort(why); }
   std::optional<GroupError> firstError() const override { return links_->firstError(); }
   Traffic traffic() const override { return traffic_; }
@@ -121,24 +132,41 @@ class Tcp final : public Communicator {
   Traffic traffic_;
 };
 
+// A peer whose host is lost is noticed though nothing is sent for hours, and whatever is on the way
+// does not forget the connection.
+void keepAlive(int fd, milliseconds deadline) {
+  const int one = 1;
+  const int every = 30;  // seconds
+  const auto limit = static_cast<unsigned>(std::max<milliseconds>(deadline, kLost).count());
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &every, sizeof(every));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof(limit));
+}
+
 Links::Links(std::vector<UniqueFd> peers, uint32_t rank, const WaitOptions& options)
     : rank_(rank), options_(options), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   links_.reserve(peers.size());
   for (uint32_t r = 0; r < peers.size(); ++r) {
-    if (r != rank) links_.emplace_back(std::move(peers[r]), rank, r);
+    if (r == rank) continue;
+    keepAlive(peers[r].get(), options.deadline);
+    links_.emplace_back(std::move(peers[r]), rank, r);
   }
 }
 
 Status Links::exchange(const CallTag& tag, std::span<TcpLink* const> links) {
   std::unique_lock lock(io_);
-  const Status status = moveAll(tag, links);
+  const Result<bool> moved = moveAll(links, options_.deadline);
+  const Status status = !moved.ok() ? Status(moved.error())
+                        : *moved    ? Status::success()
+                                    : overdue(tag, links);
   lock.unlock();
   // An abort() from another thread that came while we had the links.
   if (failed_ && lock.try_lock()) announce();
   return status;
 }
 
-Status Links::moveAll(const CallTag& tag, std::span<TcpLink* const> links) {
+Result<bool> Links::moveAll(std::span<TcpLink* const> links, milliseconds patience) {
   nanoseconds waited{0};
   for (int idle = 0;;) {
     if (failed_) return ended();
@@ -149,7 +177,7 @@ Status Links::moveAll(const CallTag& tag, std::span<TcpLink* const> links) {
       if (link->lost()) return fail(causeOf(link->peer()));
       if (link->failure()) return fail(*link->failure());
     }
-    if (!busy) return Status::success();
+    if (!busy) return true;
     if (moved) {
       idle = 0;
       waited = nanoseconds{0};
@@ -160,9 +188,23 @@ Status Links::moveAll(const CallTag& tag, std::span<TcpLink* const> links) {
       sleep(links);
       // A slice that took much longer is time in which we were stopped, and our peers maybe too.
       waited += std::min<nanoseconds>(steady_clock::now() - before, 2 * kSlice);
-      if (waited >= options_.deadline) return overdue(tag, links);
+      if (waited >= patience) return false;
     }
   }
+}
+
+Status Links::leave() {
+  std::lock_guard lock(io_);
+  if (failed_) return ended();
+  const CallTag tag{static_cast<uint32_t>(Call::kLeave)};
+  std::vector<TcpLink*> all;
+  for (TcpLink& link : links_) {
+    link.leave(tag);
+    all.push_back(&link);
+  }
+  // Who does not end is its launcher's to name: here nothing is left to wait for.
+  const Result<bool> left = moveAll(all, std::min(options_.deadline, kLeave));
+  return left.ok() ? Status::success() : Status(left.error());
 }
 
 void Links::sleep(std::span<TcpLink* const> links) {

@@ -36,6 +36,12 @@ void TcpLink::receive(const CallTag& tag, void* data, size_t bytes) {
   receiving_ = true;
 }
 
+void TcpLink::leave(const CallTag& tag) {
+  send(tag, nullptr, 0);
+  receive(tag, nullptr, 0);
+  leaving_ = true;
+}
+
 void TcpLink::awaitEnd() {
   if (only_end_) return;
   only_end_ = receiving_ = true;
@@ -91,6 +97,7 @@ bool TcpLink::advanceSend() {
     traffic_.sent += std::max(sent_, sizeof(Header)) - payload;
     sending_ = sent_ < out_bytes_;
   }
+  if (leaving_) ::shutdown(fd_.get(), SHUT_WR);
   return moved;
 }
 

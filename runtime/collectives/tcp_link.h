@@ -25,6 +25,8 @@ class TcpLink {
   // What the coming exchange moves; the memory stays valid until busy() is false.
   void send(const CallTag& tag, const void* data, size_t bytes);
   void receive(const CallTag& tag, void* data, size_t bytes);
+  // The last exchange, of no bytes: nothing can be sent after it.
+  void leave(const CallTag& tag);
   // No exchange comes any more, and memory given before is left alone: of what the peer still sends
   // only its last frame is looked for.
   void awaitEnd();
@@ -81,6 +83,7 @@ class TcpLink {
   const std::byte* out_ = nullptr;
   size_t out_bytes_ = 0;  // header and payload
   size_t sent_ = 0;
+  bool leaving_ = false;  // what is being sent is the last
   bool refused_ = false;  // the peer takes no more
   std::string carry_;     // the rest of a beat that the socket took only in part
 

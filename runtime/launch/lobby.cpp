@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "runtime/base/file.h"
+
 namespace dcc::launch {
 namespace {
 
@@ -17,7 +19,7 @@ constexpr size_t kMaxVisitors = 2048;
 
 }  // namespace
 
-std::optional<Guest> Lobby::next(TimePoint deadline) {
+Result<std::optional<Guest>> Lobby::next(TimePoint deadline) {
   for (;;) {
     const auto now = steady_clock::now();
     for (size_t i = 0; i < visitors_.size();) {
@@ -26,7 +28,7 @@ std::optional<Guest> Lobby::next(TimePoint deadline) {
       if (visitor.said == bytes_) {
         Guest guest = std::move(visitor.guest);
         visitors_.erase(visitors_.begin() + static_cast<ptrdiff_t>(i));
-        return guest;
+        return std::optional(std::move(guest));
       }
       if (stays && now < visitor.leaves) {
         ++i;
@@ -34,7 +36,7 @@ std::optional<Guest> Lobby::next(TimePoint deadline) {
         visitors_.erase(visitors_.begin() + static_cast<ptrdiff_t>(i));
       }
     }
-    if (now >= deadline) return std::nullopt;
+    if (now >= deadline) return std::optional<Guest>();
 
     std::vector<pollfd> polled = {{listener_, POLLIN, 0}};
     TimePoint until = deadline;
@@ -43,18 +45,23 @@ std::optional<Guest> Lobby::next(TimePoint deadline) {
       until = std::min(until, visitor.leaves);
     }
     ::poll(polled.data(), polled.size(), remaining(until));
-    if (polled[0].revents != 0) admit();
+    if (polled[0].revents != 0) DCC_RETURN_IF_ERROR(admit());
   }
 }
 
-void Lobby::admit() {
+Status Lobby::admit() {
   for (;;) {
     UniqueFd fd(::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      // Out of descriptors: those that only wait here have to give theirs back.
-      if (errno == EMFILE || errno == ENFILE) visitors_.clear();
-      return;
+      if (errno != EMFILE && errno != ENFILE) return Status::success();
+      if (visitors_.empty()) {
+        return runtimeError("start: a rank that connects cannot be let in: " + errnoText(errno) +
+                            "; more are right (ulimit -Hn)");
+      }
+      // Who has been here longest without a word gives a descriptor back.
+      visitors_.erase(visitors_.begin());
+      return Status::success();
     }
     sendAtOnce(fd.get());
     if (visitors_.size() == kMaxVisitors) visitors_.erase(visitors_.begin());

@@ -21,8 +21,9 @@ class Lobby {
   // The listener outlives the lobby.
   Lobby(int listener, size_t greeting_bytes) : listener_(listener), bytes_(greeting_bytes) {}
 
-  // The next visitor that has said its greeting; nothing at the deadline.
-  std::optional<Guest> next(TimePoint deadline);
+  // The next visitor that has said its greeting; nothing at the deadline. Error (runtime): nobody
+  // can be let in, for this process has as many descriptors as it may.
+  Result<std::optional<Guest>> next(TimePoint deadline);
 
  private:
   struct Visitor {
@@ -30,7 +31,7 @@ class Lobby {
     size_t said = 0;
     TimePoint leaves;
   };
-  void admit();
+  Status admit();
   // Whether the visitor stays.
   bool listenTo(Visitor& visitor) const;
 

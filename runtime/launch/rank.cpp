@@ -108,7 +108,8 @@ Status Rank::connect(const WaitOptions& options) {
   return Status::success();
 }
 
-int Rank::end(const Status& status) {
+int Rank::end(Status status) {
+  if (status.ok() && world_) status = world_->leave();
   if (status.ok()) {
     if (region_) region_->markFinished(rank());
     if (launcher_) launcher_->region.markFinished(place_.local_rank);

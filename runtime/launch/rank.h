@@ -51,7 +51,7 @@ class Rank {
 
   // The last thing a rank does: tells the others, and the launcher or the user, how it went;
   // returns the exit status.
-  int end(const Status& status);
+  int end(Status status);
 
  private:
   // What our launcher shares with each of its ranks, which have their local ranks' numbers in it.

@@ -86,7 +86,10 @@ Status Rendezvous::host(UniqueFd listener) {
   Lobby lobby(listener.get(), sizeof(Hello));
   uint32_t awaited = contact_.size - 1;
   while (awaited > 0 && steady_clock::now() < deadline_) {
-    std::optional<Guest> guest = lobby.next(std::min(deadline_, steady_clock::now() + kGlance));
+    Result<std::optional<Guest>> next =
+        lobby.next(std::min(deadline_, steady_clock::now() + kGlance));
+    if (!next.ok()) return refuseAll(next.error());
+    std::optional<Guest> guest = std::move(next).value();
     if (!guest) {
       DCC_RETURN_IF_ERROR(lookAround());
       continue;
@@ -250,20 +253,28 @@ Result<std::vector<UniqueFd>> Rendezvous::connectAll() {
     if (!said.ok()) return runtimeError("rank " + std::to_string(r) + ": " + said.error().message);
     connections_[r] = std::move(fd).value();
   }
-  uint32_t missing = own == 0 && over_tcp ? 0 : contact_.size - 1 - own;
-  Lobby lobby(listener_.get(), sizeof(PeerHello));
-  while (missing > 0) {
-    std::optional<Guest> guest = lobby.next(limit);
-    if (!guest) return runtimeError("start: not all ranks could connect to each other in time");
-    std::memcpy(&hello, guest->greeting.data(), sizeof(hello));
-    const bool ours = isPeerHello(hello, nonce_) && hello.rank > own &&
-                      hello.rank < contact_.size && !connections_[hello.rank];
-    if (!ours) continue;
-    connections_[hello.rank] = std::move(guest->fd);
-    --missing;
+  if (own > 0 || !over_tcp) {
+    DCC_RETURN_IF_ERROR(letIn(connections_, own, listener_.get(), nonce_, limit));
   }
   listener_.reset();
   return std::move(connections_);
+}
+
+Status Rendezvous::letIn(std::vector<UniqueFd>& peers, uint32_t own, int listener,
+                         const Hash& nonce, TimePoint deadline) {
+  Lobby lobby(listener, sizeof(PeerHello));
+  for (size_t missing = peers.size() - 1 - own; missing > 0;) {
+    DCC_ASSIGN(std::optional<Guest> guest, lobby.next(deadline));
+    if (!guest) return runtimeError("start: not all ranks could connect to each other in time");
+    PeerHello hello;
+    std::memcpy(&hello, guest->greeting.data(), sizeof(hello));
+    const bool ours = isPeerHello(hello, nonce) && hello.rank > own && hello.rank < peers.size() &&
+                      !peers[hello.rank];
+    if (!ours) continue;
+    peers[hello.rank] = std::move(guest->fd);
+    --missing;
+  }
+  return Status::success();
 }
 
 }  // namespace dcc::launch

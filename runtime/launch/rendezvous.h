@@ -60,6 +60,12 @@ class Rendezvous {
   // Collective: a connection to each rank, none for itself. Uses up the rendezvous' own.
   Result<std::vector<UniqueFd>> connectAll();
 
+  // Connections to `listener` of those in the meeting `nonce` whose ranks are above `own`, which go
+  // into `peers`; others are sent away. Errors (runtime): not all have come until the deadline;
+  // Lobby::next's.
+  static Status letIn(std::vector<UniqueFd>& peers, uint32_t own, int listener, const Hash& nonce,
+                      TimePoint deadline);
+
   // The connections to rank 0, or of rank 0 to all, by rank.
   const std::vector<UniqueFd>& connections() const { return connections_; }
 

@@ -112,11 +112,16 @@ class Exhaustion(bad.BadInput):
                     done = run("drun", *self.generate, "--collectives", transport,
                                limits={resource.RLIMIT_NOFILE: limit})
                     worked.append(self.works_or_fails(done))
+                    self.assertNotIn("no sign of", done.err)  # no rank is to blame, and none is waited for
             self.assertTrue(worked[-1])
         for limit in [4, 5, 6]:
             done = run("dcc", "compile", SMALL, "-o", self.scratch / "few",
                        limits={resource.RLIMIT_NOFILE: limit})
             self.works_or_fails(done)
+
+    def test_descriptors_that_may_be_had(self):
+        done = run("drun", *self.generate, "--collectives", "tcp", limits={resource.RLIMIT_NOFILE: (4, 64)})
+        self.assertEqual((done.status, done.err), (0, ""))
 
     # Memory.
 

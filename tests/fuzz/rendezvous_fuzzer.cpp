@@ -1,6 +1,7 @@
 // Whatever strangers say to rank 0, the ranks that come after them meet; whatever members say, that
 // or a reason of one line for all; whatever says it is rank 0, a rank gets its table or a reason;
-// whatever stands for Slurm's list of hosts, a name or a reason. Input: which of these; bytes.
+// whatever strangers say to a rank that waits for its peers, those come in; whatever stands for
+// Slurm's list of hosts, a name or a reason. Input: which of these; bytes.
 #include <sys/un.h>
 
 #include <cstddef>
@@ -95,6 +96,30 @@ void hearRankZero(std::span<const uint8_t> words) {
   if (!status.ok()) requireOneLine(status.error());
 }
 
+// Rank 1's peers have met, as those of the seeds.
+void visitRankOne(std::span<const uint8_t> words) {
+  Door door;
+  std::vector<UniqueFd> visitors;
+  const auto visit = [&](std::span<const uint8_t> said) {
+    visitors.push_back(door.visit(said));
+    ::shutdown(visitors.back().get(), SHUT_WR);
+  };
+  while (!words.empty()) {
+    const auto some = words.first(std::min(words.size(), sizeof(PeerHello)));
+    words = words.subspan(some.size());
+    visit(some);
+  }
+  std::vector<UniqueFd> peers(kRanks + 1);
+  for (uint32_t rank = 0; rank <= kRanks; ++rank) {
+    const PeerHello hello = makePeerHello(fuzz::kNonce, rank);
+    visit({reinterpret_cast<const uint8_t*>(&hello), sizeof(hello)});
+  }
+  const UniqueFd listener = door.takeListener();
+  const Status all = Rendezvous::letIn(peers, 1, listener.get(), fuzz::kNonce,
+                                       std::chrono::steady_clock::now() + std::chrono::seconds(1));
+  if (!all.ok() || peers[0] || peers[1] || !peers[2] || !peers[3]) std::abort();
+}
+
 void readHosts(std::span<const uint8_t> words) {
   const Result<std::string> host =
       firstHost({reinterpret_cast<const char*>(words.data()), words.size()});
@@ -107,7 +132,7 @@ void readHosts(std::span<const uint8_t> words) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::span<const uint8_t> words(data + 1, size - 1);
-  switch (data[0] % 4) {
+  switch (data[0] % 5) {
     case 0:
       visitRankZero(words, false);
       break;
@@ -117,8 +142,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 2:
       visitRankZero(words, true);
       break;
-    default:
+    case 3:
       readHosts(words);
+      break;
+    default:
+      visitRankOne(words);
   }
   return 0;
 }

@@ -9,7 +9,8 @@ int main(int argc, char** argv) {
   using namespace dcc;
   using namespace dcc::launch;
   // The first byte is rendezvous_fuzzer.cpp's.
-  const std::string to_rank_0(1, '\0'), from_rank_0(1, '\1'), of_members(1, '\2'), hosts(1, '\3');
+  const std::string to_rank_0(1, '\0'), from_rank_0(1, '\1'), of_members(1, '\2'), hosts(1, '\3'),
+      to_rank_1(1, '\4');
   std::string hellos;
   for (const uint32_t rank : {1, 2}) {
     const Hello hello = makeHello(rank, 3, "");
@@ -17,6 +18,12 @@ int main(int argc, char** argv) {
   }
   fuzz::writeSeed(argv[1], "hellos", to_rank_0 + hellos);
   fuzz::writeSeed(argv[1], "members", of_members + hellos);
+  std::string peers;
+  for (const uint32_t rank : {2, 3, 2}) {
+    const PeerHello hello = makePeerHello(fuzz::kNonce, rank);
+    peers.append(reinterpret_cast<const char*>(&hello), sizeof(hello));
+  }
+  fuzz::writeSeed(argv[1], "peers", to_rank_1 + peers);
   fuzz::writeSeed(argv[1], "hosts", hosts + "node[01-03,7]-x,other");
   fuzz::writeSeed(argv[1], "http", to_rank_0 + "GET / HTTP/1.1\r\n\r\n");
 

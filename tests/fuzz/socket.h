@@ -11,9 +11,13 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/unique_fd.h"
 
 namespace dcc::fuzz {
+
+// Of the meeting whose peers are visited.
+inline constexpr Hash kNonce{17, 23};
 
 inline std::pair<UniqueFd, UniqueFd> socketPair() {
   int fds[2];

@@ -50,7 +50,7 @@ class Done:
 
 def run(program, *args, stdin="", cwd=None, timeout=120, limits=None):
     """Runs a program of ours; kills it and its ranks at the time-out. `limits`: of resources, as
-    resource.setrlimit knows them."""
+    resource.setrlimit knows them; one number is soft and hard."""
     path = BIN / program
     if not path.exists():
         raise unittest.TestCase.failureException(f"{path} does not exist: build it first")
@@ -58,7 +58,7 @@ def run(program, *args, stdin="", cwd=None, timeout=120, limits=None):
 
     def limit():
         for what, most in (limits or {}).items():
-            resource.setrlimit(what, (most, most))
+            resource.setrlimit(what, most if isinstance(most, tuple) else (most, most))
     with subprocess.Popen([str(a) for a in command], stdin=subprocess.PIPE, cwd=cwd,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           encoding="utf-8", errors="surrogateescape",

@@ -192,6 +192,52 @@ TEST(TcpFailure, ARootLearnsWhyItsPeerHasGone) {
   EXPECT_EQ(status.error().fault, Fault::kUser);
 }
 
+// A connection that is closed while something in it was not read takes along what it still has to
+// send; a rank that leaves loses nothing.
+TEST(TcpFailure, WhatARankSendsLastArrives) {
+  Ranks ranks(Transport::kTcp, 2);
+  ranks[1].noteProgress();
+  std::thread sender([&] {
+    std::vector<char> last(1 << 20, 'x');
+    EXPECT_TRUE(ranks[0].broadcast(last.data(), last.size(), 0).ok());
+    EXPECT_TRUE(ranks[0].leave().ok());
+    ranks.drop(0);
+  });
+  std::this_thread::sleep_for(milliseconds(200));  // most of it is on its way
+  std::vector<char> last(1 << 20);
+  EXPECT_TRUE(ranks[1].broadcast(last.data(), last.size(), 0).ok());
+  EXPECT_EQ(last, std::vector<char>(1 << 20, 'x'));
+  EXPECT_TRUE(ranks[1].leave().ok());
+  sender.join();
+}
+
+TEST(TcpFailure, WhoLeavesWhileOthersWorkIsNamed) {
+  Ranks ranks(Transport::kTcp, 2);
+  const auto results = ranks.run([](Communicator& comm) -> Status {
+    return comm.rank() == 0 ? comm.barrier() : comm.leave();
+  });
+  EXPECT_FALSE(results[0].ok() && results[1].ok());
+  EXPECT_NE(ranks[0].firstError()->error.message.find("in end"), std::string::npos)
+      << ranks[0].firstError()->error.message;
+}
+
+TEST(TcpFailure, ConnectionsAreKeptAliveAsLongAsTheDeadline) {
+  for (const int seconds : {1, 30, 600}) {
+    auto [a, b] = test::tcpPair();
+    const int fd = a.get();
+    std::vector<UniqueFd> peers(2);
+    peers[1] = std::move(a);
+    const auto comm = tcpCommunicator(std::move(peers), 0, {std::chrono::seconds(seconds), true});
+    int alive = 0;
+    unsigned limit = 0;
+    socklen_t size = sizeof(int);
+    ::getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &alive, &size);
+    ::getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, &size);
+    EXPECT_EQ(alive, 1);
+    EXPECT_EQ(limit, std::max(seconds, 60) * 1000u);
+  }
+}
+
 // Beats between frames, as many as the socket takes, are not mixed with what follows.
 TEST(TcpFailure, BeatsAreNotMixedWithPayloads) {
   auto [a, b] = test::tcpPair();
