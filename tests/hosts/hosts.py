@@ -156,6 +156,12 @@ class OnHosts(harness.EndToEnd):
         """The ranks of a job, by number."""
         return {r: self.rank(hosts, r, layout, *args, plan=plan) for r in range(sum(layout))}
 
+    def start_nodes(self, hosts, layout, *args):
+        """The same ranks, started by a drun on each host; those, by host."""
+        return {n: self.popen(host, [harness.BIN / "drun", "--nnodes", len(hosts), "--node-rank", n, "--master-addr",
+                                     hosts[0].address, "--master-port", PORT, "--nproc", layout[n], self.plan, *args])
+                for n, host in enumerate(hosts)}
+
     def finish(self, processes):
         """(status, stdout, stderr) of each, by number; all must end."""
         done = {}

@@ -5,33 +5,33 @@ from hosts import harness
 
 
 class Results(hosts.OnHosts):
-    def check(self, layout):
+    def check(self, layout, start):
         network = self.lan(len(layout))
         generate = ["--input", self.prompts, "--json", "--max-new-tokens", "20"]
-        self.assertEqual(self.succeeded(self.start(network, layout, *generate)), self.expected(*generate))
+        self.assertEqual(self.succeeded(start(network, layout, *generate)), self.expected(*generate))
 
         ids = harness.write_jsonl(self.scratch / "ids.jsonl", [{"input_ids": list(range(3, 60))}, {"input_ids": [7]}])
-        written = []
-        for name in ["one", "several"]:
-            path = self.scratch / f"{name}.safetensors"
-            path.unlink(missing_ok=True)
-            logits = ["logits", "--input", ids, "--output", path]
-            if name == "one":
-                self.expected(*logits)
-            else:
-                self.assertEqual(self.succeeded(self.start(network, layout, *logits)), "")
-            written.append(path.read_bytes())
-        self.assertEqual(written[0], written[1])
+        one, several = self.scratch / "one.safetensors", self.scratch / "several.safetensors"
+        several.unlink(missing_ok=True)
+        logits = ["logits", "--input", ids, "--output"]
+        self.expected(*logits, one)
+        self.assertEqual(self.succeeded(start(network, layout, *logits, several)), "")
+        self.assertEqual(one.read_bytes(), several.read_bytes())
         return network
 
     def test_two_hosts(self):
-        network = self.check([2, 2])
-        for host in network:
-            # Each of its two ranks has one peer here and two there.
-            self.assertGreater(host.sent("lo"), host.sent("eth0") / 4, "ranks of one host talk over its loopback")
+        for start in [self.start, self.start_nodes]:
+            with self.subTest(start=start.__name__):
+                for host in self.check([2, 2], start):
+                    # Each of its two ranks has one peer here and two there.
+                    self.assertGreater(host.sent("lo"), host.sent("eth0") / 4,
+                                       "ranks of one host talk over its loopback")
 
     def test_three_hosts(self):
-        self.check([2, 1, 1])
+        self.check([2, 1, 1], self.start)
+
+    def test_four_hosts(self):
+        self.check([1, 1, 1, 1], self.start_nodes)
 
     def test_shared_memory_is_refused(self):
         done = self.finish(self.start(self.lan(2), [2, 2], "--prompt", "A", "--collectives", "shm"))
