@@ -59,13 +59,27 @@ def cases(cores):
         # A forward pass as a chart of transformers' documentation has it.
         "forward": [c for batch in (1, 4, 16)
                     for c in each(f"forward 512, batch {batch}", "prefill", batch, 512, 2, splits)],
+        # Ours against ours: variants().
+        "variants": each("decode, batch 1", "decode", 1, 16, 65, [whole])
+        + each("prefill 512", "prefill", 1, 512, 2, [whole]) if cores > 1 else [],
     }
+
+
+def variants(options, shape, scratch):
+    """The ways to run a model here: one process, a rank per core, twice as many, and with sums in one order."""
+    cores = options.threads
+
+    def ours(name, ranks, threads, *flags):
+        return sides.Drun(options, shape, scratch, name=name, split=(ranks, threads), flags=flags)
+    return [ours(f"1 x {cores}", 1, cores), ours(f"{cores} x 1", cores, 1), ours(f"{2 * cores} x 1", 2 * cores, 1),
+            ours(f"1 x {cores}, invariant", 1, cores, "--numerics", "invariant")]
 
 
 @dataclasses.dataclass
 class Result:
     """Tokens per second of each side in each undisturbed round, and how many cores others took."""
     case: Case
+    sides: list  # their names
     rates: dict = dataclasses.field(default_factory=dict)  # side -> [rate, ...]
     loads: list = dataclasses.field(default_factory=list)
     repeated: int = 0
@@ -103,7 +117,7 @@ def one_round(case, running, problems):
 
 
 def compare(case, all_sides, options):
-    result, running = Result(case), list(all_sides)
+    result, running = Result(case, [side.name for side in all_sides]), list(all_sides)
     repeats = options.repeats
     # Peers need about what we do, and keep it between their turns.
     try:
@@ -120,7 +134,7 @@ def compare(case, all_sides, options):
             # In turn with the others: on a machine that is shared its limits change too.
             limits = machine(options)
             rates = one_round(case, running, result.problems)
-        if "drun" in rates:
+        if all_sides[0].name in rates:
             # Of the memory that its weights are in, which is what it can be held to.
             limits["read_bytes_per_s"] = all_sides[0].last["memory_bandwidth_bytes_per_s"]
         if load.cores > options.max_load and repeats > 0:
@@ -140,17 +154,8 @@ def of_the_machine(result, drun, dtype):
     """What a trace of the case says, which is made once and not timed against anybody."""
     case = result.case
     entry = "decode" if case.metric.startswith("decode") else "prefill"
-    trace = drun.trace(case)
-    # bench has warmed up first, with as many steps of prompts and at most 7 of decoding.
-    steps = sum(e.get("cat") == "step" and e["name"] == entry and e["pid"] == 0
-                for e in trace["traceEvents"])
-    if entry == "decode":
-        skip, tokens = min(7, case.new_tokens - 1), case.batch
-    else:
-        skip = steps // 2
-        tokens = case.batch * case.prompt_tokens / (steps - skip)
-
-    read = shares.read(trace, entry, skip)
+    read = shares.read(drun.trace(case), entry)
+    tokens = case.batch if entry == "decode" else case.batch * case.prompt_tokens / read.count
 
     def of(measured):
         peak = measured["bf16_flops_per_s" if dtype == "bf16" else "f32_flops_per_s"]
@@ -170,26 +175,30 @@ def machine(options):
 
 
 def measure_shape(shape, wanted, options, scratch):
+    """Results by --cases."""
     everyone = [sides.Drun(options, shape, scratch)]
     if options.transformers:
         everyone.append(sides.Transformers(options, shape, scratch))
     if options.llama_cpp:
         everyone.append(sides.LlamaCpp(options, shape, scratch))
-    results = []
+    ourselves = variants(options, shape, scratch)
+    results = {}
     try:
         # A peer keeps its process as long as the split is the same.
-        for case in sorted(wanted, key=lambda c: c.ranks):
+        for group, case in sorted(wanted, key=lambda c: (c[0] == "variants", c[1].ranks)):
             if not fits(shape, case):
                 continue
             print(f"{shape.name}, {case.name}, {case.split} ", end="", file=sys.stderr, flush=True)
-            results.append(compare(case, everyone, options))
+            result = compare(case, ourselves if group == "variants" else everyone, options)
+            results.setdefault(group, []).append(result)
             print(file=sys.stderr)
     finally:
         for side in everyone:
             side.close()
-    for result in results:
-        if result.rates.get("drun"):
-            of_the_machine(result, everyone[0], options.dtype)
+    for group in results.values():
+        for result in group:
+            if result.rates.get("drun"):
+                of_the_machine(result, everyone[0], options.dtype)
     return results
 
 
@@ -201,7 +210,7 @@ def parse(arguments):
     parser.add_argument("--llama-cpp", type=path, metavar="LLAMA_BENCH", help="llama.cpp's llama-bench")
     parser.add_argument("--gguf", type=path, metavar="DIR", help="SHAPE.gguf for llama.cpp, bf16")
     parser.add_argument("--shapes", default=USUAL_SHAPES, help=f"of {SHAPES}, or directories")
-    parser.add_argument("--cases", default="decode,prefill,context,forward")
+    parser.add_argument("--cases", default="decode,prefill,context,forward,variants")
     parser.add_argument("--dtype", default="bf16", choices=["bf16", "f16", "f32"])
     parser.add_argument("--threads", type=int, default=2, help="of all ranks together")
     parser.add_argument("--rounds", type=int, default=7)
@@ -216,7 +225,7 @@ def parse(arguments):
     unknown = set(options.cases.split(",")) - set(groups)
     if unknown:
         parser.error(f"--cases: {', '.join(sorted(unknown))}; there are {', '.join(groups)}")
-    options.wanted = [case for name in options.cases.split(",") for case in groups[name]]
+    options.wanted = [(name, case) for name in options.cases.split(",") for case in groups[name]]
     options.paths = [SHAPES / s if (SHAPES / s).exists() else path(s) for s in options.shapes.split(",")]
     for shape in options.paths:
         if not (shape / "config.json").exists():

@@ -87,14 +87,16 @@ def rates(results):
     return table(["case, " + header[0], *header[1:]], rows)
 
 
-def splits(results):
-    """The same work of two ranks over that of one process, ours."""
-    whole = {r.case.name: r for r in results if r.case.ranks == 1}
-    rows = [[r.case.name, f"{r.case.split} over {whole[r.case.name].case.split}",
-             ratio(r, "drun", whole[r.case.name], "drun")]
-            for r in results if r.case.ranks > 1 and r.case.name in whole]
-    if rows:
-        yield from table(["case", "split", "best / median"], rows)
+def variants(results):
+    """Ours against ours: the ranks against one process, twice as many ranks against those, and one order of sums
+    against the fastest one."""
+    if not results:
+        return
+    one, ranks, crowded, invariant = names = results[0].sides
+    ratios = [(ranks, one), (crowded, ranks), (invariant, one)]
+    yield from table(["case", *(f"{n}, tokens/s" for n in names), *(f"{a} over {b}" for a, b in ratios)],
+                     [[r.case.name, *(pair(r, n) for n in names), *(ratio(r, a, r, b) for a, b in ratios)]
+                      for r in results])
 
 
 def step_tables(results):
@@ -116,12 +118,11 @@ def step_tables(results):
 def charts(measured, stem):
     """(file name, SVG) of each shape that has single forward passes: medians."""
     for name, results in measured:
-        groups = [(f"{r.case.name.removeprefix('forward ')}, {r.case.split}",
-                   {side: r.median(side) for side in r.rates})
-                  for r in results if r.case.name.startswith("forward") and r.rates]
-        if groups:
+        passes = [(f"{r.case.name.removeprefix('forward ')}, {r.case.split}",
+                   {side: r.median(side) for side in r.rates}) for r in results.get("forward", ()) if r.rates]
+        if passes:
             yield (f"{stem}-{name}-forward.svg",
-                   chart.svg(f"{name}: a forward pass of 512 tokens a sequence, tokens/s", groups))
+                   chart.svg(f"{name}: a forward pass of 512 tokens a sequence, tokens/s", passes))
 
 
 def of_machines(machines):
@@ -134,18 +135,22 @@ def of_machines(machines):
             f"f32, {both('bf16_flops_per_s')} GFLOP/s bf16.")
 
 
-def of_shape(name, results, chart_name):
+def of_shape(name, groups, chart_name):
+    """groups: results by --cases."""
+    results = [r for group in groups.values() for r in group]
+    with_peers = [r for name, group in groups.items() if name != "variants" for r in group]
     yield f"## {name}"
     yield ""
     machines = [m for result in results for m in result.machines]
     if machines:
         yield of_machines(machines)
         yield ""
-    yield from rates(results)
+    if with_peers:
+        yield from rates(with_peers)
     if chart_name:
         yield f"![a forward pass]({chart_name})"
         yield ""
-    yield from splits(results)
+    yield from variants(groups.get("variants"))
     yield from step_tables(results)
     for result in results:
         for problem in result.problems:

@@ -27,15 +27,21 @@ class Limits:
         return max(size / self.bandwidth, flops / self.flops)
 
 
-def steps_of(trace, entry, skip):
-    """Steps of this entry but the first `skip`: numbers, and the mean seconds of one on a rank."""
-    seconds = collections.defaultdict(list)
+def steps_of(trace, entry):
+    """Steps of this entry that `drun bench` measures, not those that warm up: numbers, and the mean seconds of one on
+    a rank. They are the second pass, which begins with the first prompt after a token was decoded."""
+    seconds, names = collections.defaultdict(list), {}
     for event in trace["traceEvents"]:
-        if event.get("cat") == "step" and event["name"] == entry:
-            seconds[event["args"]["step"]].append(event["dur"] / 1e6)
-    kept = sorted(seconds)[skip:]
+        if event.get("cat") == "step":
+            step = event["args"]["step"]
+            names[step] = event["name"]
+            seconds[step].append(event["dur"] / 1e6)
+    order = sorted(names)
+    begins = (s for before, s in zip(order, order[1:]) if names[before] == "decode" and names[s] == "prefill")
+    begin = next(begins, None)
+    kept = [s for s in order if begin is not None and s >= begin and names[s] == entry]
     if not kept:
-        raise ValueError(f"the trace has {len(seconds)} steps '{entry}'; more than {skip} are needed")
+        raise ValueError(f"the trace has no steps '{entry}' after those that warm up")
     return set(kept), sum(sum(seconds[s]) / len(seconds[s]) for s in kept) / len(kept)
 
 
@@ -48,14 +54,14 @@ class Steps:
     ops: list       # (kind, bytes, operations) of each op of each step, of all ranks
 
 
-def shares(trace, entry, limits, skip=0):
-    return shares_of(read(trace, entry, skip), limits)
+def shares(trace, entry, limits):
+    return shares_of(read(trace, entry), limits)
 
 
-def read(trace, entry, skip=0):
-    """The steps of this entry but the first `skip`. What no op takes is not in the kinds; what a collective waits for
+def read(trace, entry):
+    """The steps of this entry that are measured. What no op takes is not in the kinds; what a collective waits for
     another rank to begin is the kind "waiting", and the rest of it an exchange."""
-    steps, step_seconds = steps_of(trace, entry, skip)
+    steps, step_seconds = steps_of(trace, entry)
     ranks = len({event["pid"] for event in trace["traceEvents"]})
     kinds = collections.defaultdict(float)
     ops = collections.defaultdict(lambda: [0, 0])  # per step and instruction, of all ranks

@@ -1,5 +1,6 @@
 """The programs that compare.py times. Each has a name, and run(case) -> {"prefill_tokens_per_s",
 "decode_tokens_per_s"}, warm: what is measured has run before."""
+import dataclasses
 import json
 import os
 import pathlib
@@ -28,19 +29,21 @@ def checked(command):
 
 class Drun:
     """Our compiler and runtime: a new process for each run, which warms up by itself."""
-    name = "drun"
 
-    def __init__(self, options, shape, scratch):
+    def __init__(self, options, shape, scratch, *, name="drun", split=None, flags=()):
+        """split: (ranks, threads of each) instead of the case's; flags: of dcc compile."""
         self.options, self.shape, self.scratch = options, shape, pathlib.Path(scratch)
+        self.name, self.split, self.flags = name, split, flags
         self.last = None  # all that bench said
 
     def plan(self, case):
         length = case.prompt_tokens + case.new_tokens
-        out = self.scratch / f"{self.shape.name}-tp{case.ranks}-{case.batch}x{length}"
+        out = self.scratch / "-".join([self.shape.name, f"tp{case.ranks}", f"{case.batch}x{length}",
+                                       *(flag.strip("-") for flag in self.flags)])
         if not out.exists():
             checked([self.options.bin / "dcc", "compile", self.shape, "--weights", "dummy", "--dtype",
                      self.options.dtype, "--tp", case.ranks, "--max-seqs", case.batch, "--max-seq-len",
-                     length, "-o", out])
+                     length, "-o", out, *self.flags])
         return out
 
     def bytes_needed(self, case):
@@ -49,6 +52,8 @@ class Drun:
         return sum(rank["together"] for rank in json.loads(explained)["memory"])
 
     def run(self, case, *options):
+        if self.split:
+            case = dataclasses.replace(case, ranks=self.split[0], threads=self.split[1])
         out = checked([self.options.bin / "drun", self.plan(case), "bench", "--json", "--threads",
                        case.threads, "--prompt-tokens", case.prompt_tokens, "--new-tokens",
                        case.new_tokens, "--batch", case.batch, *options])

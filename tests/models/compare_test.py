@@ -34,9 +34,10 @@ class Shares(unittest.TestCase):
         self.limits = shares.Limits(1e9, 1e10)  # bytes and operations per second
         events = [{"name": "process_name", "ph": "M", "pid": 0, "tid": 0, "args": {}}]
         for rank in (0, 1):
-            for step in (0, 1, 2):
+            # A pass that warms up, and the one that is measured.
+            for step, name in enumerate(("prefill", "decode", "prefill", "decode", "decode")):
                 t = 1000 * step
-                events.append(event("step", "decode", rank, t, 100 if step else 900, step=step))
+                events.append(event("step", name, rank, t, 100 if step > 1 else 900, step=step))
                 # A product of few rows: its bytes decide. One of many: its operations.
                 events.append(event("instruction", "gemm", rank, t, 40, step=step, instruction=0,
                                     bytes=10_000, flops=20_000))
@@ -44,31 +45,30 @@ class Shares(unittest.TestCase):
                                     bytes=1_000, flops=50_000))
                 events.append(event("instruction", "all_reduce", rank, t + 60, 30, step=step,
                                     instruction=2, bytes=5_000))
-            if rank == 0:
-                for step in (0, 1, 2):
-                    events.append(event("waiting", "waiting", rank, 1000 * step + 60, 10, step=step,
-                                        op="all_reduce"))
-        events.append(event("step", "prefill", 0, 5000, 1, step=3))
+                if rank == 0:
+                    events.append(event("waiting", "waiting", rank, t + 60, 10, step=step, op="all_reduce"))
         self.trace = {"traceEvents": events}
 
     def test_a_mean_step(self):
-        kinds, whole = shares.shares(self.trace, "decode", self.limits, skip=1)
-        self.assertAlmostEqual(whole.seconds, 100e-6)
-        gemm = kinds["gemm"]
-        self.assertAlmostEqual(gemm.seconds, 60e-6)
-        self.assertEqual((gemm.bytes, gemm.flops), (2 * 11_000, 2 * 70_000))
-        self.assertAlmostEqual(gemm.limit, 20e-6 + 10e-6)
-        self.assertAlmostEqual(gemm.fraction, 0.5)
-        self.assertAlmostEqual(whole.fraction, 0.3)
-        # One of two ranks has waited for 10 us.
-        self.assertAlmostEqual(kinds["all_reduce"].seconds, 25e-6)
-        self.assertAlmostEqual(kinds["waiting"].seconds, 5e-6)
-        self.assertEqual((kinds["all_reduce"].bytes, kinds["all_reduce"].limit), (0, 0))
-        self.assertAlmostEqual(kinds["between"].seconds, 10e-6)
+        for entry in ("prefill", "decode"):
+            kinds, whole = shares.shares(self.trace, entry, self.limits)
+            self.assertAlmostEqual(whole.seconds, 100e-6)
+            gemm = kinds["gemm"]
+            self.assertAlmostEqual(gemm.seconds, 60e-6)
+            self.assertEqual((gemm.bytes, gemm.flops), (2 * 11_000, 2 * 70_000))
+            self.assertAlmostEqual(gemm.limit, 20e-6 + 10e-6)
+            self.assertAlmostEqual(gemm.fraction, 0.5)
+            self.assertAlmostEqual(whole.fraction, 0.3)
+            # One of two ranks has waited for 10 us.
+            self.assertAlmostEqual(kinds["all_reduce"].seconds, 25e-6)
+            self.assertAlmostEqual(kinds["waiting"].seconds, 5e-6)
+            self.assertEqual((kinds["all_reduce"].bytes, kinds["all_reduce"].limit), (0, 0))
+            self.assertAlmostEqual(kinds["between"].seconds, 10e-6)
 
     def test_steps_that_there_are_not(self):
-        with self.assertRaisesRegex(ValueError, "3 steps 'decode'"):
-            shares.shares(self.trace, "decode", self.limits, skip=3)
+        self.trace["traceEvents"] = [e for e in self.trace["traceEvents"] if e.get("args", {}).get("step", 0) < 2]
+        with self.assertRaisesRegex(ValueError, "no steps 'decode' after those that warm up"):
+            shares.shares(self.trace, "decode", self.limits)
 
 
 class LoadOfOthers(unittest.TestCase):
@@ -133,15 +133,22 @@ class Compare(harness.EndToEnd):
         names = [row[0] for row in rates if "tok" not in row[0]]
         # What is longer than the model's context is left out.
         self.assertEqual(names[:4], ["decode, batch 1, 1 x 2", "decode, batch 8, 1 x 2",
-                                     "prefill 512, 1 x 2", "decode, batch 1, 2 x 1"])
+                                     "decode, batch 1, 2 x 1", "prefill 512, 1 x 2"])
         self.assertNotIn("4096", " ".join(names))
         self.assertRegex(rates[0][2], r"^\d+% / \d+%$")  # of the machine's limit
         ops = {row[0]: row for row in self.rows(text, "op")}
         self.assertIn("gemm", ops)
         self.assertIn("all_reduce", ops)
         self.assertEqual(ops["**step**"][2], "100%")
-        # 2 over 1, in the best and in the median.
-        self.assertRegex(text, r"\| decode, batch 1 \| 2 x 1 over 1 x 2 \| \d+\.\d\d / \d+\.\d\d \|")
+
+    def test_ours_against_ours(self):
+        text = self.report("--cases", "variants")
+        header = next(line for line in text.splitlines() if line.startswith("| case |"))
+        self.assertIn("| 2 x 1 over 1 x 2 | 4 x 1 over 2 x 1 | 1 x 2, invariant over 1 x 2 |", header)
+        rows = self.rows(text, "case")
+        self.assertEqual([row[0] for row in rows], ["decode, batch 1", "prefill 512"])
+        for cell in rows[0][1:] + rows[1][1:]:
+            self.assertRegex(cell, r"^\d+(\.\d+)? / \d+(\.\d+)?$")
 
     def test_a_peer_in_turns(self):
         peer = self.script(self.scratch / "llama-bench", FAKE)
@@ -199,8 +206,9 @@ class Compare(harness.EndToEnd):
         self.assertRegex(done.stdout, r"busy, tiny, bf16: .*one core busy \d+\.\d / \d+\.\d; of its speed \d+\.\d\d ")
 
     def test_cases(self):
-        whole = [c for group in compare.cases(2).values() for c in group]
+        whole = [c for name, group in compare.cases(2).items() if name != "variants" for c in group]
         self.assertEqual(len(whole), len(set(whole)))
+        self.assertLess(set(compare.cases(2)["variants"]), set(whole))
         self.assertEqual({(c.ranks, c.threads) for c in whole}, {(1, 2), (2, 1)})
         self.assertEqual({(c.ranks, c.threads) for g in compare.cases(1).values() for c in g}, {(1, 1)})
 

@@ -109,7 +109,8 @@ class BenchCommand final : public RankZeroCommand {
   Status run(generate::StepLoop& loop) override;
 
  private:
-  Result<BenchTimes> pass(generate::StepLoop& loop, const std::string& name, uint32_t new_tokens);
+  Result<BenchTimes> pass(generate::StepLoop& loop, const std::string& name,
+                          const BenchShape& shape);
 
   const Options& options_;
   const BenchFacts& facts_;
@@ -126,25 +127,29 @@ Status BenchCommand::prepare(const Limits& limits) {
 }
 
 Status BenchCommand::run(generate::StepLoop& loop) {
-  DCC_RETURN_IF_ERROR(pass(loop, "warming up", std::min(shape_.new_tokens, kWarmUpTokens)));
-  DCC_ASSIGN(const BenchTimes times, pass(loop, "measuring", shape_.new_tokens));
+  // One step of each prompt reaches all weights; the rest of a long one would only take time.
+  BenchShape warm_up = shape_;
+  warm_up.prompt_tokens = std::min(shape_.prompt_tokens, limits_.prefill.max_tokens);
+  warm_up.new_tokens = std::min(shape_.new_tokens, kWarmUpTokens);
+  DCC_RETURN_IF_ERROR(pass(loop, "warming up", warm_up));
+  DCC_ASSIGN(const BenchTimes times, pass(loop, "measuring", shape_));
   return output_.write(benchReport(facts_, shape_, times, options_.json));
 }
 
 // All sequences from their beginning to their end.
 Result<BenchTimes> BenchCommand::pass(generate::StepLoop& loop, const std::string& name,
-                                      uint32_t new_tokens) {
+                                      const BenchShape& shape) {
   DCC_ASSIGN(Scheduler scheduler, Scheduler::create(limits_, generate::StepKind::kGenerate));
   std::mt19937_64 random(1);
-  for (uint32_t i = 0; i < shape_.batch; ++i) {
+  for (uint32_t i = 0; i < shape.batch; ++i) {
     generate::Request request;
-    request.max_new_tokens = new_tokens;
-    request.prompt.resize(shape_.prompt_tokens);
+    request.max_new_tokens = shape.new_tokens;
+    request.prompt.resize(shape.prompt_tokens);
     for (int32_t& id : request.prompt) id = static_cast<int32_t>(random() % limits_.vocab_size);
     DCC_RETURN_IF_ERROR(scheduler.add(std::move(request), "bench"));
   }
-  const uint64_t each = uint64_t{shape_.prompt_tokens} + new_tokens;
-  Timer timer(loop, shape_.batch, name, shape_.batch * each);
+  const uint64_t each = uint64_t{shape.prompt_tokens} + shape.new_tokens;
+  Timer timer(loop, shape.batch, name, shape.batch * each);
   DCC_RETURN_IF_ERROR(loop.lead(scheduler, timer));
   return std::move(timer.times);
 }
