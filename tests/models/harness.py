@@ -3,6 +3,7 @@
 Standard library only. The programs are taken from DCC_BIN (ctest sets it), by default build/bin of this checkout.
 """
 import array
+import contextlib
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODELS = ROOT / "tests/models"
@@ -23,6 +25,8 @@ BIN = pathlib.Path(os.environ.get("DCC_BIN", ROOT / "build/bin"))
 
 PHASES = ["import", "annotate", "shard", "collectives", "optimize", "localize", "schedule",
           "allocate", "specialize"]
+# As `drun doctor` names them.
+INSTRUCTION_SETS = ["amx", "avx512_bf16", "avx512", "avx2", "sse4", "neon"]
 
 
 def terminal():
@@ -128,6 +132,14 @@ def write_jsonl(path, lines):
     return path
 
 
+@contextlib.contextmanager
+def instructions(name):
+    """drun's kernels use this instruction set; False where the machine lacks it."""
+    with unittest.mock.patch.dict(os.environ, DRUN_INSTRUCTIONS=name):
+        kernels = json.loads(run("drun", "doctor", "--json").out)["cpu"]["kernels"]
+        yield kernels.endswith(f"({name})")
+
+
 class EndToEnd(unittest.TestCase):
     """A test with a scratch directory of its own, self.scratch."""
 
@@ -150,6 +162,16 @@ class EndToEnd(unittest.TestCase):
         done = run("drun", *args, **keywords)
         self.assertEqual(done.status, 0, done)
         return done.out
+
+    def on_every_instruction_set(self, check):
+        """check() with each that this machine has."""
+        used = []
+        for name in INSTRUCTION_SETS:
+            with instructions(name) as there, self.subTest(instructions=name):
+                if there:
+                    check()
+                    used.append(name)
+        self.assertTrue(used)
 
     def generate(self, plan, lines, *options):
         """One answer of `generate --json` per input line, in order."""
