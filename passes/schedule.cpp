@@ -18,9 +18,9 @@ namespace dcc {
 
 namespace {
 
-// Tokens of a page of the KV cache: 16 keys of a head are at least one full cache line per column
-// block, and a sequence wastes less than 16 slots.
-constexpr int64_t kTokensPerPage = 16;
+// Tokens of a page of the KV cache: what a head has of one is read in a row, some KiB, and a
+// sequence wastes less than 64 slots.
+constexpr int64_t kTokensPerPage = 64;
 constexpr int64_t kCacheAlignment = 64;  // bytes
 
 // The ops' verifiers know the names.

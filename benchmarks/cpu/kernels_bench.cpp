@@ -42,7 +42,7 @@ double best(const std::function<void()>& call) {
 // A matrix in huge pages, filled with small values.
 struct Buffer {
   Buffer(int64_t rows, int64_t cols, DType type)
-      : memory(Memory::map(rows * cols * byteSize(type), true).value()) {
+      : memory(Memory::map(rows * cols * byteSize(type)).value()) {
     view = {memory.data(), type, rows, cols, cols};
     std::vector<float> row(cols);
     for (int64_t r = 0; r < rows; ++r) {
@@ -77,7 +77,7 @@ struct Bench {
     const int64_t copies = rows > 64 ? 1 : std::max<int64_t>(1, (192 << 20) / bytes);
     const Buffer weights(n * copies, k, type), a(rows, k, a_type), out(rows, n, a_type);
     const Memory scratch =
-        Memory::map(plan::gemmWorkspace(rows, k, 1, a_type, a_type, pool.threads()).bytes(), true)
+        Memory::map(plan::gemmWorkspace(rows, k, 1, a_type, a_type, pool.threads()).bytes())
             .value();
     const double seconds = best([&] {
                              for (int64_t i = 0; i < copies; ++i) {
@@ -101,7 +101,7 @@ struct Bench {
                               std::to_string(tokens) + " of " + std::to_string(length) + ", dim " +
                               std::to_string(dim);
     if (!wants(label)) return;
-    const int64_t heads = 32, kv_heads = 4, per_page = 32;
+    const int64_t heads = 32, kv_heads = 4, per_page = 64;
     CacheView cache;
     cache.tokens_per_page = per_page;
     cache.heads = kv_heads;
@@ -118,8 +118,7 @@ struct Bench {
     const std::vector<int32_t> starts = {0, static_cast<int32_t>(tokens)};
     const Buffer q(tokens, heads * dim, type), out(tokens, heads * dim, type);
     const Memory scratch =
-        Memory::map(plan::attentionWorkspaceBytes({dim, dim, heads / kv_heads, 0}, pool.threads()),
-                    true)
+        Memory::map(plan::attentionWorkspaceBytes({dim, dim, heads / kv_heads, 0}, pool.threads()))
             .value();
     const double seconds = best([&] {
       cpu::attention(pool, q.view, cache, {starts, positions, table.data(), pages},

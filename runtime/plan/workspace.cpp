@@ -98,7 +98,7 @@ AttentionBlocks::AttentionBlocks(int64_t k_dim, int64_t v_dim, int64_t heads, in
 }
 
 int64_t AttentionBlocks::floats() const {
-  return rows * (k_stride + kKeys) + kScoreKeys * k_stride + kKeys * std::max(k_stride, v_stride) +
+  return rows * (k_stride + kKeys) + kTurnedKeys * k_stride + kKeys * std::max(k_stride, v_stride) +
          2 * partFloats(rows);
 }
 

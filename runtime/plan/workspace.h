@@ -52,8 +52,8 @@ GemmWorkspace gemmWorkspace(int64_t rows, int64_t k, int64_t chunks, DType a, DT
 // row begins at a multiple of 64 bytes.
 struct AttentionBlocks {
   static constexpr int64_t kKeys = 128;
-  // Keys whose scores are made together.
-  static constexpr int64_t kScoreKeys = 16;
+  // Keys whose scores are made together, at most.
+  static constexpr int64_t kTurnedKeys = 64;
   // (token, head) pairs of a task, unless one token has more heads.
   static constexpr int64_t kRows = 32;
   // Keys of a segment at least, and segments of a sequence at most.

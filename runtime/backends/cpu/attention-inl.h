@@ -1,9 +1,9 @@
 // The two products of attention, for a block of keys: scores of queries with keys, and sums of
 // values. Included once per SIMD target.
 //
-// Lanes are keys in the first and columns of values in the second, so that nothing is added across
-// lanes but a score's few parts. Each score and each sum is made in an order of its own, whatever
-// else the tile has.
+// Lanes are keys in the first, which are turned for it, and columns of values in the second, so
+// that nothing is added across lanes. Each score and each sum is made in an order of its own,
+// whatever else the tile has.
 #if defined(DCC_CPU_ATTENTION_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef DCC_CPU_ATTENTION_INL_H_
 #undef DCC_CPU_ATTENTION_INL_H_
@@ -19,6 +19,13 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
+
+// A tile has so many vectors of keys or columns, and at most so many rows of queries or weights: as
+// many sums as there are registers for beside the operands.
+constexpr int kTileVecs = 4;
+constexpr int kMostRows = kLanes == 16 ? 6 : kLanes == 8 ? 3 : 2;
+constexpr int64_t kTileKeys = kTileVecs * kLanes;
+static_assert(kKeyBlock % kTileKeys == 0 && kTileKeys <= plan::AttentionBlocks::kTurnedKeys);
 
 // Where the rows of keys [from, to) of a block are, by their place in it.
 HWY_INLINE void findRows(const HeadRows& rows, int64_t block, int64_t from, int64_t to,
@@ -50,126 +57,62 @@ HWY_INLINE void widenRows(const AttentionTask& t, const HeadRows& rows, int64_t 
   widen(float());
 }
 
-// Lane 4b + r of out's vector i is lane 4b + i of row r: each 4 x 4 lanes are turned. Vectors of
-// `out` are `stride` apart.
-HWY_INLINE void turn(const std::byte* const* rows, int64_t bytes, uint32_t* out, int64_t stride) {
+// Four vectors, of which block b of vector r becomes block r of vector b.
+HWY_INLINE void turnBlocks(VU32* v) {
+  const U32 d;
+  if constexpr (kLanes == 8) {
+    const VU32 x = v[0];
+    v[0] = hn::ConcatLowerLower(d, v[1], x);
+    v[1] = hn::ConcatUpperUpper(d, v[1], x);
+  } else if constexpr (kLanes == 16) {
+    const auto even = [&](int r) DCC_INLINE_LAMBDA {
+      return hn::OddEvenBlocks(hn::SwapAdjacentBlocks(v[r + 1]), v[r]);
+    };
+    const auto odd = [&](int r) DCC_INLINE_LAMBDA {
+      return hn::OddEvenBlocks(v[r + 1], hn::SwapAdjacentBlocks(v[r]));
+    };
+    const VU32 even0 = even(0), odd0 = odd(0), even2 = even(2), odd2 = odd(2);
+    v[0] = hn::ConcatLowerLower(d, even2, even0);
+    v[1] = hn::ConcatLowerLower(d, odd2, odd0);
+    v[2] = hn::ConcatUpperUpper(d, even2, even0);
+    v[3] = hn::ConcatUpperUpper(d, odd2, odd0);
+  }
+}
+
+// Vector i of `out` gets lane i of each of kLanes rows, from byte `bytes` on. Vectors of `out` are
+// kTileKeys apart.
+HWY_INLINE void turn(const std::byte* const* rows, int64_t bytes, uint32_t* out) {
   const U32 d;
   const hn::Repartition<uint64_t, U32> d64;
-  VU32 row[4];
-  unrolled<4>([&](auto r) DCC_INLINE_LAMBDA {
-    row[r] = hn::LoadU(d, reinterpret_cast<const uint32_t*>(rows[r] + bytes));
-  });
-  const auto lower01 = hn::BitCast(d64, hn::InterleaveLower(d, row[0], row[1]));
-  const auto upper01 = hn::BitCast(d64, hn::InterleaveUpper(d, row[0], row[1]));
-  const auto lower23 = hn::BitCast(d64, hn::InterleaveLower(d, row[2], row[3]));
-  const auto upper23 = hn::BitCast(d64, hn::InterleaveUpper(d, row[2], row[3]));
-  hn::Store(hn::BitCast(d, hn::InterleaveLower(d64, lower01, lower23)), d, out);
-  hn::Store(hn::BitCast(d, hn::InterleaveUpper(d64, lower01, lower23)), d, out + stride);
-  hn::Store(hn::BitCast(d, hn::InterleaveLower(d64, upper01, upper23)), d, out + 2 * stride);
-  hn::Store(hn::BitCast(d, hn::InterleaveUpper(d64, upper01, upper23)), d, out + 3 * stride);
-}
-
-// The sums of neighbouring blocks of 128 bits: of x in the even ones, of y in the odd ones.
-HWY_INLINE VF32 addBlockPairs(VF32 x, VF32 y) {
-  return hn::Add(hn::OddEvenBlocks(y, x), hn::SwapAdjacentBlocks(hn::OddEvenBlocks(x, y)));
-}
-
-// Scores of 16 keys, four in each sum's blocks; a block has its own part of the columns.
-HWY_INLINE void storeScores(const VF32* sums, float* scores) {
-  const F32 d;
-  static_assert(kScoreKeys == 16);
-  if constexpr (kLanes == 16) {
-    const VF32 x = addBlockPairs(sums[0], sums[1]), y = addBlockPairs(sums[2], sums[3]);
-    hn::Store(hn::Add(hn::ConcatLowerLower(d, y, x), hn::ConcatUpperUpper(d, y, x)), d, scores);
-  } else if constexpr (kLanes == 8) {
-    hn::Store(addBlockPairs(sums[0], sums[1]), d, scores);
-    hn::Store(addBlockPairs(sums[2], sums[3]), d, scores + 8);
-  } else {
-    static_assert(kLanes == 4 || kLanes == 8 || kLanes == 16);
-    unrolled<4>([&](auto g) DCC_INLINE_LAMBDA { hn::Store(sums[g], d, scores + 4 * g); });
-  }
-}
-
-// Scores of kRows queries, rows of `vectors` vectors of 32-bit lanes, with the 16 keys in `turned`:
-// for each vector of a key and each of the four lanes of its blocks four vectors of four keys each.
-template <int kRows, class M>
-HWY_INLINE void scoreTile(const uint32_t* q, int64_t q_stride, const uint32_t* turned,
-                          int64_t vectors, float* scores) {
-  const F32 d;
-  const U32 d32;
-  VF32 sums[kRows][4];
-  unrolled<kRows>([&](auto r) DCC_INLINE_LAMBDA {
-    unrolled<4>([&](auto g) DCC_INLINE_LAMBDA { sums[r][g] = hn::Zero(d); });
-  });
-  for (int64_t v = 0; v < vectors; ++v, q += kLanes) {
-    VU32 row[kRows];
-    unrolled<kRows>([&](auto r) DCC_INLINE_LAMBDA { row[r] = hn::LoadU(d32, q + r * q_stride); });
-    unrolled<4>([&](auto i) DCC_INLINE_LAMBDA {
-      VU32 keys[4];
-      unrolled<4>([&](auto g) DCC_INLINE_LAMBDA {
-        keys[g] = hn::Load(d32, turned);
-        turned += kLanes;
-      });
-      unrolled<kRows>([&](auto r) DCC_INLINE_LAMBDA {
-        const VU32 x = hn::Broadcast<i>(row[r]);
-        unrolled<4>([&](auto g) DCC_INLINE_LAMBDA {
-          sums[r][g] = M::multiplyLanes(x, keys[g], sums[r][g]);
-        });
-      });
+  constexpr int kBlocks = kLanes / 4;
+  // Each block of four rows by itself, then the blocks.
+  VU32 v[4][kBlocks];
+  unrolled<kBlocks>([&](auto g) DCC_INLINE_LAMBDA {
+    VU32 row[4];
+    unrolled<4>([&](auto r) DCC_INLINE_LAMBDA {
+      row[r] = hn::LoadU(d, reinterpret_cast<const uint32_t*>(rows[4 * g + r] + bytes));
     });
-  }
-  unrolled<kRows>([&](auto r) DCC_INLINE_LAMBDA { storeScores(sums[r], scores + r * kKeyBlock); });
+    const auto lower01 = hn::BitCast(d64, hn::InterleaveLower(d, row[0], row[1]));
+    const auto upper01 = hn::BitCast(d64, hn::InterleaveUpper(d, row[0], row[1]));
+    const auto lower23 = hn::BitCast(d64, hn::InterleaveLower(d, row[2], row[3]));
+    const auto upper23 = hn::BitCast(d64, hn::InterleaveUpper(d, row[2], row[3]));
+    v[0][g] = hn::BitCast(d, hn::InterleaveLower(d64, lower01, lower23));
+    v[1][g] = hn::BitCast(d, hn::InterleaveUpper(d64, lower01, lower23));
+    v[2][g] = hn::BitCast(d, hn::InterleaveLower(d64, upper01, upper23));
+    v[3][g] = hn::BitCast(d, hn::InterleaveUpper(d64, upper01, upper23));
+  });
+  unrolled<4>([&](auto i) DCC_INLINE_LAMBDA {
+    turnBlocks(v[i]);
+    unrolled<kBlocks>(
+        [&](auto b) DCC_INLINE_LAMBDA { hn::Store(v[i][b], d, out + (4 * b + i) * kTileKeys); });
+  });
 }
 
-// Of all queries with keys [from, to) of a block; others of the same 16 get some score, too.
-template <class M>
-HWY_INLINE void scoreRows(const AttentionTask& t, const std::byte* const* keys, int64_t from,
-                          int64_t to) {
-  constexpr int kTile = kLanes == 16 ? 4 : 2;
-  const int64_t rows = t.tokens * t.heads, vectors = (t.k.dim + M::kStep - 1) / M::kStep;
-  const auto* q = reinterpret_cast<const uint32_t*>(t.q);
-  for (int64_t first = from / kScoreKeys * kScoreKeys; first < to; first += kScoreKeys) {
-    const std::byte* some[kScoreKeys];
-    for (int64_t i = 0; i < kScoreKeys; ++i) some[i] = keys[std::clamp(first + i, from, to - 1)];
-    // What comes next, for pages lie anywhere.
-    for (int64_t i = first + kScoreKeys; i < std::min(first + 2 * kScoreKeys, to); ++i) {
-      for (int64_t b = 0; b < vectors * kLanes * 4; b += 64) __builtin_prefetch(keys[i] + b);
-    }
-    for (int64_t v = 0; v < vectors; ++v) {
-      for (int64_t g = 0; g < 4; ++g) {
-        turn(some + 4 * g, v * kLanes * 4, t.turned + (v * 16 + g) * kLanes, 4 * kLanes);
-      }
-    }
-    float* scores = t.scores + first;
-    const auto tile = [&](auto n, int64_t r) HWY_ATTR {
-      scoreTile<n.value, M>(q + r * t.q_stride, t.q_stride, t.turned, vectors,
-                            scores + r * kKeyBlock);
-    };
-    int64_t r = 0;
-    for (; r + kTile <= rows; r += kTile) tile(std::integral_constant<int, kTile>(), r);
-    if (rows - r == 1) tile(std::integral_constant<int, 1>(), r);
-    if (kTile > 2 && rows - r == 2) tile(std::integral_constant<int, 2>(), r);
-    if (kTile > 3 && rows - r == 3) tile(std::integral_constant<int, 3>(), r);
-  }
-}
-
-HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
-  const std::byte* keys[kKeyBlock];
-#if HWY_TARGET == HWY_AVX3
-  if (t.bf16) {
-    findRows(t.k, block, from, to, keys);
-    return scoreRows<Bf16Pairs>(t, keys, from - block, to - block);
-  }
-#endif
-  widenRows(t, t.k, block, from, to, keys);
-  scoreRows<Widened<float>>(t, keys, from - block, to - block);
-}
-
-// out[i, 0..kVecs vectors) += sum over j < count of p[i, j] times row j from byte `column` on, j in
+// out[i, 0..kVecs vectors) = (or += if kAdd) sum over j < count of p[i, j] times row(j), j in
 // order.
-template <int kRows, int kVecs, class M>
-HWY_INLINE void weighTile(const uint32_t* p, const std::byte* const* rows, int64_t column,
-                          int64_t count, float* out, int64_t out_stride) {
+template <int kRows, int kVecs, bool kAdd, class M, class Row>
+HWY_INLINE void productTile(const uint32_t* p, int64_t p_stride, const Row& row, int64_t count,
+                            float* out, int64_t out_stride, RowFetcher& fetcher) {
   const F32 d;
   const U32 d32;
   VF32 sums[kRows][kVecs];
@@ -179,47 +122,92 @@ HWY_INLINE void weighTile(const uint32_t* p, const std::byte* const* rows, int64
           [&](auto c) DCC_INLINE_LAMBDA { body(sums[i][c], out + i * out_stride + c * kLanes); });
     });
   };
-  each([&](VF32& sum, const float* at) DCC_INLINE_LAMBDA { sum = hn::Load(d, at); });
+  each([&](VF32& sum, const float* at)
+           DCC_INLINE_LAMBDA { sum = kAdd ? hn::Load(d, at) : hn::Zero(d); });
   for (int64_t j = 0; j < count; ++j) {
-    const auto* row = reinterpret_cast<const uint32_t*>(rows[j] + column);
-    VU32 weight[kRows];
+    fetcher.fetchSome();
+    const uint32_t* from = row(j);
+    VU32 factor[kRows];
     unrolled<kRows>([&](auto i)
-                        DCC_INLINE_LAMBDA { weight[i] = hn::Set(d32, p[i * kKeyBlock + j]); });
+                        DCC_INLINE_LAMBDA { factor[i] = hn::Set(d32, p[i * p_stride + j]); });
     unrolled<kVecs>([&](auto c) DCC_INLINE_LAMBDA {
-      const VU32 x = hn::LoadU(d32, row + c * kLanes);
+      const VU32 x = hn::LoadU(d32, from + c * kLanes);
       unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA {
-        sums[i][c] = M::multiplyLanes(weight[i], x, sums[i][c]);
+        sums[i][c] = M::multiplyLanes(factor[i], x, sums[i][c]);
       });
     });
   }
   each([&](VF32 sum, float* at) DCC_INLINE_LAMBDA { hn::Store(sum, d, at); });
 }
 
-template <int kRows, class M>
-HWY_INLINE void weighColumns(const uint32_t* p, const std::byte* const* rows, int64_t dim,
-                             int64_t count, float* out, int64_t out_stride) {
-  constexpr int64_t kBytes = sizeof(uint32_t);
-  int64_t c = 0;
-  for (; c + 4 * kLanes <= dim; c += 4 * kLanes) {
-    weighTile<kRows, 4, M>(p, rows, c * kBytes, count, out + c, out_stride);
-  }
-  for (; c < dim; c += kLanes) {
-    weighTile<kRows, 1, M>(p, rows, c * kBytes, count, out + c, out_stride);
+// Calls tile(number of rows, the first of them) for all rows, in tiles of like sizes.
+template <class Tile>
+HWY_INLINE void forTiles(int64_t rows, const Tile& tile) {
+  for (int64_t r = 0, tiles = (rows + kMostRows - 1) / kMostRows; r < rows; --tiles) {
+    const int64_t some = (rows - r + tiles - 1) / tiles;
+    unrolled<kMostRows>([&](auto i) HWY_ATTR {
+      if (some == i + 1) tile(std::integral_constant<int, i + 1>(), r);
+    });
+    r += some;
   }
 }
 
+// Of all queries with keys [from, to) of a block; others of the same tile get some score, too. Rows
+// of queries and keys have `lanes` lanes of 32 bits.
+template <class M>
+HWY_INLINE void scoreRows(const AttentionTask& t, const std::byte* const* keys, int64_t lanes,
+                          int64_t from, int64_t to, RowFetcher& fetcher) {
+  const auto* q = reinterpret_cast<const uint32_t*>(t.q);
+  const auto row = [&](int64_t j) DCC_INLINE_LAMBDA { return t.turned + j * kTileKeys; };
+  for (int64_t first = from / kTileKeys * kTileKeys; first < to; first += kTileKeys) {
+    const std::byte* some[kTileKeys];
+    for (int64_t i = 0; i < kTileKeys; ++i) some[i] = keys[std::clamp(first + i, from, to - 1)];
+    for (int64_t lane = 0; lane < lanes; lane += kLanes) {
+      for (int64_t i = 0; i < kTileKeys; i += kLanes) {
+        turn(some + i, lane * 4, t.turned + lane * kTileKeys + i);
+      }
+    }
+    forTiles(t.tokens * t.heads, [&](auto n, int64_t r) HWY_ATTR {
+      productTile<n.value, kTileVecs, false, M>(q + r * t.q_stride, t.q_stride, row, lanes,
+                                                t.scores + r * kKeyBlock + first, kKeyBlock,
+                                                fetcher);
+    });
+  }
+}
+
+HWY_INLINE void scoreKeys(const AttentionTask& t, int64_t block, int64_t from, int64_t to,
+                          RowFetcher& fetcher) {
+  const std::byte* keys[kKeyBlock];
+#if HWY_TARGET == HWY_AVX3
+  if (t.bf16) {
+    findRows(t.k, block, from, to, keys);
+    return scoreRows<Bf16Pairs>(t, keys, t.k.dim / 2, from - block, to - block, fetcher);
+  }
+#endif
+  widenRows(t, t.k, block, from, to, keys);
+  scoreRows<Widened<float>>(t, keys, t.k.dim, from - block, to - block, fetcher);
+}
+
+// Adds to all results: weights from the first-th on times `count` rows.
 template <class M>
 HWY_INLINE void weighRows(const AttentionTask& t, int64_t first, const std::byte* const* rows,
-                          int64_t count) {
-  const int64_t all = t.tokens * t.heads;
+                          int64_t count, RowFetcher& fetcher) {
   const auto* p = reinterpret_cast<const uint32_t*>(t.scores) + first;
-  const auto weigh = [&](auto n, int64_t i) HWY_ATTR {
-    weighColumns<n.value, M>(p + i * kKeyBlock, rows + first, t.v.dim, count,
-                             t.to.out + i * t.out_stride, t.out_stride);
-  };
-  int64_t i = 0;
-  for (; i + kTileRows <= all; i += kTileRows) weigh(std::integral_constant<int, kTileRows>(), i);
-  for (; i < all; ++i) weigh(std::integral_constant<int, 1>(), i);
+  forTiles(t.tokens * t.heads, [&](auto n, int64_t i) HWY_ATTR {
+    const auto tile = [&](auto vecs, int64_t c) HWY_ATTR {
+      const auto row = [&](int64_t j) DCC_INLINE_LAMBDA {
+        return reinterpret_cast<const uint32_t*>(rows[first + j]) + c;
+      };
+      productTile<n.value, vecs.value, true, M>(p + i * kKeyBlock, kKeyBlock, row, count,
+                                                t.to.out + i * t.out_stride + c, t.out_stride,
+                                                fetcher);
+    };
+    int64_t c = 0;
+    for (; c + kTileKeys <= t.v.dim; c += kTileKeys) {
+      tile(std::integral_constant<int, kTileVecs>(), c);
+    }
+    for (; c < t.v.dim; c += kLanes) tile(std::integral_constant<int, 1>(), c);
+  });
 }
 
 #if HWY_TARGET == HWY_AVX3
@@ -258,31 +246,20 @@ HWY_INLINE void unpairColumns(float* out, int64_t dim) {
     }
   }
 }
-
-// A block's weights as bf16, in place. In assembler as Bf16Pairs::multiplyAdd() is.
-HWY_INLINE void narrowWeights(float* p) {
-  const F32 d;
-  for (int64_t c = 0; c < kKeyBlock; c += 2 * kLanes) {
-    const VF32 lower = hn::Load(d, p + c), upper = hn::Load(d, p + c + kLanes);
-    VF32 both;
-    asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(both.raw) : "v"(upper.raw), "v"(lower.raw));
-    hn::Store(both, d, p + c / 2);
-  }
-}
 #endif
 
-HWY_INLINE void weighValues(const AttentionTask& t, int64_t block, int64_t from, int64_t to) {
+HWY_INLINE void weighValues(const AttentionTask& t, int64_t block, int64_t from, int64_t to,
+                            RowFetcher& fetcher) {
   const std::byte* values[kKeyBlock];
 #if HWY_TARGET == HWY_AVX3
   if (t.bf16_values) {
     valuePairs(t, block, from, to, values);
-    for (int64_t i = 0; i < t.tokens * t.heads; ++i) narrowWeights(t.scores + i * kKeyBlock);
     const int64_t first = (from - block) / 2;
-    return weighRows<Bf16Pairs>(t, first, values, (to - block + 1) / 2 - first);
+    return weighRows<Bf16Pairs>(t, first, values, (to - block + 1) / 2 - first, fetcher);
   }
 #endif
   widenRows(t, t.v, block, from, to, values);
-  weighRows<Widened<float>>(t, from - block, values, to - from);
+  weighRows<Widened<float>>(t, from - block, values, to - from, fetcher);
 }
 
 }  // namespace dcc::cpu::HWY_NAMESPACE

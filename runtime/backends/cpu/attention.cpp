@@ -20,9 +20,12 @@
 // After foreach_target.h.
 #include "hwy/contrib/math/math-inl.h"
 #include "runtime/backends/cpu/attention-inl.h"
+#include "runtime/backends/cpu/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
+
+constexpr float kLog2E = 1.44269504f;
 
 // Scores [from, to) such that `scale` times the new one is the capped one.
 void capScores(float* s, int64_t from, int64_t to, float scale, float cap) {
@@ -35,8 +38,25 @@ void capScores(float* s, int64_t from, int64_t to, float scale, float cap) {
   }
 }
 
-// Turns a row's scores of keys [from, to) into e^(scale * score - maximum), zero elsewhere in the
-// block, and brings the row's maximum, sum and output up to date.
+// Weights of a block from the c-th on, in place; as bf16 they take half the room. In assembler as
+// Bf16Pairs::multiplyAdd() is.
+HWY_INLINE void storeWeights([[maybe_unused]] const AttentionTask& t, VF32 lower, VF32 upper,
+                             float* s, int64_t c) {
+  const F32 d;
+#if HWY_TARGET == HWY_AVX3
+  if (t.bf16_values) {
+    VF32 both;
+    asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(both.raw) : "v"(upper.raw), "v"(lower.raw));
+    hn::Store(both, d, s + c / 2);
+    return;
+  }
+#endif
+  hn::Store(lower, d, s + c);
+  hn::Store(upper, d, s + c + kLanes);
+}
+
+// Turns a row's scores of keys [from, to) into weights e^(scale * score) / 2^maximum, zero
+// elsewhere in the block, and brings the row's maximum, sum and output up to date.
 HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, int64_t to) {
   const F32 d;
   float* s = t.scores + row * kKeyBlock;
@@ -46,9 +66,9 @@ HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, in
     std::fill(s, s + kKeyBlock, 0.0f);
     return;
   }
-  const VF32 scale = hn::Set(d, t.shape->scale);
-  VF32 largest = hn::Set(d, kNone);
   if (t.shape->softcap > 0) capScores(s, from, to, t.shape->scale, t.shape->softcap);
+  const VF32 scale = hn::Set(d, t.shape->scale * kLog2E);
+  VF32 largest = hn::Set(d, kNone);
   for (int64_t c = 0; c < kKeyBlock; c += kLanes) {
     const VF32 v = hn::Mul(hn::Load(d, s + c), scale);
     hn::Store(v, d, s + c);
@@ -57,11 +77,14 @@ HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, in
   const float before = t.to.max[row];
   const float max = std::max(before, hn::GetLane(hn::MaxOfLanes(d, largest)));
   const VF32 shift = hn::Set(d, max);
+  const auto weight = [&](int64_t c) HWY_ATTR {
+    return exp2OfNegative(d, hn::Sub(hn::Load(d, s + c), shift));
+  };
   VF32 sum = hn::Zero(d);
-  for (int64_t c = 0; c < kKeyBlock; c += kLanes) {
-    const VF32 e = hn::Exp(d, hn::Sub(hn::Load(d, s + c), shift));
-    hn::Store(e, d, s + c);
-    sum = hn::Add(sum, e);
+  for (int64_t c = 0; c < kKeyBlock; c += 2 * kLanes) {
+    const VF32 lower = weight(c), upper = weight(c + kLanes);
+    sum = hn::Add(sum, hn::Add(lower, upper));
+    storeWeights(t, lower, upper, s, c);
   }
   const float part = hn::GetLane(hn::SumOfLanes(d, sum));
   t.to.max[row] = max;
@@ -69,13 +92,24 @@ HWY_INLINE void softmaxRow(const AttentionTask& t, int64_t row, int64_t from, in
     t.to.sum[row] += part;
     return;
   }
-  const float shrink = std::exp(before - max);  // 0 the first time
+  const float shrink = std::exp2(before - max);  // 0 the first time
   t.to.sum[row] = t.to.sum[row] * shrink + part;
   const VF32 factor = hn::Set(d, shrink);
   float* out = t.to.out + row * t.out_stride;
   for (int64_t c = 0; c < t.out_stride; c += kLanes) {
     hn::Store(hn::Mul(hn::Load(d, out + c), factor), d, out + c);
   }
+}
+
+// Of keys and values [from, to), whose places go to `rows`, while there are products for a block.
+RowFetcher fetchNext(const AttentionTask& t, int64_t from, int64_t to, const std::byte** rows) {
+  findRows(t.k, from, from, to, rows);
+  findRows(t.v, from, from, to, rows + to - from);
+  // A tile of queries takes a quarter as many steps as a block has lines.
+  const int64_t tiles = (t.heads + kMostRows - 1) / kMostRows;
+  return {std::span(rows, 2 * (to - from)),
+          std::max(t.k.dim, t.v.dim) * static_cast<int64_t>(byteSize(t.k.dtype)),
+          static_cast<int>(std::max<int64_t>(1, 4 / tiles))};
 }
 
 // Keys [begin, end), into t.to.
@@ -88,7 +122,11 @@ void attend(const AttentionTask& t, int64_t begin, int64_t end) {
   const bool causal = t.length == 0;
   for (int64_t block = begin / kKeyBlock * kKeyBlock; block < end; block += kKeyBlock) {
     const int64_t from = std::max(begin, block), to = std::min(end, block + kKeyBlock);
-    scoreKeys(t, block, from, to);
+    const std::byte* next[2 * kKeyBlock];
+    // There is little to do for each key of one token.
+    RowFetcher fetcher =
+        t.tokens == 1 ? fetchNext(t, to, std::min(end, to + kKeyBlock), next) : RowFetcher();
+    scoreKeys(t, block, from, to, fetcher);
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t position = t.first_position + row / t.heads;
       const int64_t oldest = causal ? oldestSeen(*t.shape, position) : 0;
@@ -96,7 +134,7 @@ void attend(const AttentionTask& t, int64_t begin, int64_t end) {
       const int64_t last = causal ? std::clamp(position + 1, from, to) : to;
       softmaxRow(t, row, first - block, last - block);
     }
-    weighValues(t, block, from, to);
+    weighValues(t, block, from, to, fetcher);
   }
 }
 
@@ -106,8 +144,8 @@ void join(const AttentionTask& t, const AttentionPart& later) {
   for (int64_t row = 0; row < t.tokens * t.heads; ++row) {
     if (later.max[row] == kNone) continue;  // the row saw none of its keys
     const float max = std::max(t.to.max[row], later.max[row]);
-    const float old_factor = std::exp(t.to.max[row] - max);
-    const float new_factor = std::exp(later.max[row] - max);
+    const float old_factor = std::exp2(t.to.max[row] - max);
+    const float new_factor = std::exp2(later.max[row] - max);
     t.to.max[row] = max;
     t.to.sum[row] = t.to.sum[row] * old_factor + later.sum[row] * new_factor;
     const VF32 f = hn::Set(d, old_factor), g = hn::Set(d, new_factor);
@@ -126,9 +164,9 @@ void finish(const AttentionTask& t) {
   for (int64_t row = 0; row < t.tokens * t.heads; ++row) {
     float factor = 1, all = t.to.sum[row];
     if (t.sinks != nullptr) {
-      const float sink = t.sinks[row % t.heads], max = std::max(sink, t.to.max[row]);
-      factor = std::exp(t.to.max[row] - max);
-      all = all * factor + std::exp(sink - max);
+      const float sink = t.sinks[row % t.heads] * kLog2E, max = std::max(sink, t.to.max[row]);
+      factor = std::exp2(t.to.max[row] - max);
+      all = all * factor + std::exp2(sink - max);
     }
     const VF32 f = hn::Set(d, factor), sum = hn::Set(d, all);
     float* out = t.to.out + row * t.out_stride;
@@ -291,7 +329,7 @@ class Attention {
     t.out_stride = room_.v_stride;
     t.q = take(room_.rows * t.q_stride);
     t.scores = take(room_.rows * kKeyBlock);
-    t.turned = reinterpret_cast<uint32_t*>(take(kScoreKeys * t.q_stride));
+    t.turned = reinterpret_cast<uint32_t*>(take(room_.kTurnedKeys * t.q_stride));
     t.wide_stride = std::max(t.q_stride, t.out_stride);
     t.wide = take(kKeyBlock * t.wide_stride);
     t.to = partAt(place, room_.rows);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 #include "runtime/backends/cpu/kernels.h"
 #include "runtime/plan/workspace.h"
@@ -11,7 +12,6 @@
 namespace dcc::cpu {
 
 constexpr int64_t kKeyBlock = plan::AttentionBlocks::kKeys;
-constexpr int64_t kScoreKeys = plan::AttentionBlocks::kScoreKeys;
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 // The keys or the values of one KV head and sequence: slots of pages, or rows of a matrix.
@@ -33,11 +33,38 @@ struct HeadRows {
   }
 };
 
+// Brings rows to the caches that will be needed soon, a few lines at a time between the products of
+// others: all at once they would only be waited for.
+class RowFetcher {
+ public:
+  RowFetcher() = default;  // of nothing
+  // `bytes`: of a row; `lines`: of 64 bytes, at a time.
+  RowFetcher(std::span<const std::byte* const> rows, int64_t bytes, int lines)
+      : row_(rows.data()), end_(row_ + rows.size()), bytes_(bytes), lines_(lines) {}
+
+  // Without a call: it stands in loops that need every register.
+  void fetchSome() {
+    for (int i = 0; i < lines_ && row_ != end_; ++i) {
+      __builtin_prefetch(*row_ + at_);
+      at_ += 64;
+      if (at_ < bytes_) continue;
+      at_ = 0;
+      ++row_;
+    }
+  }
+
+ private:
+  const std::byte* const* row_ = nullptr;
+  const std::byte* const* end_ = nullptr;
+  int64_t at_ = 0, bytes_ = 0;
+  int lines_ = 0;
+};
+
 // What query rows have made of some keys.
 struct AttentionPart {
-  float* out;  // [rows, out_stride]: the sum of values, each times e^(score - max)
-  float* max;  // [rows]: the largest score, kNone before the first key
-  float* sum;  // [rows]: of e^(score - max)
+  float* out;  // [rows, out_stride]: the sum of values, each times e^score / 2^max
+  float* max;  // [rows]: the largest score times log2(e), kNone before the first key
+  float* sum;  // [rows]: of e^score / 2^max
 };
 
 struct AttentionTask {
@@ -54,7 +81,7 @@ struct AttentionTask {
   float* q;
   int64_t q_stride;
   float* scores;     // [rows, kKeyBlock]
-  uint32_t* turned;  // [kScoreKeys, q_stride], keys as scoreTile() reads them
+  uint32_t* turned;  // [q_stride, kTurnedKeys], keys as scoreRows() reads them
   AttentionPart to;
   int64_t out_stride;
   float* wide;  // [kKeyBlock, wide_stride], keys or values as f32

@@ -81,7 +81,7 @@ Result<double> measureReadBandwidth(ThreadPool& pool, std::span<const std::byte>
 
 Result<double> measureReadBandwidth(ThreadPool& pool, size_t bytes, Communicator* world) {
   const auto parts = static_cast<int64_t>(ceilDiv(std::max(bytes, kPart), kPart));
-  DCC_ASSIGN(const Memory memory, Memory::map(static_cast<size_t>(parts) * kPart, true));
+  DCC_ASSIGN(const Memory memory, Memory::map(static_cast<size_t>(parts) * kPart));
   // Pages that were never written are all one page of zeros, which caches hold.
   pool.run(parts, [&](int64_t i, uint32_t) {
     std::memset(memory.data() + static_cast<size_t>(i) * kPart, 1, kPart);

@@ -173,8 +173,8 @@ class CpuBackend final : public Backend {
     return lacks.status();
   }
 
-  Result<std::byte*> allocate(MemoryUse use, size_t bytes) override {
-    DCC_ASSIGN(Memory memory, Memory::map(bytes, use != MemoryUse::kCache));
+  Result<std::byte*> allocate(MemoryUse, size_t bytes) override {
+    DCC_ASSIGN(Memory memory, Memory::map(bytes));
     memory_.push_back(std::move(memory));
     return memory_.back().data();
   }
@@ -205,7 +205,7 @@ class CpuBackend final : public Backend {
     }
     const uint64_t scratch = plan::workspaceBytes(plan, context.entry(), shared_.pool.threads());
     if (scratch > shared_.scratch.size()) {
-      DCC_ASSIGN(shared_.scratch, Memory::map(scratch, true));
+      DCC_ASSIGN(shared_.scratch, Memory::map(scratch));
       state.scratch = shared_.scratch.data();
     }
     return {std::make_unique<CpuProgram>(shared_, std::move(ops), std::move(rotary),

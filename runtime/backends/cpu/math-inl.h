@@ -12,6 +12,23 @@
 HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
 
+// 2^y for y <= 0, to 1e-7 relative; 0 below 2^-126. With n the integer nearest to y it is 2^n times
+// 2^(y - n), that by a polynomial (Remez' exchange, error 2e-9).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp2OfNegative(D d, V y) {
+  constexpr float kP[] = {1.0f,           0.693147182f,   0.240226462f,   0.0555032864f,
+                          0.00961848907f, 0.00133999309f, 0.000153458124f};
+  // Beside so large a number there is no room for a fraction, and n is in its lowest bits.
+  const V large = hn::Set(d, 12582912.0f);  // 1.5 * 2^23
+  const V sum = hn::Add(y, large), f = hn::Sub(y, hn::Sub(sum, large));
+  V p = hn::Set(d, kP[6]);
+  for (int i = 5; i >= 0; --i) p = hn::MulAdd(p, f, hn::Set(d, kP[i]));
+  const hn::RebindToSigned<D> di;
+  const auto n = hn::ShiftLeft<23>(hn::BitCast(di, sum));
+  const V scaled = hn::BitCast(d, hn::Add(hn::BitCast(di, p), n));
+  return hn::IfThenElseZero(hn::Ge(y, hn::Set(d, -126.0f)), scaled);
+}
+
 // x / (1 + e^-z): x times the logistic function of z.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V timesLogistic(D d, V x, V z) {

@@ -13,7 +13,7 @@ Memory::~Memory() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
-Result<Memory> Memory::map(size_t bytes, bool huge) {
+Result<Memory> Memory::map(size_t bytes) {
   Memory memory;
   if (bytes == 0) return memory;
   void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -25,7 +25,7 @@ Result<Memory> Memory::map(size_t bytes, bool huge) {
   memory.data_ = static_cast<std::byte*>(at);
   memory.size_ = bytes;
   // Advice only: without huge pages everything still works.
-  if (huge) madvise(at, bytes, MADV_HUGEPAGE);
+  madvise(at, bytes, MADV_HUGEPAGE);
   return memory;
 }
 

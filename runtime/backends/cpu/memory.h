@@ -18,8 +18,8 @@ class Memory {
     return *this;
   }
 
-  // `huge`: use huge pages where the system has them; for memory that will be used whole.
-  static Result<Memory> map(size_t bytes, bool huge);
+  // In huge pages where the system has them.
+  static Result<Memory> map(size_t bytes);
 
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }

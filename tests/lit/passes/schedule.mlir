@@ -2,9 +2,9 @@
 
 module attributes {dist.mesh = #dist.mesh<tp = 2>, nn.limits = {max_tokens = 8, max_seqs = 2, max_seq_len = 40}} {
   dist.program @program_0 ranks [0, 1] {
-    // Two sequences of 40 tokens: 2 * 3 pages; K and V of one head of 4, 16 tokens each.
-    // CHECK: plan.page_group @group.full : 6 pages of 16 tokens, 512 bytes window 0
-    // CHECK: plan.cache @cache in @group.full : 1 heads of 4 + 4 x f32 at 0, 256
+    // Two sequences of 40 tokens: 2 * 1 pages; K and V of one head of 4, 64 tokens each.
+    // CHECK: plan.page_group @group.full : 2 pages of 64 tokens, 2048 bytes window 0
+    // CHECK: plan.cache @cache in @group.full : 1 heads of 4 + 4 x f32 at 0, 1024
     nn.cache @cache : 1 heads of 4 + 4 x f32 in "full"
     // CHECK: plan.constant @rope [1.0e+00, 5.0e-01]
     nn.frequencies @rope [1.0, 0.5] scale 2.0
