@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <future>
 #include <memory>
+#include <thread>
 
 #include "runtime/base/file.h"
 
@@ -84,6 +86,36 @@ UniqueFd connectOnce(const sockaddr* address, socklen_t size, TimePoint deadline
   return UniqueFd();
 }
 
+// The addresses of a name; none, and the reason in `why`, where it is not known (as those of pods
+// that are about to start) or at the deadline: name servers that don't answer are waited for as
+// long as the resolver likes, so that is done by a thread that may be left behind.
+std::shared_ptr<addrinfo> lookUp(const std::string& host, uint16_t port, TimePoint deadline,
+                                 std::string& why) {
+  struct Answer {
+    int failed;
+    addrinfo* found;
+  };
+  auto promise = std::make_shared<std::promise<Answer>>();
+  std::future<Answer> coming = promise->get_future();
+  std::thread([promise, host, port] {
+    addrinfo hints{}, *found = nullptr;
+    hints.ai_socktype = SOCK_STREAM;
+    // Nothing, which is this host, for the name that always means it (RFC 6761, 6.3): not every
+    // container can look it up.
+    const char* name = host == "localhost" ? nullptr : host.c_str();
+    const int failed = ::getaddrinfo(name, std::to_string(port).c_str(), &hints, &found);
+    promise->set_value({failed, found});
+  }).detach();
+  if (coming.wait_until(deadline) != std::future_status::ready) {
+    why = "nothing says which address that is";
+    return nullptr;
+  }
+  const Answer answer = coming.get();
+  if (answer.failed == 0) return {answer.found, ::freeaddrinfo};
+  why = ::gai_strerror(answer.failed);
+  return nullptr;
+}
+
 }  // namespace
 
 bool Address::isLoopback() const {
@@ -138,18 +170,8 @@ Result<UniqueFd> connectAgain(const std::string& where, TimePoint deadline,
 Result<UniqueFd> connectTo(const std::string& host, uint16_t port, TimePoint deadline) {
   const std::string where = host + ":" + std::to_string(port);
   return connectAgain(where, deadline, [&](std::string& why) {
-    addrinfo hints{}, *found = nullptr;
-    hints.ai_socktype = SOCK_STREAM;
-    // Nothing, which is this host, for the name that always means it (RFC 6761, 6.3): not every
-    // container can look it up.
-    const char* name = host == "localhost" ? nullptr : host.c_str();
-    const int failed = ::getaddrinfo(name, std::to_string(port).c_str(), &hints, &found);
-    if (failed != 0) {  // names of pods that are about to start are not known yet
-      why = ::gai_strerror(failed);
-      return UniqueFd();
-    }
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, ::freeaddrinfo);
-    for (; found != nullptr; found = found->ai_next) {
+    const std::shared_ptr<addrinfo> all = lookUp(host, port, deadline, why);
+    for (const addrinfo* found = all.get(); found != nullptr; found = found->ai_next) {
       UniqueFd fd = connectOnce(found->ai_addr, found->ai_addrlen, deadline);
       if (fd) return fd;
       why = errnoText(errno);

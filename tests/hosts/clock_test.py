@@ -19,9 +19,8 @@ class Clock(hosts.OnHosts):
 
     def check(self, fake):
         variables = {"LD_PRELOAD": LIBRARY, **fake}
-        year = subprocess.run(["date", "+%Y"], env={**os.environ, **variables}, text=True, capture_output=True, check=True)
-        real = subprocess.run(["date", "+%Y"], text=True, capture_output=True, check=True)
-        self.assertNotEqual(year.stdout, real.stdout, "the clock is to be wrong")
+        years = {subprocess.check_output(["date", "+%Y"], env={**os.environ, **more}) for more in [{}, variables]}
+        self.assertEqual(len(years), 2, "the clock is to be wrong")
         network = self.lan(2)
         generate = ["--input", self.prompts, "--json", "--max-new-tokens", "20"]
         ranks = {r: self.rank(network, r, [2, 2], *generate, environment=variables if r > 1 else None)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Hosts that are 50 ms apart: the same text, deadlines that count silence and not how long something takes, and one clock
-for all ranks of a trace."""
+"""Hosts that are 50 ms apart: the same text, deadlines that count silence and not how long something takes, and one
+clock for all ranks of a trace."""
 import json
 import pathlib
 import subprocess
