@@ -122,18 +122,19 @@ class OnHosts(harness.EndToEnd):
         self.addCleanup(host.close)
         return host
 
-    def lan(self, size):
-        """Hosts whose eth0 are joined by a bridge."""
+    def lan(self, size, net="10.0.0.{}/24"):
+        """Hosts whose eth0, with addresses of this form, are joined by a bridge."""
         switch = self.host()
         switch.ip("link add br0 type bridge")
         switch.ip("link set br0 up")
         hosts = [self.host() for _ in range(size)]
         for i, host in enumerate(hosts):
-            host.address = f"10.0.0.{i + 1}"
+            host.address = net.format(i + 1).split("/")[0]
             switch.ip(f"link add port{i} type veth peer name eth0 netns {host.holder.pid}")
             switch.ip(f"link set port{i} master br0 up")
-            host.ip(f"addr add {host.address}/24 dev eth0")
             host.ip("link set eth0 up")
+            # An IPv6 address would otherwise be looked for elsewhere first.
+            host.ip(f"addr add {net.format(i + 1)} dev eth0" + (" nodad" if ":" in net else ""))
         return hosts
 
     def popen(self, host, command, **keywords):

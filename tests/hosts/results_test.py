@@ -5,8 +5,8 @@ from hosts import harness
 
 
 class Results(hosts.OnHosts):
-    def check(self, layout, start):
-        network = self.lan(len(layout))
+    def check(self, layout, start, *net):
+        network = self.lan(len(layout), *net)
         generate = ["--input", self.prompts, "--json", "--max-new-tokens", "20"]
         self.assertEqual(self.succeeded(start(network, layout, *generate)), self.expected(*generate))
 
@@ -26,6 +26,9 @@ class Results(hosts.OnHosts):
                     # Each of its two ranks has one peer here and two there.
                     self.assertGreater(host.sent("lo"), host.sent("eth0") / 4,
                                        "ranks of one host talk over its loopback")
+
+    def test_ipv6(self):
+        self.check([2, 2], self.start_nodes, "fd00::{}/64")
 
     def test_three_hosts(self):
         self.check([2, 1, 1], self.start)

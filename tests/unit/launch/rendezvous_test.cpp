@@ -106,7 +106,7 @@ TEST_P(Meeting, RanksOfOneHostShareMemory) {
 }
 
 TEST_P(Meeting, RanksConnectToEachOther) {
-  for (const uint32_t size : {1, 2, 3, 6}) {
+  for (const uint32_t size : {1, 2, 3, 6, 24}) {
     Store store = Meeting::store();
     std::vector<Contact> contacts = contactsOf(store, size);
     contacts[0].use_tcp = true;
