@@ -17,12 +17,13 @@ struct Hello {
   uint32_t protocol, byte_order;
   uint32_t rank, size;
   uint32_t use_tcp;
-  uint32_t port;  // where it listens for its peers
+  uint32_t port;               // where it listens for its peers
+  uint32_t excused, reserved;  // 1: it will not come; a refusal of its own follows
   Hash host;
   char secret[64];
 };
 
-// All but `use_tcp`, `port` and `host`. `secret`: at most 64 bytes.
+// All but `use_tcp`, `port`, `excused` and `host`. `secret`: at most 64 bytes.
 Hello makeHello(uint32_t rank, uint32_t size, const std::string& secret);
 // False for what no drun would say.
 bool isHello(const Hello& hello);

@@ -2,13 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <iostream>
 #include <string>
 
-#include "runtime/base/hash.h"
 #include "runtime/collectives/shared_memory.h"
 #include "runtime/collectives/tcp.h"
 
@@ -21,20 +19,6 @@ Result<UniqueFd> inherited(const char* variable) {
   UniqueFd fd(static_cast<int>(number));
   ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
   return fd;
-}
-
-std::string secret() {
-  const char* text = std::getenv(kSecretVariable);
-  return text == nullptr ? "" : text;
-}
-
-// The socket that the ranks of a job meet at, all on this host: named by user and job, so that two
-// jobs, or two users' of one name, do not meet.
-std::string roomOf(const Place& place) {
-  Hasher hasher;
-  hasher.add(std::string_view(place.starter == nullptr ? "drun" : place.starter->name));
-  hasher.add(std::string_view(place.job));
-  return "drun-" + std::to_string(::geteuid()) + "-" + hasher.finish().hex();
 }
 
 }  // namespace
@@ -60,28 +44,11 @@ std::unique_ptr<Rank> Rank::joining(const Place& place) {
   return std::unique_ptr<Rank>(new Rank(place));
 }
 
-// Where rank 0 is to be met.
-Contact Rank::contact(const MeetOptions& options) const {
-  Contact contact;
-  contact.rank = place_.rank;
-  contact.size = place_.world_size;
-  contact.secret = secret();
-  contact.deadline = options.deadline;
-  contact.use_tcp = options.transport == Transport::kTcp;
-  if (place_.onOneHost() && !place_.job.empty() && options.store_port == 0) {
-    contact.room = roomOf(place_);
-    return contact;
-  }
-  contact.host = place_.store_host.empty() ? "localhost" : place_.store_host;
-  contact.port = options.store_port != 0 ? options.store_port : place_.store_port;
-  return contact;
-}
-
 Status Rank::meet(const MeetOptions& options) {
   over_tcp_ = options.transport == Transport::kTcp;
   // The launcher of them all brought them together.
   if (launcher_ && place_.onOneHost() && !over_tcp_) return Status::success();
-  DCC_ASSIGN(meeting_, Rendezvous::meet(contact(options)));
+  DCC_ASSIGN(meeting_, Rendezvous::meet(contactOf(place_, options)));
   if (meeting_->sharesMemory()) return Status::success();
   over_tcp_ = true;
   if (options.transport != Transport::kSharedMemory) return Status::success();

@@ -9,22 +9,13 @@
 
 #include "runtime/collectives/communicator.h"
 #include "runtime/collectives/region.h"
+#include "runtime/launch/contact.h"
 #include "runtime/launch/place.h"
 #include "runtime/launch/rendezvous.h"
 #include "runtime/launch/shared_mapping.h"
 #include "runtime/launch/watch.h"
 
 namespace dcc::launch {
-
-enum class Transport { kAuto, kSharedMemory, kTcp };
-
-struct MeetOptions {
-  Transport transport = Transport::kAuto;  // kAuto: shared memory where all are on one host
-  // Ranks that somebody else started have so long to come.
-  std::chrono::milliseconds deadline{60'000};
-  // Where rank 0 listens over TCP; 0: Place::store_port.
-  uint16_t store_port = 0;
-};
 
 class Rank {
  public:
@@ -61,7 +52,6 @@ class Rank {
   };
 
   explicit Rank(const Place& place) : place_(place) {}
-  Contact contact(const MeetOptions& options) const;
   bool speaksOf(const GroupError& error) const;
 
   Place place_;

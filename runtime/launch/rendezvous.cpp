@@ -12,9 +12,8 @@
 #include <fstream>
 
 #include "runtime/collectives/call.h"
-#include "runtime/launch/greeting.h"
-#include "runtime/launch/lobby.h"
 #include "runtime/launch/local_socket.h"
+#include "runtime/launch/refusal.h"
 
 namespace dcc::launch {
 
@@ -82,14 +81,23 @@ Status Rendezvous::host(UniqueFd listener) {
   const Hello own = makeHello(0, contact_.size, contact_.secret);
   members_[0].host = hostIdentity();
   members_[0].use_tcp = contact_.use_tcp;
-  std::string refused;
   Lobby lobby(listener.get(), sizeof(Hello));
+  const Status gathered = gather(lobby, own);
+  if (gathered.ok()) return welcomeAll();
+  for (const UniqueFd& fd : connections_) {
+    if (fd) sendRefusal(fd.get(), gathered.error(), steady_clock::now() + kAnswerTime);
+  }
+  refuseGuests(lobby, own, contact_, gathered.error());
+  return gathered;
+}
+
+// Waits for the others.
+Status Rendezvous::gather(Lobby& lobby, const Hello& own) {
+  std::string refused;
   uint32_t awaited = contact_.size - 1;
   while (awaited > 0 && steady_clock::now() < deadline_) {
-    Result<std::optional<Guest>> next =
-        lobby.next(std::min(deadline_, steady_clock::now() + kGlance));
-    if (!next.ok()) return refuseAll(next.error());
-    std::optional<Guest> guest = std::move(next).value();
+    DCC_ASSIGN(std::optional<Guest> guest,
+               lobby.next(std::min(deadline_, steady_clock::now() + kGlance)));
     if (!guest) {
       DCC_RETURN_IF_ERROR(lookAround());
       continue;
@@ -102,11 +110,12 @@ Status Rendezvous::host(UniqueFd listener) {
       refused = "; refused: " + why;
       continue;
     }
+    if (hello.excused != 0) return excuseOf(*guest);
     const bool there = hello.rank < contact_.size && connections_[hello.rank];
     if (const std::string mistake = mistakeOf(hello, own, there); !mistake.empty()) {
       const Error why = userError("start: " + mistake);
       sendRefusal(guest->fd.get(), why, steady_clock::now() + kAnswerTime);
-      return refuseAll(why);
+      return why;
     }
     Member& member = members_[hello.rank];
     member.host = hello.host;
@@ -120,29 +129,19 @@ Status Rendezvous::host(UniqueFd listener) {
   for (uint32_t r = 1; r < contact_.size; ++r) {
     if (!connections_[r]) missing += (missing.empty() ? "" : ", ") + std::to_string(r);
   }
-  if (missing.empty()) return welcomeAll();
-  return refuseAll(runtimeError("start: no sign of rank " + missing + " for " +
-                                secondsText(contact_.deadline) + " s" + refused +
-                                "; a longer --timeout waits longer"));
+  if (missing.empty()) return Status::success();
+  return runtimeError("start: no sign of rank " + missing + " for " +
+                      secondsText(contact_.deadline) + " s" + refused +
+                      "; a longer --timeout waits longer");
 }
 
 // Who came and is gone does not come again.
-Status Rendezvous::lookAround() {
+Status Rendezvous::lookAround() const {
   for (uint32_t r = 1; r < contact_.size; ++r) {
     if (!connections_[r] || !isGone(connections_[r].get())) continue;
-    connections_[r].reset();
-    return refuseAll(
-        runtimeError("start: rank " + std::to_string(r) + " ended while others were awaited"));
+    return runtimeError("start: rank " + std::to_string(r) + " ended while others were awaited");
   }
   return Status::success();
-}
-
-// Ends the meeting for those that have come.
-Status Rendezvous::refuseAll(const Error& why) {
-  for (const UniqueFd& fd : connections_) {
-    if (fd) sendRefusal(fd.get(), why, steady_clock::now() + kAnswerTime);
-  }
-  return why;
 }
 
 Status Rendezvous::welcomeAll() {

@@ -18,22 +18,13 @@
 #include <vector>
 
 #include "runtime/base/hash.h"
+#include "runtime/launch/contact.h"
+#include "runtime/launch/greeting.h"
+#include "runtime/launch/lobby.h"
 #include "runtime/launch/net.h"
 #include "runtime/launch/shared_mapping.h"
 
 namespace dcc::launch {
-
-struct Contact {
-  uint32_t rank = 0, size = 1;
-  // Where all ranks are known to be on one host: the socket they meet at, at most kLongestLocalName
-  // bytes. "": they meet over TCP.
-  std::string room;
-  std::string host;      // where rank 0 is
-  uint16_t port = 0;     // and listens
-  std::string secret;    // the same on all ranks; may be empty; at most 64 bytes
-  bool use_tcp = false;  // this rank must not share memory
-  std::chrono::milliseconds deadline{60'000};
-};
 
 // This machine as far as abstract sockets and this user's shared memory reach: a hash of boot,
 // network namespace and user. Random where these are not to be known.
@@ -80,8 +71,8 @@ class Rendezvous {
   Status host(UniqueFd listener);
   Status visit();
   Status welcomeAll();
-  Status lookAround();
-  Status refuseAll(const Error& why);
+  Status gather(Lobby& lobby, const Hello& own);
+  Status lookAround() const;
   Status listenForPeers(Address& own);
   std::string handoverName() const;
 

@@ -33,9 +33,15 @@ int main(int argc, char** argv) {
     if (welcome) {
       if (!sendTable(own.get(), std::vector<std::byte>(96), soon).ok()) return 1;
     } else {
-      sendRefusal(own.get(), userError("rank 2: there is one already"), soon);
+      sendRefusal(own.get(), userError("/plan: no file"), soon);
     }
-    fuzz::writeSeed(argv[1], welcome ? "table" : "refusal", from_rank_0 + fuzz::heard(peers.get()));
+    const std::string answer = fuzz::heard(peers.get());
+    fuzz::writeSeed(argv[1], welcome ? "table" : "refusal", from_rank_0 + answer);
+    if (welcome) continue;
+    Hello excused = makeHello(2, 3, "");
+    excused.excused = 1;
+    const std::string hello(reinterpret_cast<const char*>(&excused), sizeof(excused));
+    fuzz::writeSeed(argv[1], "excuse", of_members + hello + answer);
   }
   return 0;
 }

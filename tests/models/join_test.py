@@ -63,10 +63,10 @@ class Join(harness.EndToEnd):
         cls.work = harness.write_jsonl(cls.scratch / "work.jsonl", PROMPTS * 10000)
 
     def start(self, *args, size=4, order=(2, 0, 3, 1), starter=by_hand, environment=None, each=None,
-              plans=None):
+              plans=None, port=None):
         """The ranks as processes, by number. each: rank -> more variables; plans: rank -> another
         plan directory."""
-        port = free_port()
+        port = port or free_port()
         return {rank: self.one((plans or {}).get(rank, self.plan), *args,
                                **{**starter(rank, size, port), **(environment or {}),
                                   **(each or {}).get(rank, {})})
@@ -203,6 +203,34 @@ class Join(harness.EndToEnd):
         for status, _, err in done.values():
             self.assertEqual(status, 2)
             self.assertIn("--nproc 4: WORLD_SIZE is 2", err)
+
+    def test_a_rank_that_cannot_come_says_so(self):
+        """The others hear it at once and from it, also where it is rank 0."""
+        for starter in [by_hand, STARTERS["Open MPI"]]:
+            for rank in [0, 2]:
+                with self.subTest(starter=starter, rank=rank):
+                    port = free_port()
+                    others = self.start("--prompt", "A", order=[r for r in range(4) if r != rank],
+                                        starter=starter, port=port)
+                    time.sleep(1)  # they are there, and wait
+                    late = self.start("--prompt", "A", order=[rank], starter=starter, port=port,
+                                      plans={rank: "/nowhere"})
+                    said = "/nowhere: cannot be read: No such file or directory\n"
+                    self.assertEqual(self.finish({**others, **late}),
+                                     {r: (2, "", f"error: {'' if r == rank else f'rank {rank}: '}{said}")
+                                      for r in range(4)})
+
+    def test_a_node_that_cannot_come_says_so(self):
+        port = free_port()
+        command = ["--nnodes", 2, "--master-addr", "127.0.0.1", "--master-port", port, "--prompt", "A"]
+        for late, early in [(0, 1), (1, 0)]:
+            with self.subTest(late=late):
+                waiting = self.one(self.plan, *command, "--node-rank", early)
+                time.sleep(1)
+                failing = self.one("/nowhere", *command, "--node-rank", late)
+                said = "/nowhere: cannot be read: No such file or directory\n"
+                self.assertEqual(self.finish_nodes([failing, waiting]),
+                                 [(2, "", f"error: {said}"), (2, "", f"error: host {late}: {said}")])
 
     def test_plans_of_two_compilations(self):
         """As on hosts with directories of their own: found before a weight is read, by what differs."""

@@ -9,6 +9,7 @@
 #include "runtime/base/progress.h"
 #include "runtime/launch/launcher.h"
 #include "runtime/launch/rank.h"
+#include "runtime/launch/refusal.h"
 #include "tools/drun/doctor.h"
 #include "tools/drun/options.h"
 #include "tools/drun/rank_main.h"
@@ -20,10 +21,37 @@ namespace {
 using namespace dcc;
 using namespace dcc::drun;
 
-Status launchRanks(const Options& options, char** argv) {
-  DCC_ASSIGN(launch::LaunchOptions launch, ranksToLaunch(options));
+// Ranks elsewhere that wait for this process, and as whom it has to tell them if it fails.
+struct Awaited {
+  launch::Contact contact;
+  std::string name;
+};
+
+Status launchRanks(const Options& options, char** argv, std::optional<Awaited>& awaited) {
+  DCC_ASSIGN(const launch::Nodes nodes, launch::resolveNodes(options.nodes));
+  if (nodes.count > 1) {
+    launch::Place place;
+    place.rank = nodes.rank;
+    place.store_host = nodes.address;
+    place.store_port = nodes.port;
+    awaited = {launch::contactOf(place, options.meet), "host " + std::to_string(nodes.rank)};
+  }
+  DCC_ASSIGN(launch::LaunchOptions launch, ranksToLaunch(options, nodes));
+  awaited.reset();  // from here on the ranks can tell
   launch.argv = argv;
   return launch::launch(launch);
+}
+
+// As one of the ranks that somebody else has started.
+Status joinRanks(const Options& options, const launch::Place& place,
+                 std::unique_ptr<launch::Rank>& self, std::optional<Awaited>& awaited) {
+  if (place.world_size != 1) {
+    awaited = {launch::contactOf(place, options.meet), "rank " + std::to_string(place.rank)};
+  }
+  DCC_ASSIGN(const launch::Place own, placeInWorld(options, place));
+  awaited.reset();
+  self = launch::Rank::joining(own);
+  return rankMain(options, *self);
 }
 
 int fail(const Error& error) {
@@ -61,12 +89,16 @@ int main(int argc, char** argv) {
   const auto place =
       given.nodes.count ? std::optional<launch::Place>() : launch::Place::fromEnvironment();
   if (!place.ok()) return fail(place.error());
-  if (!*place) return exitStatus(guarded([&] { return launchRanks(given, argv); }));
   std::unique_ptr<launch::Rank> self;
-  const Status done = guarded([&]() -> Status {
-    DCC_ASSIGN(const launch::Place own, placeInWorld(given, **place));
-    self = launch::Rank::joining(own);
-    return rankMain(given, *self);
+  std::optional<Awaited> awaited;
+  const Status done = guarded([&] {
+    return *place ? joinRanks(given, **place, self, awaited) : launchRanks(given, argv, awaited);
   });
-  return self ? self->end(done) : exitStatus(done);
+  if (self) return self->end(done);
+  const int status = exitStatus(done);
+  if (awaited) {
+    launch::excuse(awaited->contact,
+                   {awaited->name + ": " + done.error().message, done.error().fault});
+  }
+  return status;
 }

@@ -59,8 +59,7 @@ Error otherSize(const std::string& dir, uint32_t compiled, const std::string& wh
 
 }  // namespace
 
-Result<launch::LaunchOptions> ranksToLaunch(const Options& options) {
-  DCC_ASSIGN(const launch::Nodes nodes, launch::resolveNodes(options.nodes));
+Result<launch::LaunchOptions> ranksToLaunch(const Options& options, const launch::Nodes& nodes) {
   DCC_ASSIGN(const plan::Manifest manifest, verifiedManifest(options.dir));
   const auto ranks = static_cast<uint32_t>(manifest.ranks.size());
   if (!options.nproc && ranks % nodes.count != 0) {

@@ -6,19 +6,20 @@
 
 #include "runtime/base/status.h"
 #include "runtime/launch/launcher.h"
+#include "runtime/launch/nodes.h"
 #include "runtime/launch/place.h"
 #include "tools/drun/options.h"
 
 namespace dcc::drun {
 
 // What the launcher of this host is to start: ranks, and of several hosts its share of them. Errors
-// (user): --nproc and --nnodes don't make as many ranks as the plans are for, or those of
-// checkMesh(); launch::resolveNodes()'s; plan::verifyDirectory()'s.
-Result<launch::LaunchOptions> ranksToLaunch(const Options& options);
+// (user): --nproc and --nnodes don't make as many ranks as the plans are for, or TP_SIZE and its
+// like are not the plans'; plan::verifyDirectory()'s.
+Result<launch::LaunchOptions> ranksToLaunch(const Options& options, const launch::Nodes& nodes);
 
 // Of ranks that somebody else starts: `place`, its world size being the plans' where the starter
-// says none. Errors (user): another world size than the plans are for, or those of checkMesh();
-// plan::verifyDirectory()'s.
+// says none. Errors (user): another world size than the plans are for, or TP_SIZE and its like are
+// not the plans'; plan::verifyDirectory()'s.
 Result<launch::Place> placeInWorld(const Options& options, launch::Place place);
 
 }  // namespace dcc::drun

@@ -15,6 +15,7 @@
 #include "runtime/launch/greeting.h"
 #include "runtime/launch/local_socket.h"
 #include "runtime/launch/net.h"
+#include "runtime/launch/refusal.h"
 
 namespace dcc::launch {
 namespace {
@@ -211,6 +212,43 @@ TEST(Rendezvous, WhoLeavesWhileOthersAreAwaitedIsNamed) {
   leaver.join();
   ASSERT_FALSE(met.ok());
   EXPECT_EQ(met.error().message, "start: rank 2 ended while others were awaited");
+}
+
+// Who fails before it comes says so, and the others need not wait: here rank 2 to those that wait
+// at rank 0, and rank 0 to those that look for it.
+TEST_P(Meeting, WhoCannotComeSaysWhy) {
+  const Error why = userError("rank 2: /plan: no such directory");
+  Store store = Meeting::store();
+  std::vector<Error> errors(2);
+  std::vector<std::thread> ranks;
+  for (const uint32_t rank : {0, 1}) {
+    ranks.emplace_back([&, rank] {
+      const auto met = store.meet(store.contact(rank, 3));
+      if (!met.ok()) errors[rank] = met.error();
+    });
+  }
+  excuse(store.contact(2, 3), why);
+  for (std::thread& rank : ranks) rank.join();
+  for (const Error& error : errors) {
+    EXPECT_EQ(error.message, why.message);
+    EXPECT_EQ(error.fault, Fault::kUser);
+  }
+}
+
+TEST_P(Meeting, RankZeroThatCannotComeSaysWhy) {
+  Contact contact = Meeting::store().contact(1, 2);  // nobody listens there now
+  Error error;
+  std::thread other([&] {
+    const auto met = Rendezvous::meet(contact);
+    if (!met.ok()) error = met.error();
+  });
+  Contact own = contact;
+  own.rank = 0;
+  std::this_thread::sleep_for(milliseconds(100));
+  excuse(own, runtimeError("rank 0: no memory"));
+  other.join();
+  EXPECT_EQ(error.message, "rank 0: no memory");
+  EXPECT_EQ(error.fault, Fault::kRuntime);
 }
 
 TEST(Rendezvous, ASocketOfThisHostHasOneRankZero) {
