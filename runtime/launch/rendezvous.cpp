@@ -82,7 +82,7 @@ Status Rendezvous::host(UniqueFd listener) {
   members_[0].host = hostIdentity();
   members_[0].use_tcp = contact_.use_tcp;
   Lobby lobby(listener.get(), sizeof(Hello));
-  const Status gathered = gather(lobby, own);
+  Status gathered = gather(lobby, own);
   if (gathered.ok()) return welcomeAll();
   for (const UniqueFd& fd : connections_) {
     if (fd) sendRefusal(fd.get(), gathered.error(), steady_clock::now() + kAnswerTime);
