@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "runtime/base/progress.h"
 #include "runtime/collectives/call.h"
 #include "runtime/launch/local_socket.h"
 #include "runtime/launch/refusal.h"
@@ -94,6 +95,7 @@ Status Rendezvous::host(UniqueFd listener) {
 // Waits for the others.
 Status Rendezvous::gather(Lobby& lobby, const Hello& own) {
   std::string refused;
+  Progress line("waiting for ranks", "ranks");
   uint32_t awaited = contact_.size - 1;
   while (awaited > 0 && steady_clock::now() < deadline_) {
     DCC_ASSIGN(std::optional<Guest> guest,
@@ -124,6 +126,7 @@ Status Rendezvous::gather(Lobby& lobby, const Hello& own) {
     member.address.port = static_cast<uint16_t>(hello.port);
     connections_[hello.rank] = std::move(guest->fd);
     --awaited;
+    line.update(contact_.size - awaited, contact_.size);
   }
   std::string missing;
   for (uint32_t r = 1; r < contact_.size; ++r) {

@@ -320,15 +320,20 @@ class Join(harness.EndToEnd):
                     done = self.finish_nodes(self.nodes(*work, "--collectives", collectives, count=count))
                     self.assertEqual(done, [(0, expected, "")] + [(0, "", "")] * (count - 1))
 
-    def test_nodes_inside_a_step(self):
-        """srun with a drun on each host: --nnodes goes before what srun says of ranks."""
-        port = free_port()
-        nodes = [self.one(self.plan, "--nnodes", 2, "--master-port", port, "--prompt", "A", "--max-new-tokens",
-                          1, **{**slurm(node, 2, 2), "SLURM_NODEID": node,
-                                "SLURM_STEP_NODELIST": "localhost,other"})
-                 for node in [0, 1]]
-        done = self.finish_nodes(nodes)
-        self.assertEqual([(status, err) for status, _, err in done], [(0, "")] * 2)
+    def test_nodes_numbered_by_somebody_else(self):
+        """A drun on each host by srun, whose variables of ranks then mean nothing, and by Kubernetes."""
+        numbered = {
+            "srun": lambda node: {**slurm(node, 2, 2), "SLURM_NODEID": node,
+                                  "SLURM_STEP_NODELIST": "localhost,other"},
+            "LeaderWorkerSet": lambda node: {"LWS_WORKER_INDEX": node, "LWS_LEADER_ADDRESS": "localhost"},
+            "Job": lambda node: {"JOB_COMPLETION_INDEX": node, "MASTER_ADDR": "localhost"}}
+        for by, variables in numbered.items():
+            with self.subTest(by=by):
+                port = free_port()
+                nodes = [self.one(self.plan, "--nnodes", 2, "--master-port", port, "--prompt", "A",
+                                  "--max-new-tokens", 1, **variables(node)) for node in [0, 1]]
+                done = self.finish_nodes(nodes)
+                self.assertEqual([(status, err) for status, _, err in done], [(0, "")] * 2)
 
     def test_nodes_that_do_not_fit(self):
         for args, words in [
@@ -374,6 +379,25 @@ class Join(harness.EndToEnd):
                                "--master-port", taken.getsockname()[1], "--prompt", "A")
             self.assertEqual(process.wait(60), 2)
             self.assertRegex(process.stderr.read(), r"error: port \d+: cannot be listened on: Address already")
+
+    def test_waiting_is_shown(self):
+        """On a terminal, by host 0: the others are started by hand, which takes a while."""
+        port = free_port()
+        master, slave = harness.terminal()
+        self.addCleanup(os.close, master)
+        command = ["--nnodes", 2, "--master-addr", "127.0.0.1", "--master-port", port, "--prompt", "A",
+                   "--max-new-tokens", 1]
+        first = subprocess.Popen([str(a) for a in [harness.BIN / "drun", self.plan, *command, "--node-rank", 0]],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=slave,
+                                 env={**os.environ, "TERM": "xterm"})
+        os.close(slave)
+        self.addCleanup(first.wait)
+        self.addCleanup(first.kill)
+        shown = b""
+        while b"waiting for ranks" not in shown or b"2 of 4 ranks" not in shown:
+            shown += os.read(master, 4096)  # ends with drun, at its deadline
+        self.assertEqual(self.one(self.plan, *command, "--node-rank", 1).wait(60), 0)
+        self.assertEqual(first.wait(60), 0)
 
     def test_strangers_at_the_port(self):
         """Silence, half a greeting, random bytes and a port scan. Each silent one may stay for five seconds:
