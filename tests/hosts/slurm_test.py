@@ -132,9 +132,9 @@ class Slurm(harness.EndToEnd):
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
         return harness.Done(command, done.returncode, done.stdout, done.stderr)
 
-    def srun(self, tasks, *args):
+    def srun(self, tasks, *args, mpi="none"):
         """drun as this many tasks of a step."""
-        return self.run_command("srun", "--quiet", "-n", tasks, "--overcommit", harness.BIN / "drun", *args)
+        return self.run_command("srun", "--quiet", f"--mpi={mpi}", "-n", tasks, "--overcommit", harness.BIN / "drun", *args)
 
     def test_same_text_as_drun(self):
         expected = self.drun(self.plan, *self.work)
@@ -165,14 +165,17 @@ class Slurm(harness.EndToEnd):
         self.assertRegex(done.err, r"error: SLURM_STEP_NUM_TASKS 2: .* is compiled for 4 ranks; ")
 
     def test_doctor_names_it(self):
-        done = self.srun(2, "doctor", "--json")
-        self.assertEqual(done.status, 0, done)
-        for line in done.out.splitlines():
-            found = json.loads(line)
-            self.assertEqual(found["starters"]["found"], "Slurm")
-            for name in found["starters"]["Slurm"]:
-                self.assertIsNotNone(found["environment"].get(name), name)
-            self.assertIn("of 2, which meet on this host", found["environment"]["meaning"])
+        """Also where Slurm sets PMI's variables too, of which it leaves out some."""
+        for mpi in ["none", "pmi2"]:
+            done = self.srun(2, "doctor", "--json", mpi=mpi)
+            self.assertEqual(done.status, 0, done)
+            for line in done.out.splitlines():
+                found = json.loads(line)
+                self.assertEqual(found["environment"].get("PMI_SIZE"), "2" if mpi == "pmi2" else None)
+                self.assertEqual(found["starters"]["found"], "Slurm")
+                for name in found["starters"]["Slurm"]:
+                    self.assertIsNotNone(found["environment"].get(name), name)
+                self.assertIn("of 2, which meet on this host", found["environment"]["meaning"])
 
 
 if __name__ == "__main__":

@@ -28,19 +28,36 @@ class Torchrun(harness.EndToEnd):
             raise hosts.unittest.SkipTest("torchrun is not installed; it comes with PyTorch (TORCHRUN=... names it)")
         cls.plan = cls.compile(harness.BUNDLED, "plan", "--tp", "4")
 
-    def launch(self, *command):
-        """Runs drun with `command` in front; its end."""
+    def start(self, *command):
+        """drun with `command` in front."""
         whole = [*map(str, command), str(harness.BIN / "drun"), str(self.plan), *self.work]
-        # Loading PyTorch alone takes seconds.
-        done = subprocess.run(whole, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False,
-                              env={**os.environ, "OMP_NUM_THREADS": "1"})
-        return harness.Done(whole, done.returncode, done.stdout, done.stderr)
+        process = subprocess.Popen(whole, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        for cleanup in [process.stdout.close, process.stderr.close, process.wait, process.kill]:
+            self.addCleanup(cleanup)
+        return process
+
+    def finish(self, process):
+        out, err = process.communicate(timeout=100)  # loading PyTorch alone takes seconds
+        return harness.Done(process.args, process.returncode, out, err)
+
+    def launch(self, *command):
+        return self.finish(self.start(*command))
 
     def test_same_text_as_drun(self):
         expected = self.drun(self.plan, *self.work)
         done = self.launch(self.torchrun, "--no-python", "--nproc-per-node", 4, "--master-port", free_port())
         self.assertEqual((done.status, done.out), (0, expected), done)
         self.assertNotIn("error", done.err)
+
+    def test_an_agent_on_each_host(self):
+        """Here both on this one; the ranks meet over TCP, beside the agents' own port."""
+        port = free_port()
+        agents = [self.start(self.torchrun, "--no-python", "--nnodes", 2, "--node-rank", node, "--nproc-per-node", 2,
+                             "--master-addr", "localhost", "--master-port", port) for node in [0, 1]]
+        first, second = [self.finish(agent) for agent in agents]
+        self.assertEqual((first.status, first.out), (0, self.drun(self.plan, *self.work)), first)
+        self.assertEqual((second.status, second.out), (0, ""), second)
 
     def test_accelerate(self):
         accelerate = pathlib.Path(self.torchrun).with_name("accelerate")
