@@ -28,6 +28,7 @@ constexpr Starter kStarters[] = {
      .job = {"TORCHELASTIC_RUN_ID"},
      .agent = nullptr,
      .applies = nullptr,
+     .meeting = nullptr,
      .size_option = "WORLD_SIZE",
      .master_remedy = "MASTER_ADDR=HOST MASTER_PORT=29500 on every rank"},
     {.name = "Open MPI",
@@ -39,6 +40,7 @@ constexpr Starter kStarters[] = {
      .job = {"PMIX_NAMESPACE"},
      .agent = nullptr,
      .applies = nullptr,
+     .meeting = nullptr,
      .size_option = "mpirun -np",
      .master_remedy = "mpirun -x MASTER_ADDR=HOST -x MASTER_PORT=29500"},
     // Of MPICH and Intel MPI.
@@ -52,6 +54,7 @@ constexpr Starter kStarters[] = {
      .agent = "PMI_FD",
      // srun --mpi=pmi2 sets the first two, and Slurm's own say more.
      .applies = [] { return isSet("MPI_LOCALRANKID") || !isSet("SLURM_LOCALID"); },
+     .meeting = nullptr,
      .size_option = "mpiexec -n",
      .master_remedy = "mpiexec -genv MASTER_ADDR HOST -genv MASTER_PORT 29500"},
     {.name = "PMIx",
@@ -68,6 +71,7 @@ constexpr Starter kStarters[] = {
            const char* name = valueOf("PMIX_NAMESPACE");
            return name == nullptr || !std::string_view(name).starts_with("slurm.");
          },
+     .meeting = nullptr,
      .size_option = nullptr,
      .master_remedy = "mpirun -x MASTER_ADDR=HOST -x MASTER_PORT=29500"},
     {.name = "Slurm",
@@ -85,6 +89,7 @@ constexpr Starter kStarters[] = {
            const char* size = valueOf(kSlurmSize);
            return size != nullptr && std::string_view(size) != "1";
          },
+     .meeting = slurmMeeting,
      .size_option = "srun -n",
      .master_remedy = "srun --export=ALL,MASTER_ADDR=HOST,MASTER_PORT=29500"},
 };
@@ -197,11 +202,11 @@ Result<std::optional<Place>> Place::fromEnvironment() {
   }
   DCC_ASSIGN(Place place, readPlace(*starter));
   DCC_RETURN_IF_ERROR(readMaster(place));
-  const bool is_met = place.world_size == 1 || !place.store_host.empty() ||
+  const bool enough = place.world_size == 1 || !place.store_host.empty() ||
                       (place.onOneHost() && !place.job.empty());
-  if (is_met) return std::optional(std::move(place));
-  if (place.starter->hosts != nullptr) {
-    DCC_ASSIGN(const std::optional<Meeting> meeting, slurmMeeting());
+  if (enough) return std::optional(std::move(place));
+  if (starter->meeting != nullptr) {
+    DCC_ASSIGN(const std::optional<Meeting> meeting, starter->meeting());
     if (meeting) {
       place.store_host = meeting->host;
       place.store_port = meeting->port;

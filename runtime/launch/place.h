@@ -24,6 +24,15 @@ inline constexpr char kSecretVariable[] = "DRUN_SECRET";
 // Only our own launcher sets this: the descriptor of the memory that it shares with its ranks.
 inline constexpr char kMemoryVariable[] = "DCC_GROUP_FD";
 
+// Where rank 0 of a Slurm step is met if nobody says another place: the first host of
+// SLURM_STEP_NODELIST, and a port by the numbers of job and step, from 20000 to 29999, below those
+// that Linux gives to clients. Nothing outside of steps. Errors (user): a variable is damaged.
+struct Meeting {
+  std::string host;
+  uint16_t port;
+};
+Result<std::optional<Meeting>> slurmMeeting();
+
 // What a starter of ranks calls what it tells them. Sources: torch/distributed/run.py's
 // "Environment Variables"; Open MPI, "Environment variables set for MPI applications"; the
 // environment of ranks under mpirun of Open MPI 4.1 and mpiexec of MPICH 4.0; PMIx, "Environment";
@@ -41,6 +50,8 @@ struct Starter {
   const char* agent;
   // Whether its ranks are this process; another one's may have inherited `rank`. Null: they are.
   bool (*applies)();
+  // Where rank 0 is met if MASTER_ADDR does not say; null: nobody knows.
+  Result<std::optional<Meeting>> (*meeting)();
   const char* size_option;    // what decides how many ranks there are, for messages
   const char* master_remedy;  // how its ranks are told where rank 0 is, for messages
 };
@@ -75,14 +86,5 @@ struct Place {
 
 // The value of a variable that must be a number up to `largest`. Error (user) names it.
 Result<uint32_t> numberVariable(const char* name, uint32_t largest);
-
-// Where rank 0 of a Slurm step is met if nobody says another place: the first host of
-// SLURM_STEP_NODELIST, and a port by the numbers of job and step, from 20000 to 29999, below those
-// that Linux gives to clients. Nothing outside of steps. Errors (user): a variable is damaged.
-struct Meeting {
-  std::string host;
-  uint16_t port;
-};
-Result<std::optional<Meeting>> slurmMeeting();
 
 }  // namespace dcc::launch

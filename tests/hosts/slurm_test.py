@@ -98,6 +98,8 @@ class Slurm(harness.EndToEnd):
         configuration.write_text(CONFIGURATION.format(
             directory=directory, controller_port=controller_port, node_port=node_port, cpus=os.cpu_count(),
             hostname=socket.gethostname().split(".")[0]))
+        # Initialised by slurmd though nothing uses it; v1 does so without a control group, as in a chroot.
+        (directory / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")
         os.environ["SLURM_CONF"] = str(configuration)
         daemons = [
             cls.daemon("munged", "--foreground", "--force", f"--key-file={key}",
