@@ -21,13 +21,15 @@ class OpenMpi(harness.EndToEnd):
     @classmethod
     def find(cls):
         hosts.needs("mpirun")
-        if "Open MPI" not in subprocess.run(["mpirun", "--version"], capture_output=True, text=True, check=False).stdout:
+        version = subprocess.run(["mpirun", "--version"], capture_output=True, text=True, check=False).stdout
+        if "Open MPI" not in version:
             raise hosts.unittest.SkipTest("mpirun is not Open MPI's")
 
     def mpirun(self, ranks, *args):
         """Its end, and that of `ranks` ranks."""
         command = [*self.command, str(ranks), str(harness.BIN / "drun"), *map(str, args)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                              check=False)
         return harness.Done(command, done.returncode, done.stdout, done.stderr)
 
     def test_same_text_as_drun(self):
@@ -67,6 +69,33 @@ class Mpich(OpenMpi):
     def find(cls):
         if shutil.which("mpiexec.hydra") is None:
             raise hosts.unittest.SkipTest("MPICH's mpiexec.hydra is not installed")
+
+
+class OnTwoHosts(hosts.OnHosts):
+    """Open MPI's daemons on network namespaces, which it reaches by a program that stands for ssh."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        OpenMpi.find()
+
+    def test_same_bits_as_one_host(self):
+        network = self.lan(2)
+        agent = self.scratch / "agent"
+        agent.write_text(f"#!/bin/sh\nshift\nexec nsenter --net=/proc/{network[1].holder.pid}/ns/net sh -c \"$*\"\n")
+        agent.chmod(0o755)
+        address = network[0].address
+        command = ["mpirun", "--allow-run-as-root", "--bind-to", "none", "--mca", "plm_rsh_agent", agent,
+                   "--mca", "oob_tcp_if_include", "eth0", "--host", f"{address}:2,{network[1].address}:2", "-np", 4]
+        drun = [harness.BIN / "drun", self.plan, "--input", self.prompts, "--json", "--max-new-tokens", "20"]
+        done = self.finish({0: self.popen(network[0], [*command, *drun])})[0]
+        self.assertEqual(done[0], 2, done)
+        self.assertIn("MASTER_ADDR: not set, and Open MPI does not say where rank 0 is; mpirun -x MASTER_ADDR=HOST",
+                      done[2])
+        master = ["-x", f"MASTER_ADDR={address}", "-x", f"MASTER_PORT={hosts.PORT}"]
+        done = self.finish({0: self.popen(network[0], [*command, *master, *drun])})[0]
+        self.assertEqual(done, (0, self.expected(*drun[2:]), ""))
+        self.assertGreater(network[1].sent("eth0"), 100_000, "the ranks of host 1 have sent nothing")
 
 
 if __name__ == "__main__":

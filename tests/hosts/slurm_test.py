@@ -131,12 +131,14 @@ class Slurm(harness.EndToEnd):
 
     def run_command(self, *command):
         command = [str(word) for word in command]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                              check=False)
         return harness.Done(command, done.returncode, done.stdout, done.stderr)
 
     def srun(self, tasks, *args, mpi="none"):
         """drun as this many tasks of a step."""
-        return self.run_command("srun", "--quiet", f"--mpi={mpi}", "-n", tasks, "--overcommit", harness.BIN / "drun", *args)
+        return self.run_command("srun", "--quiet", f"--mpi={mpi}", "-n", tasks, "--overcommit", harness.BIN / "drun",
+                                *args)
 
     def test_same_text_as_drun(self):
         expected = self.drun(self.plan, *self.work)

@@ -177,8 +177,11 @@ class Join(harness.EndToEnd):
 
     def test_store_port(self):
         port = free_port()
-        done = self.finish(self.start("--prompt", "A", "--max-new-tokens", "1", "--store-port", port))
-        self.assertEqual([status for status, _, _ in done.values()], [0] * 4, done)
+        work = ["--prompt", "A", "--max-new-tokens", "1", "--store-port", port]
+        for starter in [by_hand, STARTERS["Open MPI"]]:  # which has no address: this host's
+            done = self.finish(self.start(*work, starter=starter))
+            self.assertEqual([status for status, _, _ in done.values()], [0] * 4, done)
+        self.drun(self.plan, *map(str, work), "--collectives", "tcp")
 
     def test_a_secret_is_needed(self):
         done = self.finish(self.start("--prompt", "A", "--timeout", "1",
@@ -340,6 +343,7 @@ class Join(harness.EndToEnd):
                 (["--nnodes", 3], "--nnodes 3: .* is compiled for 4 ranks, which these hosts cannot"),
                 (["--nnodes", 2, "--nproc", 4], "--nnodes 2 with --nproc 4: 8 ranks; .* compiled for 4$"),
                 (["--nnodes", 2, "--node-rank", 2], "--node-rank 2: of 2 hosts; 0 to 1 is right$"),
+                (["--store-port", 7000], "--store-port: means nothing to ranks of one drun, which share memory$"),
                 (["--node-rank", 0], "--node-rank: means nothing without --nnodes$"),
                 (["--master-addr", "a"], "--master-addr: means nothing without --nnodes$"),
                 (["--master-port", 1], "--master-port: means nothing without --nnodes$")]:

@@ -60,6 +60,10 @@ Error otherSize(const std::string& dir, uint32_t compiled, const std::string& wh
 }  // namespace
 
 Result<launch::LaunchOptions> ranksToLaunch(const Options& options, const launch::Nodes& nodes) {
+  if (options.meet.store_port != 0 && nodes.count == 1 &&
+      options.meet.transport != launch::Transport::kTcp) {
+    return userError("--store-port: means nothing to ranks of one drun, which share memory");
+  }
   DCC_ASSIGN(const plan::Manifest manifest, verifiedManifest(options.dir));
   const auto ranks = static_cast<uint32_t>(manifest.ranks.size());
   if (!options.nproc && ranks % nodes.count != 0) {

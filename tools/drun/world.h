@@ -14,7 +14,7 @@ namespace dcc::drun {
 
 // What the launcher of this host is to start: ranks, and of several hosts its share of them. Errors
 // (user): --nproc and --nnodes don't make as many ranks as the plans are for, or TP_SIZE and its
-// like are not the plans'; plan::verifyDirectory()'s.
+// like are not the plans'; a --store-port that nobody would use; plan::verifyDirectory()'s.
 Result<launch::LaunchOptions> ranksToLaunch(const Options& options, const launch::Nodes& nodes);
 
 // Of ranks that somebody else starts: `place`, its world size being the plans' where the starter
