@@ -46,6 +46,10 @@ Hash hashBytes(std::span<const uint8_t> bytes) {
   return fromXxh(XXH3_128bits(bytes.data(), bytes.size()));
 }
 
+uint64_t hash64(std::span<const std::byte> bytes, uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
 struct Hasher::State {
   XXH3_state_t xxh;  // its type demands an alignment of 64, which new respects
 };

@@ -1,6 +1,7 @@
 // XXH3-128: fast, stable across machines and versions, no protection against an adversary.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -19,6 +20,8 @@ struct Hash {
 };
 
 Hash hashBytes(std::span<const uint8_t> bytes);
+// XXH3-64, the same promises. Chained by `seed`, the hash of what came before.
+uint64_t hash64(std::span<const std::byte> bytes, uint64_t seed = 0);
 
 // Hashes a sequence of values. Each is written with a fixed width or its length in front, little
 // endian, so that different sequences of the same kinds never give the same bytes.

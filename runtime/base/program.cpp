@@ -53,9 +53,12 @@ void beginProgram() {
     const int fd = ::open("/dev/null", O_RDWR);
     if (fd < 0 || fd > STDERR_FILENO) {
       if (fd >= 0) ::close(fd);
-      return;
+      break;
     }
   }
+  // A help, at least, fails where it is flushed, with its reason.
+  static char buffer[size_t{1} << 16];
+  if (::isatty(STDOUT_FILENO) == 0) std::setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
 }
 
 Status guarded(const std::function<Status()>& body) {
@@ -66,6 +69,11 @@ Status guarded(const std::function<Status()>& body) {
   } catch (const std::system_error& error) {
     return runtimeError(std::string("threads: ") + error.what() + "; fewer --threads need less");
   }
+}
+
+int exitStatus(const Status& status, int signal) {
+  if (signal != 0) return 128 + signal;
+  return status.ok() ? 0 : static_cast<int>(status.error().fault);
 }
 
 Status flushStdout() {

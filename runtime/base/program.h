@@ -17,6 +17,10 @@ void beginProgram();
 // (runtime).
 Status guarded(const std::function<Status()>& body);
 
+// What a program of ours exits with: 0; 1 or 2, by whose fault it was (Fault); 128 + `signal` where
+// it ended because it was sent one.
+int exitStatus(const Status& status, int signal = 0);
+
 // The last thing of a program that prints through stdio. Error (runtime): stdout could not be
 // written, unless nobody reads it.
 Status flushStdout();

@@ -98,13 +98,16 @@ uint64_t Barrier::signsOfLife() const {
     const Region::Member& member = region_.members_[r];
     const uint32_t arrived = member.arrived.load(std::memory_order_relaxed);
     sum += arrived;
-    if (arrived != count_) sum += member.beats.load(std::memory_order_relaxed);
+    if (arrived == count_) continue;
+    const Where where = whole().whereabouts(numberOf(r)).read();
+    sum += uint64_t{member.beats.load(std::memory_order_relaxed)} + where.place +
+           where.instruction + where.step + where.calls;
   }
   return sum;
 }
 
 Status Barrier::aborted() const {
-  const auto first = part_ ? part_->whole.firstError() : region_.firstError();
+  const auto first = whole().firstError();
   return first ? first->named() : runtimeError("the group was aborted");
 }
 
@@ -112,7 +115,9 @@ Status Barrier::overdue(const CallTag& tag) const {
   std::vector<uint32_t> missing;
   for (uint32_t r = 0; r < region_.ranks_; ++r) {
     const uint32_t arrived = region_.members_[r].arrived.load(std::memory_order_relaxed);
-    if (static_cast<int32_t>(arrived - count_) < 0) missing.push_back(part_ ? part_->ranks[r] : r);
+    if (static_cast<int32_t>(arrived - count_) >= 0) continue;
+    missing.push_back(numberOf(r));
+    whole().markMissed(numberOf(r));
   }
   return overdueError(tag, missing, options_.deadline);
 }
@@ -121,8 +126,7 @@ Status Barrier::compareTags(const CallTag& tag, uint32_t parity) const {
   for (uint32_t r = 0; r < region_.ranks_; ++r) {
     const CallTag& other = region_.members_[r].tags[parity];
     if (other == tag) continue;
-    const auto number = [&](uint32_t rank) { return part_ ? part_->ranks[rank] : rank; };
-    return divergenceError(number(rank_), tag, number(r), other);
+    return divergenceError(numberOf(rank_), tag, numberOf(r), other);
   }
   return Status::success();
 }

@@ -39,8 +39,11 @@ class Barrier {
 
  private:
   bool passed(uint32_t word) const;
+  // A rank's number among all, and the region that has its whereabouts.
+  uint32_t numberOf(uint32_t rank) const { return part_ ? part_->ranks[rank] : rank; }
+  const Region& whole() const { return part_ ? part_->whole : region_; }
   // Whether the group, or what it is a part of, has ended; `word` is Gate.word.
-  bool ended(uint32_t word) const { return (word & 1) != 0 || (part_ && part_->whole.aborted()); }
+  bool ended(uint32_t word) const { return (word & 1) != 0 || whole().aborted(); }
   Status sleep(const CallTag& tag);
   Status aborted() const;
   Status overdue(const CallTag& tag) const;

@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "runtime/collectives/whereabouts.h"
+
 namespace dcc {
 namespace {
 
@@ -44,13 +46,20 @@ std::string secondsText(std::chrono::milliseconds time) {
 
 Error overdueError(const CallTag& tag, std::span<const uint32_t> missing,
                    std::chrono::milliseconds deadline) {
-  std::string ranks;
-  for (const uint32_t r : missing) ranks += (ranks.empty() ? "" : ", ") + std::to_string(r);
-  return runtimeError(describe(tag) + ": no sign of rank " + ranks + " for " +
-                      secondsText(deadline) + " s; a longer --timeout waits longer");
+  return runtimeError(describe(tag) + ": no sign of " + (missing.size() == 1 ? "rank " : "ranks ") +
+                      ranksText(missing) + " for " + secondsText(deadline) +
+                      " s; a longer --timeout waits longer");
 }
 
 Error divergenceError(uint32_t rank, const CallTag& tag, uint32_t other, const CallTag& other_tag) {
+  CallTag same = other_tag;
+  same.stamp = tag.stamp;
+  if (same == tag) {
+    return runtimeError("rank " + std::to_string(rank) + " and rank " + std::to_string(other) +
+                        " have come to " + describe(tag) +
+                        " with different steps or tokens; one build, one plan and memory without "
+                        "faults are right");
+  }
   return runtimeError("rank " + std::to_string(rank) + " is in " + describe(tag) + ", rank " +
                       std::to_string(other) + " in " + describe(other_tag) +
                       "; all ranks must run plans of one compilation");

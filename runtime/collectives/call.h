@@ -11,7 +11,7 @@
 
 namespace dcc {
 
-enum class Call : uint32_t {
+enum class Call : uint16_t {
   kBarrier = 1,
   kAllReduce = 2,
   kAllGather = 3,
@@ -24,11 +24,13 @@ enum class Call : uint32_t {
 // What a rank is about to exchange; compared by its peers, so that ranks whose programs diverge get
 // an error instead of each other's bytes.
 struct CallTag {
-  uint32_t op = 0;  // a Call
-  uint32_t root = 0;
+  uint16_t op = 0;  // a Call
+  uint16_t root = 0;
+  uint32_t stamp = 0;  // Communicator::stamp()
   uint64_t bytes = 0;  // of the whole call, the same on all ranks
   bool operator==(const CallTag&) const = default;
 };
+static_assert(sizeof(CallTag) == 16);
 
 struct WaitOptions {
   // Longest time without a sign of life of the ranks waited for (arrivals or beats). Time in which

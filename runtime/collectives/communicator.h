@@ -16,6 +16,7 @@
 
 #include "runtime/base/dtype.h"
 #include "runtime/base/status.h"
+#include "runtime/collectives/whereabouts.h"
 
 namespace dcc {
 
@@ -23,7 +24,8 @@ namespace dcc {
 struct GroupError {
   int32_t rank = -1;
   Error error;
-  bool lost = false;  // the rank is gone without a word: others say so
+  bool lost = false;         // the rank is gone without a word: others say so
+  std::string details = {};  // lines behind the message, each with its end: where all ranks were
 
   // With "rank N: " in front, where it is a rank's.
   Error named() const {
@@ -80,6 +82,16 @@ class Communicator {
   // Of all calls so far.
   virtual Traffic traffic() const = 0;
 
+  // What the ranks of this group must agree on when they come to its next calls, as a checksum: all
+  // its calls from now on carry it, at no cost, and where ranks' differ they fail.
+  virtual void stamp(uint32_t) {}
+
+  // Where this rank is: it, or whoever works for it, writes that here for the others.
+  virtual Whereabouts& whereabouts() { return unseen_; }
+  // Where all ranks of the whole group are, by their numbers in it, as far as this rank knows; over
+  // TCP of others as they last said. Not while this rank is in a collective.
+  virtual std::vector<Sighting> sightings() { return {}; }
+
   // Collective: parts the group into `groups`, which have each of its ranks once, and gives the one
   // this rank is in; there its number is its place in the list. Errors still name ranks by their
   // numbers here, and what ends this group ends its parts. Once, of a group that is no part itself;
@@ -102,6 +114,9 @@ class Communicator {
   virtual void abort(const Error& why) = 0;
   // What ended the group, as far as this rank knows; nothing while it works.
   virtual std::optional<GroupError> firstError() const = 0;
+
+ private:
+  Whereabouts unseen_;  // of a group whose ranks nobody looks at
 };
 
 }  // namespace dcc

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <string_view>
 
 #include "runtime/base/checked.h"
 #include "runtime/collectives/futex.h"
@@ -11,7 +12,7 @@ namespace dcc {
 namespace {
 
 constexpr char kMagic[8] = {'d', 'c', 'c', 'g', 'r', 'o', 'u', 'p'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kPage = 4096;
 
 bool aligned(std::span<std::byte> memory) {
@@ -104,6 +105,11 @@ void Region::abort(const GroupError& why) const {
     error_->lost = why.lost;
     error_->length = static_cast<uint32_t>(std::min(message.size(), sizeof(error_->message)));
     std::memcpy(error_->message, message.data(), error_->length);
+    // Whole lines.
+    const std::string_view details =
+        std::string_view(why.details).substr(0, sizeof(error_->details));
+    error_->details_length = static_cast<uint32_t>(details.rfind('\n') + 1);
+    std::memcpy(error_->details, details.data(), error_->details_length);
     error_->state.store(2, std::memory_order_release);
   }
   // Also by later aborters: the first may have died before it came here.
@@ -111,13 +117,22 @@ void Region::abort(const GroupError& why) const {
   futexWakeAll(gate_->word);
 }
 
+std::vector<Sighting> Region::sightings() const {
+  std::vector<Sighting> seen;
+  for (uint32_t r = 0; r < ranks_; ++r) {
+    seen.push_back({members_[r].whereabouts.read(), members_[r].missed.load() != 0});
+  }
+  return seen;
+}
+
 std::optional<GroupError> Region::firstError() const {
   if (error_->state.load(std::memory_order_acquire) != 2) return std::nullopt;
   const size_t length = std::min<size_t>(error_->length, sizeof(error_->message));
   const Fault fault =
       error_->fault == static_cast<uint32_t>(Fault::kUser) ? Fault::kUser : Fault::kRuntime;
+  const size_t details = std::min<size_t>(error_->details_length, sizeof(error_->details));
   return GroupError{error_->rank, Error{std::string(error_->message, length), fault},
-                    error_->lost != 0};
+                    error_->lost != 0, std::string(error_->details, details)};
 }
 
 }  // namespace dcc

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/base/status.h"
 #include "runtime/collectives/call.h"
@@ -57,6 +58,12 @@ class Region {
   void markFinished(uint32_t rank) const { members_[rank].finished.store(1); }
   bool finished(uint32_t rank) const { return members_[rank].finished.load() != 0; }
 
+  // Where the rank is; written by itself.
+  Whereabouts& whereabouts(uint32_t rank) const { return members_[rank].whereabouts; }
+  // Somebody waits for the rank no longer.
+  void markMissed(uint32_t rank) const { members_[rank].missed.store(1); }
+  std::vector<Sighting> sightings() const;
+
  private:
   friend class Barrier;
 
@@ -80,12 +87,16 @@ class Region {
     uint32_t lost;
     uint32_t length;
     char message[2028];
+    uint32_t details_length;
+    char details[4092];
   };
   // Written by its rank only.
   struct alignas(kAlignment) Member {
     std::atomic<uint32_t> arrived;  // barriers this rank has come to
     std::atomic<uint32_t> beats;    // signs of life between barriers
     std::atomic<uint32_t> finished;
+    std::atomic<uint32_t> missed;  // written by any
+    Whereabouts whereabouts;
     CallTag tags[2];  // by parity of the exchange
   };
   static_assert(std::atomic<uint32_t>::is_always_lock_free);

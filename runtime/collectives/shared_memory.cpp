@@ -40,18 +40,24 @@ class SharedMemory final : public Communicator {
                           SumOrder order) override;
   Status allToAll(const void* in, void* out, std::span<const size_t> bytes) override;
   Status broadcast(void* data, size_t bytes, uint32_t root) override;
-  Status barrier() override { return exchange(Call::kBarrier, 0); }
+  Status barrier() override {
+    countCall();
+    return exchange(Call::kBarrier, 0);
+  }
   Result<std::unique_ptr<Communicator>> split(
       std::span<const std::vector<uint32_t>> groups) override;
   // Who waits in a part looks up now and then.
-  void abort(const Error& why) override {
-    whole().abort(static_cast<int32_t>(part_ ? part_->ranks[rank_] : rank_), why);
-  }
+  void abort(const Error& why) override { whole().abort(static_cast<int32_t>(number()), why); }
   std::optional<GroupError> firstError() const override { return whole().firstError(); }
   void noteProgress() override { barrier_.beat(); }
   Traffic traffic() const override { return traffic_; }
+  void stamp(uint32_t stamp) override { stamp_ = stamp; }
+  Whereabouts& whereabouts() override { return whole().whereabouts(number()); }
+  std::vector<Sighting> sightings() override { return whole().sightings(); }
 
  private:
+  uint32_t number() const { return part_ ? part_->ranks[rank_] : rank_; }
+  void countCall() { whereabouts().countCall(); }
   // Our slot for the coming exchange, into which `bytes` are written.
   std::byte* mine(size_t bytes) {
     traffic_.sent += bytes;
@@ -64,7 +70,7 @@ class SharedMemory final : public Communicator {
   }
   // `total`: bytes of the whole call, the same on all ranks.
   Status exchange(Call call, uint64_t total, uint32_t root = 0) {
-    return barrier_.wait({static_cast<uint32_t>(call), root, total});
+    return barrier_.wait({static_cast<uint16_t>(call), static_cast<uint16_t>(root), stamp_, total});
   }
   // out = sum of elements [begin, begin + count) of the last exchange's slots.
   void sumSlots(size_t begin, size_t count, SumOrder order, float* out) {
@@ -86,9 +92,11 @@ class SharedMemory final : public Communicator {
   size_t slot_floats_;
   std::vector<const float*> parts_;
   Traffic traffic_;
+  uint32_t stamp_ = 0;
 };
 
 Status SharedMemory::allReduceSum(const float* in, float* out, size_t count, SumOrder order) {
+  countCall();
   const uint64_t total = count * sizeof(float);
   const bool by_shares = sumsByShares(size(), total);
   for (size_t done = 0; done < count;) {
@@ -121,6 +129,7 @@ Status SharedMemory::reduceChunkByShares(float* out, size_t count, SumOrder orde
 }
 
 Status SharedMemory::allGather(const void* in, void* out, std::span<const size_t> bytes) {
+  countCall();
   const size_t longest = *std::max_element(bytes.begin(), bytes.end());
   const uint64_t total = std::accumulate(bytes.begin(), bytes.end(), uint64_t{0});
   const auto chunk = [&](uint32_t r, size_t done) {
@@ -142,6 +151,7 @@ Status SharedMemory::allGather(const void* in, void* out, std::span<const size_t
 // A slot is divided among the receivers, so that in every exchange each has something to sum.
 Status SharedMemory::reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
                                       SumOrder order) {
+  countCall();
   const size_t longest = *std::max_element(counts.begin(), counts.end());
   const uint64_t total = std::accumulate(counts.begin(), counts.end(), uint64_t{0}) * sizeof(float);
   const size_t piece = slot_floats_ / size();
@@ -162,6 +172,7 @@ Status SharedMemory::reduceScatterSum(const float* in, float* out, std::span<con
 
 // As there.
 Status SharedMemory::allToAll(const void* in, void* out, std::span<const size_t> bytes) {
+  countCall();
   const size_t longest = *std::max_element(bytes.begin(), bytes.end());
   const uint64_t total = std::accumulate(bytes.begin(), bytes.end(), uint64_t{0});
   const size_t piece = region_.slotBytes() / size() / kPieceAlignment * kPieceAlignment;
@@ -187,6 +198,7 @@ Status SharedMemory::allToAll(const void* in, void* out, std::span<const size_t>
 }
 
 Status SharedMemory::broadcast(void* data, size_t bytes, uint32_t root) {
+  countCall();
   for (size_t done = 0; done < bytes; done += region_.slotBytes()) {
     const size_t n = std::min(region_.slotBytes(), bytes - done);
     std::byte* at = static_cast<std::byte*>(data) + done;

@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstring>
 #include <mutex>
 #include <numeric>
+#include <thread>
 
 #include "runtime/collectives/parts.h"
 #include "runtime/collectives/shares.h"
@@ -29,6 +31,7 @@ using std::chrono::steady_clock;
 constexpr int kSpins = 100;
 constexpr milliseconds kSlice{50};
 constexpr milliseconds kBeatEvery{100};
+constexpr milliseconds kHeartbeat{1000};
 // Where a connection ends without a word, another peer may know why.
 constexpr milliseconds kGrace{200};
 // So long a rank that is done waits for others, for which it may still have something on its way.
@@ -40,7 +43,10 @@ constexpr milliseconds kLost{60'000};
 // A rank's connections, and how the group of them all has ended.
 class Links {
  public:
-  Links(std::vector<UniqueFd> peers, uint32_t rank, const WaitOptions& options);
+  Links(std::vector<UniqueFd> peers, uint32_t rank, const WaitOptions& options,
+        Whereabouts* whereabouts);
+  ~Links();
+  Links(const Links&) = delete;
 
   // Moves what was given to `links`, some of ours.
   Status exchange(const CallTag& tag, std::span<TcpLink* const> links);
@@ -51,6 +57,8 @@ class Links {
 
   uint32_t rank() const { return rank_; }
   std::vector<TcpLink>& all() { return links_; }
+  Whereabouts& whereabouts() { return *here_; }
+  std::vector<Sighting> sightings();
 
  private:
   // False when nothing has moved for `patience`.
@@ -61,10 +69,15 @@ class Links {
   Error fail(const GroupError& why);
   Error ended();
   void announce();
+  void beatAll(bool alive);
+  void beatWhileBusy();
 
   uint32_t rank_;
   WaitOptions options_;
+  Whereabouts own_;
+  Whereabouts* here_;
   std::vector<TcpLink> links_;
+  std::vector<bool> missed_;  // by rank
   std::vector<pollfd> polled_;
   UniqueFd wake_;
   steady_clock::time_point last_beat_{};
@@ -73,7 +86,13 @@ class Links {
   mutable std::mutex failing_;
   std::optional<GroupError> failure_;
   std::atomic<bool> failed_ = false;
+  bool aborted_ = false;    // with failure_, which may be told; under failing_
   bool announced_ = false;  // under io_
+
+  std::mutex resting_;
+  std::condition_variable stopping_;
+  bool stopped_ = false;  // under resting_
+  std::thread heartbeat_;
 };
 
 // The group of all ranks, or a part of it. Between two ranks calls of both follow each other in one
@@ -92,7 +111,10 @@ class Tcp final : public Communicator {
                           SumOrder order) override;
   Status allToAll(const void* in, void* out, std::span<const size_t> bytes) override;
   Status broadcast(void* data, size_t bytes, uint32_t root) override;
-  Status barrier() override { return exchangeNothing(tagOf(Call::kBarrier, 0)); }
+  Status barrier() override {
+    countCall();
+    return exchangeNothing(tagOf(Call::kBarrier, 0));
+  }
   Result<std::unique_ptr<Communicator>> split(
       std::span<const std::vector<uint32_t>> groups) override;
   void noteProgress() override { links_->noteProgress(); }
@@ -100,6 +122,9 @@ class Tcp final : public Communicator {
   void abort(const Error& why) override { links_->abort(why); }
   std::optional<GroupError> firstError() const override { return links_->firstError(); }
   Traffic traffic() const override { return traffic_; }
+  void stamp(uint32_t stamp) override { stamp_ = stamp; }
+  Whereabouts& whereabouts() override { return links_->whereabouts(); }
+  std::vector<Sighting> sightings() override { return links_->sightings(); }
 
  private:
   struct Peer {
@@ -107,8 +132,9 @@ class Tcp final : public Communicator {
     uint32_t rank;  // in the group
   };
 
-  static CallTag tagOf(Call call, uint64_t total, uint32_t root = 0) {
-    return {static_cast<uint32_t>(call), root, total};
+  void countCall() { whereabouts().countCall(); }
+  CallTag tagOf(Call call, uint64_t total, uint32_t root = 0) const {
+    return {static_cast<uint16_t>(call), static_cast<uint16_t>(root), stamp_, total};
   }
   // Only headers, to and from all.
   Status exchangeNothing(const CallTag& tag);
@@ -130,6 +156,7 @@ class Tcp final : public Communicator {
   std::vector<std::vector<float>> scratch_;  // per rank
   std::vector<const float*> parts_;
   Traffic traffic_;
+  uint32_t stamp_ = 0;
 };
 
 // A peer whose host is lost is noticed though nothing is sent for hours, and whatever is on the way
@@ -144,14 +171,29 @@ void keepAlive(int fd, milliseconds deadline) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof(limit));
 }
 
-Links::Links(std::vector<UniqueFd> peers, uint32_t rank, const WaitOptions& options)
-    : rank_(rank), options_(options), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Links::Links(std::vector<UniqueFd> peers, uint32_t rank, const WaitOptions& options,
+             Whereabouts* whereabouts)
+    : rank_(rank),
+      options_(options),
+      here_(whereabouts != nullptr ? whereabouts : &own_),
+      missed_(peers.size()),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   links_.reserve(peers.size());
   for (uint32_t r = 0; r < peers.size(); ++r) {
     if (r == rank) continue;
     keepAlive(peers[r].get(), options.deadline);
-    links_.emplace_back(std::move(peers[r]), rank, r);
+    links_.emplace_back(std::move(peers[r]), rank, r, *here_);
   }
+  heartbeat_ = std::thread([this] { beatWhileBusy(); });
+}
+
+Links::~Links() {
+  {
+    const std::lock_guard lock(resting_);
+    stopped_ = true;
+  }
+  stopping_.notify_one();
+  heartbeat_.join();
 }
 
 Status Links::exchange(const CallTag& tag, std::span<TcpLink* const> links) {
@@ -168,6 +210,7 @@ Status Links::exchange(const CallTag& tag, std::span<TcpLink* const> links) {
 
 Result<bool> Links::moveAll(std::span<TcpLink* const> links, milliseconds patience) {
   nanoseconds waited{0};
+  bool told = false;  // that we wait
   for (int idle = 0;;) {
     if (failed_) return ended();
     bool moved = false, busy = false;
@@ -189,6 +232,12 @@ Result<bool> Links::moveAll(std::span<TcpLink* const> links, milliseconds patien
       // A slice that took much longer is time in which we were stopped, and our peers maybe too.
       waited += std::min<nanoseconds>(steady_clock::now() - before, 2 * kSlice);
       if (waited >= patience) return false;
+      if (!told && waited >= kBeatEvery) {
+        told = true;
+        for (TcpLink& link : links_) {
+          if (!link.sending()) link.beat(false);
+        }
+      }
     }
   }
 }
@@ -196,7 +245,7 @@ Result<bool> Links::moveAll(std::span<TcpLink* const> links, milliseconds patien
 Status Links::leave() {
   std::lock_guard lock(io_);
   if (failed_) return ended();
-  const CallTag tag{static_cast<uint32_t>(Call::kLeave)};
+  const CallTag tag{static_cast<uint16_t>(Call::kLeave)};
   std::vector<TcpLink*> all;
   for (TcpLink& link : links_) {
     link.leave(tag);
@@ -219,8 +268,11 @@ void Links::sleep(std::span<TcpLink* const> links) {
 Status Links::overdue(const CallTag& tag, std::span<TcpLink* const> links) {
   std::vector<uint32_t> missing;
   for (const TcpLink* link : links) {
-    if (link->busy()) missing.push_back(link->peer());
+    if (!link->busy()) continue;
+    missing.push_back(link->peer());
+    missed_[link->peer()] = true;
   }
+  for (TcpLink& link : links_) link.hear();
   return fail({static_cast<int32_t>(rank_), overdueError(tag, missing, options_.deadline)});
 }
 
@@ -254,21 +306,25 @@ Error Links::fail(const GroupError& why) {
 // Why calls fail from now on: our own error as it is, another's with its rank.
 Error Links::ended() {
   announce();
-  return failure_->rank == static_cast<int32_t>(rank_) ? failure_->error : failure_->named();
+  const GroupError why = *firstError();
+  return why.rank == static_cast<int32_t>(rank_) ? why.error : why.named();
 }
 
-// Tells every peer why the group has ended, once. Under io_.
+// Tells every peer why the group has ended, once. Under io_. Of an error of our own the others hear
+// when it comes back by abort(), for by then it says where in the plan we were.
 void Links::announce() {
-  if (announced_) return;
+  std::lock_guard lock(failing_);
+  if (announced_ || (failure_->rank == static_cast<int32_t>(rank_) && !aborted_)) return;
   announced_ = true;
   for (TcpLink& link : links_) link.sendEnd(*failure_);
 }
 
 void Links::abort(const Error& why) {
+  const auto own = static_cast<int32_t>(rank_);
   {
     std::lock_guard lock(failing_);
-    if (!failure_) failure_ = GroupError{static_cast<int32_t>(rank_), why};
-    failed_ = true;
+    if (!aborted_ && (!failure_ || failure_->rank == own)) failure_ = GroupError{own, why};
+    aborted_ = failed_ = true;
   }
   const uint64_t one = 1;
   (void)!::write(wake_.get(), &one, sizeof(one));
@@ -287,8 +343,34 @@ void Links::noteProgress() {
   if (now - last_beat_ < kBeatEvery) return;
   last_beat_ = now;
   std::unique_lock lock(io_, std::try_to_lock);
-  if (!lock || failed_) return;
-  for (TcpLink& link : links_) link.beat();
+  if (lock && !failed_) beatAll(true);
+}
+
+void Links::beatAll(bool alive) {
+  for (TcpLink& link : links_) link.beat(alive);
+}
+
+// Between its collectives a rank says where it is as long as it goes on.
+void Links::beatWhileBusy() {
+  Where said;
+  std::unique_lock rest(resting_);
+  while (!stopping_.wait_for(rest, kHeartbeat, [&] { return stopped_; })) {
+    const Where where = here_->read();
+    if (where == said) continue;
+    const std::unique_lock lock(io_, std::try_to_lock);
+    if (!lock || failed_) continue;
+    said = where;
+    beatAll(false);
+  }
+}
+
+std::vector<Sighting> Links::sightings() {
+  const std::lock_guard lock(io_);
+  std::vector<Sighting> seen(links_.size() + 1);
+  seen[rank_].where = here_->read();
+  for (const TcpLink& link : links_) seen[link.peer()].where = link.peerWhere();
+  for (uint32_t r = 0; r < seen.size(); ++r) seen[r].missed = missed_[r];
+  return seen;
 }
 
 Tcp::Tcp(std::shared_ptr<Links> links, const std::vector<uint32_t>& ranks)
@@ -336,6 +418,7 @@ void Tcp::sumAll(const float* own, float* out, size_t count, SumOrder order) {
 }
 
 Status Tcp::allReduceSum(const float* in, float* out, size_t count, SumOrder order) {
+  countCall();
   const bool by_shares = sumsByShares(size(), count * sizeof(float));
   const CallTag tag = tagOf(Call::kAllReduce, count * sizeof(float));
   if (count == 0) return exchangeNothing(tag);
@@ -379,6 +462,7 @@ Status Tcp::reduceByShares(const CallTag& tag, const float* in, float* out, size
 }
 
 Status Tcp::allGather(const void* in, void* out, std::span<const size_t> bytes) {
+  countCall();
   const CallTag tag =
       tagOf(Call::kAllGather, std::accumulate(bytes.begin(), bytes.end(), uint64_t{0}));
   std::byte* to = static_cast<std::byte*>(out);
@@ -396,6 +480,7 @@ Status Tcp::allGather(const void* in, void* out, std::span<const size_t> bytes) 
 
 Status Tcp::reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
                              SumOrder order) {
+  countCall();
   const uint64_t total = std::accumulate(counts.begin(), counts.end(), uint64_t{0});
   const CallTag tag = tagOf(Call::kReduceScatter, total * sizeof(float));
   const size_t own = counts[rank_];
@@ -415,6 +500,7 @@ Status Tcp::reduceScatterSum(const float* in, float* out, std::span<const size_t
 }
 
 Status Tcp::allToAll(const void* in, void* out, std::span<const size_t> bytes) {
+  countCall();
   const CallTag tag =
       tagOf(Call::kAllToAll, std::accumulate(bytes.begin(), bytes.end(), uint64_t{0}));
   const auto* from = static_cast<const std::byte*>(in);
@@ -431,6 +517,7 @@ Status Tcp::allToAll(const void* in, void* out, std::span<const size_t> bytes) {
 }
 
 Status Tcp::broadcast(void* data, size_t bytes, uint32_t root) {
+  countCall();
   const CallTag tag = tagOf(Call::kBroadcast, bytes, root);
   for (const Peer& peer : peers_) {
     if (rank_ == root) peer.link->send(tag, data, bytes);
@@ -450,10 +537,12 @@ Status Tcp::exchangeNothing(const CallTag& tag) {
 }  // namespace
 
 std::unique_ptr<Communicator> tcpCommunicator(std::vector<UniqueFd> peers, uint32_t rank,
-                                              const WaitOptions& options) {
+                                              const WaitOptions& options,
+                                              Whereabouts* whereabouts) {
   std::vector<uint32_t> ranks(peers.size());
   std::iota(ranks.begin(), ranks.end(), 0);
-  return std::make_unique<Tcp>(std::make_shared<Links>(std::move(peers), rank, options), ranks);
+  return std::make_unique<Tcp>(
+      std::make_shared<Links>(std::move(peers), rank, options, whereabouts), ranks);
 }
 
 }  // namespace dcc

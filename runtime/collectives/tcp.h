@@ -14,8 +14,10 @@
 namespace dcc {
 
 // Rank `rank` of a group of peers.size(): peers[r] is a connected stream socket to rank r, none for
-// the rank itself. Calls come from one thread, but for abort().
+// the rank itself. Calls come from one thread, but for abort(). `whereabouts`: the rank's, where
+// somebody else reads them too; they outlive the communicator.
 std::unique_ptr<Communicator> tcpCommunicator(std::vector<UniqueFd> peers, uint32_t rank,
-                                              const WaitOptions& options = {});
+                                              const WaitOptions& options = {},
+                                              Whereabouts* whereabouts = nullptr);
 
 }  // namespace dcc

@@ -17,11 +17,11 @@ bool tryLater() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EIN
 
 }  // namespace
 
-TcpLink::TcpLink(UniqueFd fd, uint32_t self, uint32_t peer)
-    : fd_(std::move(fd)), self_(self), peer_(peer) {}
+TcpLink::TcpLink(UniqueFd fd, uint32_t self, uint32_t peer, const Whereabouts& own)
+    : fd_(std::move(fd)), self_(self), peer_(peer), own_(&own) {}
 
 void TcpLink::send(const CallTag& tag, const void* data, size_t bytes) {
-  out_header_ = {Kind::kData, 0, tag, bytes};
+  out_header_ = {Kind::kData, beats_, tag, bytes, own_->read()};
   out_ = static_cast<const std::byte*>(data);
   out_bytes_ = sizeof(Header) + bytes;
   sent_ = 0;
@@ -112,8 +112,9 @@ bool TcpLink::advanceReceive() {
       continue;
     }
     if (!in_payload_) {
-      if (!takeFrame() && !fill()) return moved;
-      moved = true;
+      const Taken taken = takeFrame();
+      moved |= taken == Taken::kNews;
+      if (taken == Taken::kNothing && !fill()) return moved;
       continue;
     }
     if (const size_t n = std::min(in_rest_, buffered()); n > 0) {
@@ -159,27 +160,51 @@ bool TcpLink::fill() {
   return true;
 }
 
-// Takes the header of the next frame, or all of a frame that is no call's. False when more bytes
-// must come first.
-bool TcpLink::takeFrame() {
+// Keeps where the peer is; whether that is news: it has gone on, or says that it is alive.
+bool TcpLink::note(const Header& header) {
+  const bool news = !(header.where == peer_where_) || header.beats != peer_beats_;
+  peer_where_ = header.where;
+  peer_beats_ = header.beats;
+  return news;
+}
+
+void TcpLink::hear() {
   Header header;
-  if (buffered() < sizeof(Header)) return false;
+  while (!failure_ && !lost_ && !receiving_ && drop_ == 0) {
+    if (buffered() < sizeof(Header)) {
+      if (!fill()) return;
+      continue;
+    }
+    std::memcpy(&header, buffer_.data() + taken_, sizeof(Header));
+    if (header.kind != Kind::kBeat && header.kind != Kind::kData) return;
+    note(header);
+    if (header.kind == Kind::kData) return;  // of a call to come
+    taken_ += sizeof(Header);
+  }
+}
+
+// Takes the header of the next frame, or all of a frame that is no call's.
+TcpLink::Taken TcpLink::takeFrame() {
+  Header header;
+  if (buffered() < sizeof(Header)) return Taken::kNothing;  // more bytes must come first
   std::memcpy(&header, buffer_.data() + taken_, sizeof(Header));
   if (header.kind == Kind::kEnd && header.payload <= kMaxReason) {
-    if (buffered() < sizeof(Header) + header.payload) return false;
+    if (buffered() < sizeof(Header) + header.payload) return Taken::kNothing;
     const char* text = reinterpret_cast<const char*>(buffer_.data() + taken_ + sizeof(Header));
     const bool user = static_cast<Fault>(header.tag.op) == Fault::kUser;
+    note(header);
     failure_ = GroupError{
-        static_cast<int32_t>(header.tag.root),
+        static_cast<int32_t>(header.tag.stamp),
         Error{printable({text, header.payload}, kMaxReason), user ? Fault::kUser : Fault::kRuntime},
-        header.tag.bytes != 0};
-    return true;
+        header.tag.root != 0};
+    return Taken::kNews;
   }
   taken_ += sizeof(Header);
-  if (header.kind == Kind::kBeat) return true;
+  if (header.kind == Kind::kBeat) return note(header) ? Taken::kNews : Taken::kNoNews;
+  if (header.kind == Kind::kData) note(header);
   if (only_end_ && header.kind == Kind::kData) {
     drop_ = header.payload;
-    return true;
+    return Taken::kNews;
   }
   if (header.kind != Kind::kData || (header.tag == expected_ && header.payload != in_rest_)) {
     failure_ = GroupError{static_cast<int32_t>(peer_), runtimeError("sent what is no frame")};
@@ -190,12 +215,13 @@ bool TcpLink::takeFrame() {
     in_payload_ = in_rest_ > 0;
     receiving_ = in_payload_;
   }
-  return true;
+  return Taken::kNews;
 }
 
-void TcpLink::beat() {
+void TcpLink::beat(bool alive) {
   if (failure_ || lost_ || !carry_.empty()) return;
-  const Header header{Kind::kBeat, 0, {}, 0};
+  if (alive) ++beats_;
+  const Header header{Kind::kBeat, beats_, {}, 0, own_->read()};
   const char* bytes = reinterpret_cast<const char*>(&header);
   const ssize_t n = ::send(fd_.get(), bytes, sizeof(header), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (n > 0) carry_.assign(bytes + n, sizeof(header) - static_cast<size_t>(n));
@@ -207,11 +233,10 @@ void TcpLink::sendEnd(const GroupError& why) {
   const bool between = carry_.empty() && (!sending_ || sent_ == 0);
   if (between && !lost_) {
     const std::string reason = why.error.message.substr(0, kMaxReason);
-    const Header header{
-        Kind::kEnd,
-        0,
-        {static_cast<uint32_t>(why.error.fault), static_cast<uint32_t>(why.rank), why.lost},
-        reason.size()};
+    // The tag has no other use here.
+    const CallTag tag{static_cast<uint16_t>(why.error.fault), why.lost,
+                      static_cast<uint32_t>(why.rank)};
+    const Header header{Kind::kEnd, beats_, tag, reason.size(), own_->read()};
     const std::string frame =
         std::string(reinterpret_cast<const char*>(&header), sizeof(header)) + reason;
     (void)!::send(fd_.get(), frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -1,7 +1,8 @@
 // A rank's TCP connection to one peer: frames out and in, without ever waiting.
 //
 // A frame is a header and its payload. Data frames belong to calls and carry their tag; between
-// them a peer may send beats (signs of life) and, as the last thing, why the group has ended.
+// them a peer may send beats (signs of life) and, as the last thing, why the group has ended. Every
+// header says where the peer is (collectives/whereabouts.h).
 // All ranks are the same build on machines of one byte order (launch/rendezvous.h sees to it).
 #pragma once
 
@@ -14,13 +15,15 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/collectives/call.h"
 #include "runtime/collectives/communicator.h"
+#include "runtime/collectives/whereabouts.h"
 
 namespace dcc {
 
 class TcpLink {
  public:
-  // A connected stream socket to rank `peer` of a group in which we are `self`.
-  TcpLink(UniqueFd fd, uint32_t self, uint32_t peer);
+  // A connected stream socket to rank `peer` of a group in which we are `self`; `own` is where we
+  // are, and outlives the link.
+  TcpLink(UniqueFd fd, uint32_t self, uint32_t peer, const Whereabouts& own);
 
   // What the coming exchange moves; the memory stays valid until busy() is false.
   void send(const CallTag& tag, const void* data, size_t bytes);
@@ -32,6 +35,7 @@ class TcpLink {
   void awaitEnd();
 
   bool busy() const { return sending_ || receiving_; }
+  bool sending() const { return sending_; }
   bool receiving() const { return receiving_; }
   // Moves what the socket takes and has. True when something moved.
   bool advance();
@@ -50,30 +54,43 @@ class TcpLink {
   // Payloads of data frames, as the socket has taken and given them.
   const Traffic& traffic() const { return traffic_; }
 
-  // A sign of life, unless the socket is full; not while busy().
-  void beat();
+  // Where the peer was when it sent what was received last.
+  const Where& peerWhere() const { return peer_where_; }
+  // Hears what the peer has said since, up to its next call. Not while receiving().
+  void hear();
+
+  // A frame without a call, unless the socket is full; not while sending(). `alive`: a sign of
+  // life; else only where we are.
+  void beat(bool alive);
   // The last frame, best effort.
   void sendEnd(const GroupError& why);
 
  private:
-  enum class Kind : uint32_t { kData = 0x31445244, kBeat = 0x31425244, kEnd = 0x31455244 };
+  enum class Kind : uint32_t { kData = 0x32445244, kBeat = 0x32425244, kEnd = 0x32455244 };
   struct Header {
     Kind kind;
-    uint32_t reserved;
+    uint32_t beats;  // signs of life between calls so far
     CallTag tag;
     uint64_t payload;  // bytes that follow
+    Where where;
   };
-  static_assert(sizeof(Header) == 32);
+  static_assert(sizeof(Header) == 48);
   static constexpr size_t kMaxReason = 2048;
 
   bool advanceSend();
   bool advanceReceive();
   bool fill();
-  bool takeFrame();
+  enum class Taken { kNothing, kNews, kNoNews };
+  Taken takeFrame();
+  bool note(const Header& header);
   size_t buffered() const { return filled_ - taken_; }
 
   UniqueFd fd_;
   uint32_t self_, peer_;
+  const Whereabouts* own_;
+  uint32_t beats_ = 0;
+  Where peer_where_;
+  uint32_t peer_beats_ = 0;
   std::optional<GroupError> failure_;
   bool lost_ = false;
   Traffic traffic_;

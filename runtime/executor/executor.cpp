@@ -6,6 +6,7 @@
 #include "runtime/base/checked.h"
 #include "runtime/base/dtype.h"
 #include "runtime/plan/access.h"
+#include "runtime/plan/describe.h"
 
 namespace dcc {
 namespace {
@@ -113,16 +114,13 @@ std::span<const std::byte> Executor::weightMemory() const {
 }
 
 std::string Executor::describe(uint32_t entry, uint32_t instruction) const {
-  const auto entries = plan::rows(plan_->entries());
-  if (entry >= entries.size()) return "entry " + number(entry);
-  std::string text = "entry '" + std::string(plan::text(entries[entry]->name())) +
-                     "', instruction " + number(instruction);
-  const auto instructions = plan::rows(entries[entry]->instructions());
-  if (instruction < instructions.size()) {
-    const auto module = plan::text(instructions[instruction]->module_());
-    if (!module.empty()) text += " (" + std::string(module) + ")";
-  }
-  return text;
+  return plan::placeText(*plan_, entry, instruction);
+}
+
+void Executor::publish(Whereabouts& whereabouts) {
+  here_ = &whereabouts;
+  here_->set(&Whereabouts::step, steps_);
+  here_->set(&Whereabouts::place, kBetweenSteps);
 }
 
 Status Executor::checkStep(const Step& step) const {
@@ -215,16 +213,21 @@ Status Executor::run(const Step& step) {
   variables_[plan::kT] = step.T();
   variables_[plan::kB] = step.B();
   DCC_RETURN_IF_ERROR(checkStep(step));
-  entry_.store(step.entry, std::memory_order_relaxed);
-  position_.store(0, std::memory_order_relaxed);
+  entry_ = step.entry;
+  here_->set(&Whereabouts::instruction, 0);
+  here_->set(&Whereabouts::step, steps_++);
+  here_->set(&Whereabouts::place, kInEntry + step.entry);
   plan::evaluateSizes(*plan_, variables_, sizes_);
   const Traffic before = movedSoFar();
-  Status status = programs_[step.entry]->run({step, sizes_, position_, observer_});
+  Status status =
+      programs_[step.entry]->run({step, sizes_, here_->instruction, observers_.observer()});
   traffic_ += movedSoFar() - before;
-  if (!status.ok()) {
-    return Error{describe(step.entry, position_.load()) + ": " + status.error().message,
+  if (!status.ok()) {  // and here it stays
+    return Error{describe(step.entry, here_->read().instruction) + ": " + status.error().message,
                  status.error().fault};
   }
+  here_->set(&Whereabouts::step, steps_);
+  here_->set(&Whereabouts::place, kBetweenSteps);
   return status;
 }
 
@@ -237,17 +240,16 @@ Traffic Executor::movedSoFar() const {
 }
 
 size_t Executor::outputCount() const {
-  return plan::rows(plan_->entries()->Get(entry_.load())->outputs()).size();
+  return plan::rows(plan_->entries()->Get(entry_)->outputs()).size();
 }
 
 OutputView Executor::output(uint32_t index) const {
-  const uint32_t entry = entry_.load();
-  const fb::Entry& e = *plan_->entries()->Get(entry);
+  const fb::Entry& e = *plan_->entries()->Get(entry_);
   const fb::Output& info = *e.outputs()->Get(index);
   const fb::Buffer& buffer = *e.buffers()->Get(info.buffer());
   OutputView view;
   view.info = &info;
-  view.data = programs_[entry]->output(index);
+  view.data = programs_[entry_]->output(index);
   view.rows = sizes_[buffer.rows()];
   view.cols = static_cast<int64_t>(buffer.cols());
   view.row_stride = static_cast<int64_t>(buffer.row_stride());

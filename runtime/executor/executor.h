@@ -1,7 +1,6 @@
 // Runs one rank's plan, step by step. An object without globals: tests run several in one process.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -9,6 +8,8 @@
 #include <vector>
 
 #include "runtime/backends/backend.h"
+#include "runtime/collectives/whereabouts.h"
+#include "runtime/executor/observers.h"
 #include "runtime/executor/step.h"
 #include "runtime/plan/plan.h"
 
@@ -54,16 +55,20 @@ class Executor {
   // All weights as the backend has them, one after the other.
   std::span<const std::byte> weightMemory() const;
 
-  // From now on `observer`, which outlives the executor, is told of every instruction; null: none.
-  void watch(Observer* observer) { observer_ = observer; }
+  // From now on `observer`, which outlives the executor, is told of every instruction, after those
+  // that watch already.
+  void watch(Observer* observer) { observers_.add(observer); }
+
+  // From now on says there where it is; before, nobody sees it. It outlives the executor.
+  void publish(Whereabouts& whereabouts);
+  // Steps begun so far.
+  uint32_t steps() const { return steps_; }
 
   // What this rank has moved in the collectives of all steps so far.
   const Traffic& traffic() const { return traffic_; }
 
-  // The instruction being run, an index into the entry's; from any thread.
-  const std::atomic<uint32_t>& position() const { return position_; }
-  // The entry being run or last run; from any thread.
-  const std::atomic<uint32_t>& entry() const { return entry_; }
+  // The entry being run or last run.
+  uint32_t entry() const { return entry_; }
   // "entry 'decode', instruction 12 (model.layers.0.self_attn.o_proj)", for messages.
   std::string describe(uint32_t entry, uint32_t instruction) const;
 
@@ -79,12 +84,14 @@ class Executor {
   std::vector<Communicator*> axes_;
   PlanMemory memory_;
   Traffic traffic_;
-  Observer* observer_ = nullptr;
+  ObserverList observers_;
   std::vector<std::unique_ptr<Program>> programs_;  // per entry
   std::vector<int64_t> variables_;                  // Plan.variables of the step
   std::vector<int64_t> sizes_;                      // Plan.sizes of the step
-  std::atomic<uint32_t> position_{0};
-  std::atomic<uint32_t> entry_{0};
+  Whereabouts unseen_;
+  Whereabouts* here_ = &unseen_;
+  uint32_t entry_ = 0;
+  uint32_t steps_ = 0;
 };
 
 }  // namespace dcc

@@ -11,6 +11,7 @@ EncodeLoop::EncodeLoop(const Limits& limits, Communicator& group, StepRunner& ru
       runner_(runner),
       alive_(std::move(alive)),
       broadcast_(limits, group),
+      stamp_(group),
       gather_(group) {}
 
 Status EncodeLoop::lead(std::span<const Text> texts, uint32_t most_tokens, const Each& each) {
@@ -56,6 +57,7 @@ void EncodeLoop::fill(std::span<const Text> texts, size_t& next, uint32_t most_t
 }
 
 Status EncodeLoop::run(size_t first_text, const Each* each) {
+  stamp_.add(step_);
   DCC_RETURN_IF_ERROR(runner_.run(step_.view(tables_)));
   const LogitsPart part = runner_.logits();
   // Where every text has one token both are the same.

@@ -9,6 +9,7 @@
 #include "runtime/generate/gather.h"
 #include "runtime/generate/runner.h"
 #include "runtime/generate/step_data.h"
+#include "runtime/generate/step_stamp.h"
 
 namespace dcc::generate {
 
@@ -41,6 +42,7 @@ class EncodeLoop {
   StepRunner& runner_;
   std::function<void()> alive_;
   StepBroadcast broadcast_;
+  StepStamp stamp_;
   RowGather gather_;
   StepData step_;
   std::vector<Step::PageTable> tables_;  // none: there is no cache

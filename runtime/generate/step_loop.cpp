@@ -8,13 +8,17 @@ StepLoop::StepLoop(const Limits& limits, Communicator& world, StepRunner& runner
       runner_(runner),
       sampler_(sampler),
       broadcast_(limits, world),
+      stamp_(world),
       gather_(world) {}
 
 Status StepLoop::run() {
+  stamp_.add(step_);
   DCC_RETURN_IF_ERROR(runner_.run(step_.view(tables_)));
   if (step_.kind == StepKind::kScore) return Status::success();
   tokens_.resize(step_.sampled.size());
-  return sampler_.sample(runner_.logits(), step_, tokens_);
+  DCC_RETURN_IF_ERROR(sampler_.sample(runner_.logits(), step_, tokens_));
+  stamp_.add(tokens_);
+  return Status::success();
 }
 
 Status StepLoop::lead(Scheduler& scheduler, Listener& listener) {

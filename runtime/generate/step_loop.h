@@ -8,6 +8,7 @@
 #include "runtime/generate/runner.h"
 #include "runtime/generate/sampler.h"
 #include "runtime/generate/scheduler.h"
+#include "runtime/generate/step_stamp.h"
 
 namespace dcc::generate {
 
@@ -36,6 +37,7 @@ class StepLoop {
   StepRunner& runner_;
   Sampler& sampler_;
   StepBroadcast broadcast_;
+  StepStamp stamp_;
   StepData step_;
   std::vector<Step::PageTable> tables_;
   std::vector<int32_t> tokens_;

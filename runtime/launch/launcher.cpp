@@ -1,16 +1,19 @@
 #include "runtime/launch/launcher.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +21,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/collectives/region.h"
 #include "runtime/launch/place.h"
+#include "runtime/launch/rank_logs.h"
 #include "runtime/launch/shared_mapping.h"
 
 namespace dcc::launch {
@@ -69,8 +73,13 @@ std::string newSecret() {
 
 class Launcher {
  public:
-  Launcher(const LaunchOptions& options, const SharedMapping& mapping, const Region& region)
-      : options_(options), mapping_(mapping), region_(region), pids_(options.ranks, 0) {
+  Launcher(const LaunchOptions& options, const SharedMapping& mapping, const Region& region,
+           std::optional<RankLogs> logs)
+      : options_(options),
+        mapping_(mapping),
+        region_(region),
+        logs_(std::move(logs)),
+        pids_(options.ranks, 0) {
     const bool alone = options.master_address.empty();
     variables_[kWorldSizeVariable] = std::to_string(alone ? options.ranks : options.world_size);
     variables_[kLocalWorldSizeVariable] = std::to_string(options.ranks);
@@ -83,17 +92,23 @@ class Launcher {
     }
   }
 
-  Status run();
+  Launched run();
 
  private:
+  int wait();
+  void interrupt(int signal);
+  bool comesToUs(int signal) const;
+  Launched result();
   // `local`: a local rank, its number among those here and in the region; `rank`: among all.
   int32_t rankOf(uint32_t local) const { return static_cast<int32_t>(options_.first_rank + local); }
   bool start(uint32_t local);
-  [[noreturn]] void become(int32_t rank, pid_t parent, const std::vector<char*>& environment);
+  [[noreturn]] void become(uint32_t local, pid_t parent, const std::vector<char*>& environment);
   void reap();
   void ended(uint32_t local, int status);
   void fail(int32_t rank, const Error& why);
+  void failThere(uint32_t local, const std::string& what);
   void escalate();
+  bool allFinished() const;
   void signalAll(int signal);
 
   // kEnding: a rank has done its work, the others must be about to.
@@ -101,40 +116,79 @@ class Launcher {
 
   const LaunchOptions& options_;
   const SharedMapping& mapping_;
-  Region region_;            // of the ranks here
+  Region region_;  // of the ranks here
+  std::optional<RankLogs> logs_;
+  UniqueFd signals_;
+  std::vector<pollfd> polled_;
   Variables variables_;      // of all of them
   std::vector<pid_t> pids_;  // 0: not running
   uint32_t alive_ = 0;
   sigset_t waited_, before_;
   State state_ = State::kRunning;
-  int last_signal_ = 0;            // sent to the ranks
-  steady_clock::time_point next_;  // when escalate() has something to do
+  int interrupted_ = 0;             // the first signal sent to us
+  int last_signal_ = 0;             // sent to the ranks
+  steady_clock::time_point next_;   // when escalate() has something to do
+  steady_clock::time_point limit_;  // of kEnding
 };
 
-Status Launcher::run() {
+Launched Launcher::run() {
   waited_ = waitedSignals();
   ::sigprocmask(SIG_BLOCK, &waited_, &before_);
+  signals_.reset(::signalfd(-1, &waited_, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return {runtimeError("launcher: signalfd: " + errnoText(errno))};
   for (uint32_t local = 0; local < options_.ranks && start(local); ++local) {
   }
-  bool interrupted = false;
   while (alive_ > 0) {
-    const timespec limit{0, state_ == State::kRunning ? 500'000'000 : 20'000'000};
-    const int signal = ::sigtimedwait(&waited_, nullptr, &limit);
-    if (signal > 0 && signal != SIGCHLD) {
-      if (interrupted) signalAll(SIGKILL);  // asked twice
-      interrupted = true;
-      fail(-1, runtimeError("ended by " + signalText(signal)));
-    }
+    if (const int signal = wait(); signal != 0 && signal != SIGCHLD) interrupt(signal);
     reap();
     escalate();
   }
   ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+  return result();
+}
 
-  if (state_ != State::kFailed) return Status::success();
+// Until a signal comes, which it returns, or there is something else to look at: 0.
+int Launcher::wait() {
+  polled_.assign(1, {signals_.get(), POLLIN, 0});
+  if (logs_) logs_->addTo(polled_);
+  ::poll(polled_.data(), polled_.size(), state_ == State::kRunning ? 500 : 20);
+  if (logs_) logs_->move();
+  signalfd_siginfo info;
+  return ::read(signals_.get(), &info, sizeof(info)) == sizeof(info)
+             ? static_cast<int>(info.ssi_signo)
+             : 0;
+}
+
+void Launcher::interrupt(int signal) {
+  if (interrupted_ != 0) signalAll(SIGKILL);  // asked twice
+  if (interrupted_ == 0) interrupted_ = signal;
+  fail(-1, runtimeError("ended by " + signalText(signal)));
+}
+
+// What ends a terminal's processes or a job's reaches all of them: a rank may have died of what
+// comes to us a moment later.
+bool Launcher::comesToUs(int signal) const {
+  if (::sigismember(&waited_, signal) != 1) return false;
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, signal);
+  const timespec moment{0, 50'000'000};
+  return ::sigtimedwait(&set, nullptr, &moment) == signal;
+}
+
+Launched Launcher::result() {
+  Launched launched;
+  if (logs_) launched.written = logs_->finish();
+  if (state_ != State::kFailed) return launched;
   const auto first = region_.firstError();
-  if (!first) return runtimeError("a rank died while it reported an error");
-  if (first->rank < 0 || first->error.fault == Fault::kUser) return first->error;
-  return runtimeError("rank " + std::to_string(first->rank) + ": " + first->error.message);
+  if (!first) {
+    launched.status = runtimeError("a rank died while it reported an error");
+    return launched;
+  }
+  launched.status = first->error.fault == Fault::kUser ? first->error : first->named();
+  if (first->rank < 0) launched.signal = interrupted_;
+  launched.details = first->details;
+  return launched;
 }
 
 bool Launcher::start(uint32_t local) {
@@ -149,7 +203,8 @@ bool Launcher::start(uint32_t local) {
   pointers.push_back(nullptr);
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
-  if (pid == 0) become(rank, parent, pointers);
+  if (pid == 0) become(local, parent, pointers);
+  if (logs_) logs_->started(local);
   if (pid < 0) {
     fail(rank, runtimeError("cannot be started: " + errnoText(errno)));
     return false;
@@ -159,13 +214,13 @@ bool Launcher::start(uint32_t local) {
   return true;
 }
 
-void Launcher::become(int32_t rank, pid_t parent, const std::vector<char*>& environment) {
+void Launcher::become(uint32_t local, pid_t parent, const std::vector<char*>& environment) {
+  const int32_t rank = rankOf(local);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // it died before the line above
-  // Ctrl-C reaches all processes of the terminal; it is the launcher's to decide what happens then.
-  ::signal(SIGINT, SIG_IGN);
   ::sigprocmask(SIG_SETMASK, &before_, nullptr);
   ::fcntl(mapping_.fd(), F_SETFD, 0);
+  if (logs_) ::dup2(logs_->writeEnd(local), STDERR_FILENO);
   if (rank != 0) {
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0) ::dup2(null, STDIN_FILENO);
@@ -187,36 +242,56 @@ void Launcher::reap() {
 }
 
 void Launcher::ended(uint32_t local, int status) {
-  const int32_t rank = rankOf(local);
   const bool done = region_.finished(local);
   if (done && last_signal_ == SIGKILL && state_ == State::kEnding) return;  // a straggler
   if (WIFSIGNALED(status)) {
-    fail(rank, runtimeError("killed by " + signalText(WTERMSIG(status))));
+    const int signal = WTERMSIG(status);
+    if (state_ != State::kFailed && comesToUs(signal)) return interrupt(signal);
+    failThere(local, "killed by " + signalText(signal));
   } else if (WEXITSTATUS(status) != 0) {
     // Usually it has said why already, and this changes nothing.
-    fail(rank, runtimeError("exited with status " + std::to_string(WEXITSTATUS(status))));
+    failThere(local, "exited with status " + std::to_string(WEXITSTATUS(status)));
   } else if (!done) {
-    fail(rank, runtimeError("exited before its work was done"));
+    failThere(local, "exited before its work was done");
   } else if (state_ == State::kRunning) {
     state_ = State::kEnding;
     next_ = steady_clock::now() + 2 * options_.grace;
+    limit_ = steady_clock::now() + options_.timeout;
   }
+}
+
+void Launcher::failThere(uint32_t local, const std::string& what) {
+  const Where where = region_.whereabouts(local).read();
+  // Where something has gone wrong already nobody asks for more.
+  const bool tell = state_ != State::kFailed && !region_.aborted() && where.place != kElsewhere;
+  fail(rankOf(local),
+       runtimeError(tell ? what + ", last seen " + whereText(where, options_.describe) : what));
 }
 
 void Launcher::fail(int32_t rank, const Error& why) {
   region_.abort(rank, why);
   if (state_ == State::kFailed) return;
+  if (logs_) logs_->hold();
   state_ = State::kFailed;
   next_ = steady_clock::now() + options_.grace;
+}
+
+bool Launcher::allFinished() const {
+  for (uint32_t local = 0; local < pids_.size(); ++local) {
+    if (pids_[local] != 0 && !region_.finished(local)) return false;
+  }
+  return true;
 }
 
 // Ends those that do not end by themselves.
 void Launcher::escalate() {
   if (state_ == State::kRunning || alive_ == 0 || steady_clock::now() < next_) return;
-  if (state_ == State::kEnding) {
+  if (state_ == State::kEnding && !allFinished()) {
+    if (steady_clock::now() < limit_) return;
     for (uint32_t local = 0; local < pids_.size(); ++local) {
       if (pids_[local] == 0 || region_.finished(local)) continue;
-      return fail(rankOf(local), runtimeError("did not end with the others"));
+      return failThere(local, "did not end within " + secondsText(options_.timeout) +
+                                  " s of the first that did");
     }
   }
   // Who has finished has nothing left to lose.
@@ -233,12 +308,23 @@ void Launcher::signalAll(int signal) {
 
 }  // namespace
 
-Status launch(const LaunchOptions& options) {
-  DCC_ASSIGN(const size_t bytes, Region::bytesWithParts(options.ranks, Region::kDefaultSlotBytes));
-  DCC_ASSIGN(const SharedMapping mapping, SharedMapping::create(bytes));
-  DCC_RETURN_IF_ERROR(Region::format(mapping.memory(), options.ranks, Region::kDefaultSlotBytes));
-  DCC_ASSIGN(const Region region, Region::open(mapping.memory()));
-  return Launcher(options, mapping, region).run();
+Launched launch(const LaunchOptions& options) {
+  Launched launched;
+  const auto run = [&]() -> Status {
+    std::optional<RankLogs> logs;
+    if (!options.log_dir.empty()) {
+      DCC_ASSIGN(logs, RankLogs::open(options.log_dir, options.first_rank, options.ranks));
+    }
+    DCC_ASSIGN(const size_t bytes,
+               Region::bytesWithParts(options.ranks, Region::kDefaultSlotBytes));
+    DCC_ASSIGN(const SharedMapping mapping, SharedMapping::create(bytes));
+    DCC_RETURN_IF_ERROR(Region::format(mapping.memory(), options.ranks, Region::kDefaultSlotBytes));
+    DCC_ASSIGN(const Region region, Region::open(mapping.memory()));
+    launched = Launcher(options, mapping, region, std::move(logs)).run();
+    return launched.status;
+  };
+  launched.status = run();
+  return launched;
 }
 
 }  // namespace dcc::launch

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "runtime/base/status.h"
+#include "runtime/collectives/whereabouts.h"
 
 namespace dcc::launch {
 
@@ -26,12 +27,30 @@ struct LaunchOptions {
   // After the first failure ranks may end by themselves for `grace`, then get SIGTERM, and after as
   // long again SIGKILL.
   std::chrono::milliseconds grace{600};
+  // When one rank has done its work the others have so long to be done too.
+  std::chrono::milliseconds timeout{30'000};
+  // What ranks write to standard error goes into files of this directory too (launch/rank_logs.h);
+  // "": only to ours.
+  std::string log_dir;
+  // For messages about where ranks were. Asked only when something has gone wrong.
+  DescribeInstruction describe;
+};
+
+struct Launched {
+  // Errors: the first error of a rank, prefixed with "rank N: " unless the user is at fault; the
+  // signal that killed it, and where it was; a signal sent to us (SIGINT, SIGTERM, SIGHUP), which
+  // ends the ranks.
+  Status status;
+  int signal = 0;  // sent to us, if that is the error
+  // Lines behind the error: where all ranks were, if one was waited for in vain.
+  std::string details = {};
+  // What ranks wrote since the first error, of what goes through log_dir.
+  std::string written = {};
 };
 
 // Returns when no rank is left. Rank 0 has our standard input and output; the others read nothing
-// and write to standard error only. Errors: the first error of a rank, prefixed with "rank N: "
-// unless the user is at fault; the signal that killed it; a signal sent to us (SIGINT, SIGTERM,
-// SIGHUP), which ends the ranks. To be called while the process has one thread.
-Status launch(const LaunchOptions& options);
+// and write to standard error only. To be called from the first thread of the process, while it has
+// no other: ranks die with the thread that made them.
+Launched launch(const LaunchOptions& options);
 
 }  // namespace dcc::launch

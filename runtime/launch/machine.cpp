@@ -3,6 +3,7 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <sstream>
 
@@ -36,6 +37,13 @@ std::string wordOf(const std::string& path) {
   return word;
 }
 
+// Of "4-7,12-15" 4; 0 where there is none.
+int leadingNumber(const std::string& text) {
+  int number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
 // "24684084 kB", "32768K", "32M", "8589934592".
 std::optional<uint64_t> bytesOf(const std::string& text) {
   std::istringstream in(text);
@@ -45,6 +53,16 @@ std::optional<uint64_t> bytesOf(const std::string& text) {
   in >> unit;
   const int shift = unit == 'k' || unit == 'K' ? 10 : unit == 'M' ? 20 : 0;
   return value >> (64 - shift - 1) ? std::nullopt : std::optional(value << shift);
+}
+
+// "name value" lines of a cgroup's memory.stat.
+uint64_t statOf(const std::string& path, std::string_view name) {
+  std::ifstream in(path);
+  std::string field;
+  for (uint64_t value = 0; in >> field >> value;) {
+    if (field == name) return value;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -74,8 +92,8 @@ std::optional<uint64_t> lastLevelCacheBytes(const std::string& root) {
       if (found.empty()) break;
       // Each cache is counted where its first CPU lists it: "4-7,12-15".
       const std::string shared = wordOf(cache + "/shared_cpu_list");
-      const int own = std::atoi(found.c_str());
-      if (own < level || std::atoi(shared.c_str()) != cpu) continue;
+      const int own = leadingNumber(found);
+      if (own < level || leadingNumber(shared) != cpu) continue;
       if (own > level) bytes = 0;
       level = own;
       bytes += bytesOf(wordOf(cache + "/size")).value_or(0);
@@ -91,7 +109,14 @@ MemoryInfo memoryInfo(const std::string& root) {
   for (const auto& [path, v2] : cgroupDirectories("memory", root)) {
     const auto limit = bytesOf(wordOf(path + (v2 ? "/memory.max" : "/memory.limit_in_bytes")));
     // Version 1 says "none" by a number of about 2^63.
-    if (limit && *limit >> 60 == 0) memory.limit = std::min(*limit, memory.limit.value_or(*limit));
+    if (!limit || *limit >> 60 != 0) continue;
+    memory.limit = std::min(*limit, memory.limit.value_or(*limit));
+    const auto used = bytesOf(wordOf(path + (v2 ? "/memory.current" : "/memory.usage_in_bytes")));
+    const std::string stat = path + "/memory.stat";
+    const uint64_t files = statOf(stat, "inactive_file") + statOf(stat, "active_file");
+    const uint64_t kept = used.value_or(0) - std::min(used.value_or(0), files);
+    const uint64_t room = *limit - std::min(*limit, kept);
+    memory.room = std::min(room, memory.room.value_or(room));
   }
   return memory;
 }

@@ -23,6 +23,8 @@ std::optional<uint64_t> lastLevelCacheBytes(const std::string& root = "");
 struct MemoryInfo {
   std::optional<uint64_t> total, available;
   std::optional<uint64_t> limit;  // the tightest of our cgroups
+  std::optional<uint64_t> room;   // below the limits, beside what their cgroups use; what they hold
+                                  // of files can be given up
 };
 MemoryInfo memoryInfo(const std::string& root = "");
 

@@ -3,10 +3,15 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "runtime/base/program.h"
 #include "runtime/collectives/shared_memory.h"
 #include "runtime/collectives/tcp.h"
 
@@ -58,7 +63,9 @@ Status Rank::meet(const MeetOptions& options) {
 Status Rank::connect(const WaitOptions& options) {
   if (over_tcp_) {
     DCC_ASSIGN(std::vector<UniqueFd> peers, meeting_->connectAll());
-    world_ = tcpCommunicator(std::move(peers), rank(), options);
+    Whereabouts* const here =
+        launcher_ ? &launcher_->region.whereabouts(place_.local_rank) : nullptr;
+    world_ = tcpCommunicator(std::move(peers), rank(), options, here);
     return Status::success();
   }
   if (meeting_) {
@@ -69,6 +76,10 @@ Status Rank::connect(const WaitOptions& options) {
     }));
     DCC_ASSIGN(region_, Region::open(mapping_->memory()));
     watch_ = std::make_unique<Watch>(meeting_->connections(), *region_);
+    // It is there that this rank says where it is.
+    if (launcher_) {
+      launcher_->region.whereabouts(place_.local_rank).set(&Whereabouts::place, kElsewhere);
+    }
   }
   const SharedMapping& memory = mapping_ ? *mapping_ : launcher_->memory;
   DCC_ASSIGN(world_, sharedMemoryCommunicator(memory.memory(), rank(), worldSize(), options));
@@ -80,18 +91,57 @@ int Rank::end(Status status) {
   if (status.ok()) {
     if (region_) region_->markFinished(rank());
     if (launcher_) launcher_->region.markFinished(place_.local_rank);
-    return 0;
+    return exitStatus(status);
   }
-  const std::optional<GroupError> known = world_ ? world_->firstError() : std::nullopt;
-  const GroupError first = known.value_or(GroupError{static_cast<int32_t>(rank()), status.error()});
+  const GroupError first = firstError(status.error());
+  if (first.lost) awaitLauncher(first);
   if (region_) region_->abort(first);
   if (launcher_) launcher_->region.abort(first);
   if (world_) world_->abort(first.error);
   if (!launcher_ && speaksOf(first)) {
     const bool user = first.error.fault == Fault::kUser;
-    std::cerr << "error: " + (user ? first.error : first.named()).message + "\n";
+    std::cerr << "error: " + (user ? first.error : first.named()).message + "\n" + first.details;
   }
-  return static_cast<int>(first.error.fault);
+  return exitStatus(first.error);
+}
+
+// What ended the group, by which this rank has failed with `own`, and where ranks were.
+GroupError Rank::firstError(const Error& own) const {
+  const auto number = static_cast<int32_t>(rank());
+  if (!world_) return {number, own};
+  const std::vector<Sighting> seen = sightings();
+  const std::optional<GroupError> known = world_->firstError();
+  if (known && known->rank != number) {
+    GroupError first = *known;
+    const auto whose = static_cast<uint32_t>(first.rank);
+    if (first.lost && whose < seen.size()) {
+      first.error.message += ", last seen " + whereText(seen[whose].where, describe_);
+    }
+    return first;
+  }
+  // `own` says more than the group was told.
+  GroupError first{number, own};
+  if (std::ranges::any_of(seen, &Sighting::missed)) first.details = sightingsText(seen, describe_);
+  return first;
+}
+
+// Where all ranks are: those of our own launcher as of now, others as they last said.
+std::vector<Sighting> Rank::sightings() const {
+  std::vector<Sighting> seen = world_->sightings();
+  for (uint32_t local = 0; launcher_ && over_tcp_ && local < launcher_->region.ranks(); ++local) {
+    const uint32_t rank = place_.rank - place_.local_rank + local;
+    if (rank < seen.size()) seen[rank].where = launcher_->region.whereabouts(local).read();
+  }
+  return seen;
+}
+
+// Of a rank that is gone without a word its launcher, if it is ours too, knows what it died of.
+void Rank::awaitLauncher(const GroupError& lost) const {
+  if (!launcher_ || !meeting_ || !meeting_->isLocal(static_cast<uint32_t>(lost.rank))) return;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+  while (!launcher_->region.aborted() && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 // Without a launcher of ours the one whose error it is says so, and one rank of every other host;

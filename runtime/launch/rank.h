@@ -6,6 +6,8 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "runtime/collectives/communicator.h"
 #include "runtime/collectives/region.h"
@@ -34,11 +36,14 @@ class Rank {
   uint32_t localSize() const { return meeting_ ? meeting_->localSize() : place_.local_size; }
 
   bool onOneHost() const { return localSize() == worldSize(); }
+  bool overTcp() const { return over_tcp_; }
 
   // Collective: makes the group of all ranks. Once.
   Status connect(const WaitOptions& options);
   // After connect().
   Communicator& world() const { return *world_; }
+  // What messages about where ranks were are made with, once there is a plan.
+  void describeBy(DescribeInstruction describe) { describe_ = std::move(describe); }
 
   // The last thing a rank does: tells the others, and the launcher or the user, how it went;
   // returns the exit status.
@@ -52,6 +57,9 @@ class Rank {
   };
 
   explicit Rank(const Place& place) : place_(place) {}
+  GroupError firstError(const Error& own) const;
+  std::vector<Sighting> sightings() const;
+  void awaitLauncher(const GroupError& lost) const;
   bool speaksOf(const GroupError& error) const;
 
   Place place_;
@@ -63,6 +71,7 @@ class Rank {
   std::optional<Region> region_;
   std::unique_ptr<Communicator> world_;
   std::unique_ptr<Watch> watch_;
+  DescribeInstruction describe_;
 };
 
 }  // namespace dcc::launch

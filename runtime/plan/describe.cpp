@@ -37,6 +37,17 @@ std::string expertsText(const fb::Collective& collective) {
 
 }  // namespace
 
+std::string placeText(const fb::Plan& plan, uint32_t entry, uint32_t instruction) {
+  const auto entries = rows(plan.entries());
+  if (entry >= entries.size()) return "entry " + std::to_string(entry);
+  std::string where = "entry '" + std::string(text(entries[entry]->name())) + "', instruction " +
+                      std::to_string(instruction);
+  const auto instructions = rows(entries[entry]->instructions());
+  if (instruction >= instructions.size()) return where;
+  const std::string_view module = text(instructions[instruction]->module_());
+  return module.empty() ? where : where + " (" + std::string(module) + ")";
+}
+
 std::string_view opName(const fb::Instruction& instruction) {
   if (instruction.body_as_Gemm()) return "gemm";
   if (const auto* kernel = instruction.body_as_Kernel()) {

@@ -21,6 +21,10 @@ inline bool isPointToPoint(const fb::Collective& collective) {
 // other is one rank's part; what is sent or received. Null when the entry has no such buffer.
 const fb::Buffer* sharedBuffer(const fb::Entry& entry, const fb::Collective& collective);
 
+// "entry 'decode', instruction 12 (model.layers.0.self_attn.o_proj)". What the plan does not have
+// is only its number.
+std::string placeText(const fb::Plan& plan, uint32_t entry, uint32_t instruction);
+
 // "eps 1e-05".
 std::string attrText(const fb::Attr& attr);
 

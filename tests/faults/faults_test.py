@@ -25,7 +25,8 @@ def children(pid):
         except (OSError, IndexError):
             continue
         rank = [e[5:] for e in environment if e.startswith(b"RANK=")]
-        ranks[int(rank[0]) if rank else None] = int(path.parent.name)
+        if rank:  # else it is about to become one
+            ranks[int(rank[0])] = int(path.parent.name)
     return ranks
 
 
@@ -67,25 +68,27 @@ class Faults(harness.EndToEnd):
         self.assertEqual(sorted(ranks), [0, 1, 2, 3])
         return process, ranks
 
-    def ended(self, process, ranks, within=2.0):
-        """Waits for the end; the first line of stderr."""
+    def ended(self, process, ranks, within=2.0, status=1, lines=False):
+        """Waits for the end, with that status; the first line of stderr, or all."""
         begin = time.monotonic()
         # Not communicate(): what was already generated stays in the pipe.
         err = process.stderr.read()
-        status = process.wait()
+        ended = process.wait()
         self.assertLess(time.monotonic() - begin, within, err)
-        self.assertEqual(status, 1, err)
+        self.assertEqual(ended, status, err)
         self.assertEqual([r for r in ranks.values() if alive(r)], [], "left behind")
-        return err.splitlines()[0]
+        return err.splitlines() if lines else err.splitlines()[0]
 
     def test_killed_rank(self):
         for rank, number in [(0, signal.SIGKILL), (2, signal.SIGKILL), (3, signal.SIGSEGV),
-                             (1, signal.SIGTERM)]:
+                             (1, signal.SIGTERM), (2, signal.SIGINT), (0, signal.SIGHUP)]:
             with self.subTest(rank=rank, number=number):
                 process, ranks = self.generating()
                 os.kill(ranks[rank], number)
-                self.assertTrue(self.ended(process, ranks).startswith(
-                    f"error: rank {rank}: killed by signal {int(number)} ("))
+                self.assertRegex(
+                    self.ended(process, ranks),
+                    rf"^error: rank {rank}: killed by signal {int(number)} \([A-Za-z ]+\), last seen "
+                    r"(in step \d+, entry '(prefill|decode)', instruction \d+|after step \d+)")
 
     def test_killed_while_loading(self):
         process = self.start("--input", self.work, stdout=subprocess.DEVNULL)
@@ -93,34 +96,45 @@ class Faults(harness.EndToEnd):
         while 1 not in ranks:
             ranks = children(process.pid)
         os.kill(ranks[1], signal.SIGKILL)
-        self.assertEqual(self.ended(process, ranks),
-                         "error: rank 1: killed by signal 9 (Killed)")
+        self.assertRegex(self.ended(process, ranks),
+                         r"^error: rank 1: killed by signal 9 \(Killed\), last seen "
+                         "(starting|loading weights|before the first step)$")
 
     def test_stopped_rank_is_missed(self):
         process, ranks = self.generating("--timeout", "1")
         os.kill(ranks[2], signal.SIGSTOP)
-        line = self.ended(process, ranks, within=4)
-        self.assertIn("no sign of rank 2 for 1 s", line)
-        self.assertRegex(line, r"^error: rank [013]: ")
+        first, *table = self.ended(process, ranks, within=4, lines=True)
+        self.assertRegex(first, r"^error: rank [013]: .*: no sign of rank 2 for 1 s; a longer --timeout "
+                                "waits longer$")
+        # Where all ranks are, by entry, instruction, module and collective.
+        place = (r"(in step \d+, entry '(prefill|decode)', instruction \d+( \([a-z0-9_.]+\))?|"
+                 r"after step \d+), collective \d+")
+        for line in table:
+            self.assertRegex(line, rf"^ranks? [0-9, ]+: {place}(  <- missing)?$")
+        self.assertEqual([line for line in table if line.endswith("<- missing")],
+                         [line for line in table if line.startswith("rank 2:")])
+        named = "".join(line.split(":")[0].split(" ", 1)[1] + ", " for line in table)
+        self.assertEqual(sorted(named.strip(", ").split(", ")), ["0", "1", "2", "3"])
 
     def test_several_ranks_killed_at_once(self):
         process, ranks = self.generating()
         for rank in [1, 2, 3]:
             with contextlib.suppress(ProcessLookupError):  # drun may have been faster
                 os.kill(ranks[rank], signal.SIGKILL)
-        self.assertRegex(self.ended(process, ranks), r"rank [123]: killed by signal 9 \(Killed\)$")
+        self.assertRegex(self.ended(process, ranks), r"rank [123]: killed by signal 9 \(Killed\), last seen ")
 
     def test_signals_to_drun(self):
         for number in [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]:
             with self.subTest(number=number):
                 process, ranks = self.generating()
                 process.send_signal(number)
-                self.assertIn(f"signal {int(number)} (", self.ended(process, ranks))
+                self.assertIn(f"error: ended by signal {int(number)} (",
+                              self.ended(process, ranks, status=128 + number))
 
     def test_control_c_reaches_all_processes(self):
         process, ranks = self.generating()
         os.killpg(process.pid, signal.SIGINT)
-        self.assertEqual(self.ended(process, ranks), "error: ended by signal 2 (Interrupt)")
+        self.assertEqual(self.ended(process, ranks, status=130), "error: ended by signal 2 (Interrupt)")
 
     def test_ranks_die_with_drun(self):
         process, ranks = self.generating()

@@ -23,8 +23,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t cut = data[1] == 0 ? size : size_t{data[1]} * 8;
   const bool only_end = data[2] & 1;
   auto [own, peers] = fuzz::socketPair();
-  TcpLink link(std::move(own), 0, 1);
-  const CallTag tag{static_cast<uint32_t>(Call::kAllReduce), 0, expected};
+  const Whereabouts here;
+  TcpLink link(std::move(own), 0, 1, here);
+  const CallTag tag{static_cast<uint16_t>(Call::kAllReduce), 0, 0, expected};
   std::vector<uint8_t> payload;
   for (size_t at = 3; at < size; at += cut) {
     fuzz::say(peers.get(), {data + at, std::min(cut, size - at)});

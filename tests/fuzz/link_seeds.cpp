@@ -10,12 +10,13 @@ int main(int argc, char** argv) {
   // The first bytes are link_fuzzer.cpp's.
   for (const uint8_t root : {0, 1, 16, 63}) {
     auto [own, peers] = fuzz::socketPair();
-    TcpLink link(std::move(own), 1, 0);
+    const Whereabouts here;
+    TcpLink link(std::move(own), 1, 0, here);
     const std::vector<char> payload(size_t{root} * root, 'x');
-    link.send({static_cast<uint32_t>(Call::kAllReduce), 0, payload.size()}, payload.data(),
+    link.send({static_cast<uint16_t>(Call::kAllReduce), 0, 0, payload.size()}, payload.data(),
               payload.size());
     while (link.busy()) link.advance();
-    link.beat();
+    link.beat(true);
     link.sendEnd({1, runtimeError("prompt:3: no JSON"), root == 0});
     const std::string options = {static_cast<char>(root), '\7', static_cast<char>(root & 1)};
     fuzz::writeSeed(argv[1], "payload_" + std::to_string(payload.size()),

@@ -83,14 +83,16 @@ Result<std::string> findDifference(const plan::Plan& plan, uint32_t rank, Commun
   return plan::differenceText(texts[rank], "rank 0", texts[0]);
 }
 
-// Ends the group with an error that all ranks have found: the one it is about says it, the others
-// hear of it, so that it is said once.
 Status endBy(uint32_t rank, const std::string& what, Communicator& world) {
-  if (world.rank() != rank) DCC_RETURN_IF_ERROR(world.barrier());
-  return userError("rank " + std::to_string(rank) + ": " + what);
+  return sayOnce(rank, userError("rank " + std::to_string(rank) + ": " + what), world);
 }
 
 }  // namespace
+
+Status sayOnce(uint32_t rank, const Error& error, Communicator& world) {
+  if (world.rank() != rank) DCC_RETURN_IF_ERROR(world.barrier());
+  return error;
+}
 
 Status checkAgreement(const plan::Plan& plan, Communicator& world) {
   DCC_ASSIGN(const std::vector<Card> cards, exchangeCards(plan, world));

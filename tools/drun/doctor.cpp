@@ -29,17 +29,6 @@ std::string join(const std::vector<std::string>& words, const char* between) {
   return text;
 }
 
-// "23.5 GiB".
-std::string bytesText(uint64_t n) {
-  const char* const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(n);
-  size_t u = 0;
-  for (; value >= 1024 && u + 1 < std::size(units); ++u) value /= 1024;
-  char text[64];
-  std::snprintf(text, sizeof(text), "%.*f %s", u == 0 ? 0 : 1, value, units[u]);
-  return text;
-}
-
 void addBytes(Findings& findings, const char* key, const std::optional<uint64_t>& n,
               const char* absent) {
   findings.add(key, n ? ordered_json(*n) : ordered_json(), n ? bytesText(*n) : absent);

@@ -40,4 +40,14 @@ std::string Findings::table() const {
   return out;
 }
 
+std::string bytesText(uint64_t n) {
+  const char* const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(n);
+  size_t u = 0;
+  for (; value >= 1024 && u + 1 < std::size(units); ++u) value /= 1024;
+  char text[64];
+  std::snprintf(text, sizeof(text), "%.*f %s", u == 0 ? 0 : 1, value, units[u]);
+  return text;
+}
+
 }  // namespace dcc::drun

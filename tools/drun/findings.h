@@ -1,6 +1,7 @@
 // A report in sections, for people and for programs.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -30,5 +31,8 @@ class Findings {
   nlohmann::ordered_json root_ = nlohmann::ordered_json::object();
   std::vector<Row> rows_;
 };
+
+// "23.5 GiB".
+std::string bytesText(uint64_t n);
 
 }  // namespace dcc::drun

@@ -3,6 +3,8 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "runtime/backends/cpu/cpu_backend.h"
 #include "runtime/base/program.h"
@@ -10,7 +12,10 @@
 #include "runtime/launch/launcher.h"
 #include "runtime/launch/rank.h"
 #include "runtime/launch/refusal.h"
+#include "runtime/plan/describe.h"
+#include "runtime/plan/directory.h"
 #include "tools/drun/doctor.h"
+#include "tools/drun/inject.h"
 #include "tools/drun/options.h"
 #include "tools/drun/rank_main.h"
 #include "tools/drun/tokenize.h"
@@ -27,7 +32,24 @@ struct Awaited {
   std::string name;
 };
 
-Status launchRanks(const Options& options, char** argv, std::optional<Awaited>& awaited) {
+// For messages about ranks, by the plan of rank 0: the others' have the same instructions.
+DescribeInstruction describeBy(const std::string& dir) {
+  return [dir, plan = std::optional<plan::Plan>()](uint32_t entry,
+                                                   uint32_t instruction) mutable -> std::string {
+    if (!plan) {
+      auto manifest = plan::readManifest(dir);
+      auto loaded = manifest.ok() ? plan::loadRank(dir, *manifest, 0) : manifest.error();
+      if (!loaded.ok()) {
+        return "entry " + std::to_string(entry) + ", instruction " + std::to_string(instruction);
+      }
+      plan = std::move(loaded).value();
+    }
+    return plan::placeText(**plan, entry, instruction);
+  };
+}
+
+Status launchRanks(const Options& options, char** argv, std::optional<Awaited>& awaited,
+                   launch::Launched& launched) {
   DCC_ASSIGN(const launch::Nodes nodes, launch::resolveNodes(options.nodes));
   if (nodes.count > 1) {
     launch::Place place;
@@ -37,9 +59,14 @@ Status launchRanks(const Options& options, char** argv, std::optional<Awaited>& 
     awaited = {launch::contactOf(place, options.meet), "host " + std::to_string(nodes.rank)};
   }
   DCC_ASSIGN(launch::LaunchOptions launch, ranksToLaunch(options, nodes));
+  DCC_RETURN_IF_ERROR(injectionFromEnvironment());
   awaited.reset();  // from here on the ranks can tell
   launch.argv = argv;
-  return launch::launch(launch);
+  launch.timeout = options.timeout;
+  launch.log_dir = options.log_dir;
+  launch.describe = describeBy(options.dir);
+  launched = launch::launch(launch);
+  return launched.status;
 }
 
 // As one of the ranks that somebody else has started.
@@ -47,6 +74,9 @@ Status joinRanks(const Options& options, const launch::Place& place,
                  std::unique_ptr<launch::Rank>& self, std::optional<Awaited>& awaited) {
   if (place.world_size != 1) {
     awaited = {launch::contactOf(place, options.meet), "rank " + std::to_string(place.rank)};
+  }
+  if (!options.log_dir.empty()) {
+    return userError("--log-dir: for ranks that drun starts; who starts these has their output");
   }
   DCC_ASSIGN(const launch::Place own, placeInWorld(options, place));
   awaited.reset();
@@ -57,10 +87,10 @@ Status joinRanks(const Options& options, const launch::Place& place,
 int fail(const Error& error) {
   // A rank that was killed may have left a line of progress.
   std::cerr << std::string(eraseProgress()) + "error: " + error.message + "\n";
-  return static_cast<int>(error.fault);
+  return exitStatus(error);
 }
 
-int exitStatus(const Status& status) { return status.ok() ? 0 : fail(status.error()); }
+int finish(const Status& status) { return status.ok() ? 0 : fail(status.error()); }
 
 }  // namespace
 
@@ -78,12 +108,12 @@ int main(int argc, char** argv) {
                                  : Status(options.error()));
   }
   if (!options.ok()) return fail(options.error());
-  if (!options->has_value()) return exitStatus(flushStdout());
+  if (!options->has_value()) return finish(flushStdout());
   const Options& given = **options;
   if (given.command == Command::kTokenize) {
-    return exitStatus(guarded([&] { return tokenize(given); }));
+    return finish(guarded([&] { return tokenize(given); }));
   }
-  if (given.command == Command::kDoctor) return exitStatus(guarded([&] { return doctor(given); }));
+  if (given.command == Command::kDoctor) return finish(guarded([&] { return doctor(given); }));
   if (!forced.ok()) return fail(forced.error());
   // --nnodes asks for ranks of our own, also where somebody else has started this process.
   const auto place =
@@ -91,14 +121,17 @@ int main(int argc, char** argv) {
   if (!place.ok()) return fail(place.error());
   std::unique_ptr<launch::Rank> self;
   std::optional<Awaited> awaited;
+  launch::Launched launched;
   const Status done = guarded([&] {
-    return *place ? joinRanks(given, **place, self, awaited) : launchRanks(given, argv, awaited);
+    return *place ? joinRanks(given, **place, self, awaited)
+                  : launchRanks(given, argv, awaited, launched);
   });
   if (self) return self->end(done);
-  const int status = exitStatus(done);
+  finish(done);
+  std::cerr << launched.details + launched.written;
   if (awaited) {
     launch::excuse(awaited->contact,
                    {awaited->name + ": " + done.error().message, done.error().fault});
   }
-  return status;
+  return exitStatus(done, launched.signal);
 }

@@ -43,12 +43,6 @@ constexpr CommandName kCommands[] = {
     {"bench", Command::kBench},       {"doctor", Command::kDoctor},
 };
 
-// Options of the design that this version does not have; the number is of values they take.
-constexpr std::pair<const char*, int> kNotBuilt[] = {
-    {"--log-dir", 1},
-    {"--verify-ranks", 0},
-};
-
 // Which commands an option that not all have belongs to.
 struct Belongs {
   const char* option;
@@ -77,6 +71,8 @@ constexpr Belongs kBelongs[] = {
     {"--bind", kOnRanks},
     {"--hash-ops", kOnRanks},
     {"--trace", kOnRanks},
+    {"--log-dir", kOnRanks},
+    {"--verify-ranks", kOnRanks},
     {"--prompt", in({Command::kGenerate})},
     {"--max-new-tokens", kWriting},
     {"--system", in({Command::kChat})},
@@ -143,9 +139,6 @@ Status readWords(const std::vector<std::string>& words, Options& options) {
 
 Status checkCombination(const CLI::App& app, const Options& options) {
   const auto given = [&app](const char* name) { return app.get_option(name)->count() > 0; };
-  for (const auto& [name, values] : kNotBuilt) {
-    if (given(name)) return userError(std::string(name) + ": not built yet");
-  }
   for (const Belongs& belongs : kBelongs) {
     if (!given(belongs.option) || (belongs.commands & in({options.command})) != 0) continue;
     const auto* command =
@@ -177,7 +170,11 @@ Status checkCombination(const CLI::App& app, const Options& options) {
   if (given("--trace") && given("--hash-ops")) {
     return userError("--trace: would time the digests of --hash-ops; give one of them");
   }
+  if (given("--trace") && options.verify_ranks) {
+    return userError("--trace: would time the hashes of --verify-ranks; give one of them");
+  }
   if (given("--trace") && options.trace.empty()) return userError("--trace: no file");
+  if (given("--log-dir") && options.log_dir.empty()) return userError("--log-dir: no directory");
   if (!options.prompts.empty() && !options.input.empty()) {
     return userError("--prompt and --input: both name prompts; give one of them");
   }
@@ -233,7 +230,8 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
       ->option_text("N");
   app.add_option("--checkpoint", options.checkpoint, "where the weights are, if moved")
       ->option_text("DIR");
-  app.add_option("--timeout", timeout, "a rank may give no sign of life for so long (default: 30)")
+  app.add_option("--timeout", timeout,
+                 "a rank may give no sign of life for so long (default: 30; to start: 60)")
       ->option_text("SECONDS");
   app.add_option("--device", "what computes (default: cpu)")
       ->check(CLI::IsMember({"cpu", "cuda"}))
@@ -268,6 +266,11 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   app.add_option("--trace", options.trace,
                  "when every step and op of all ranks ran, for chrome://tracing or ui.perfetto.dev")
       ->option_text("FILE");
+  app.add_option("--log-dir", options.log_dir,
+                 "what each rank says on stderr also goes to rank-N.log there")
+      ->option_text("DIR");
+  app.add_flag("--verify-ranks", options.verify_ranks,
+               "ranks compare their collectives' results after every step");
   // One value each, however it looks: CLI11 would also take the words that follow, and split
   // "[a,b]".
   app.add_option("--prompt", options.prompts, "what to continue; may be repeated")
@@ -326,10 +329,6 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   app.add_flag("--tokens", options.tokens, "embed: a vector of every token");
   app.add_flag("--decode", options.decode, "tokenize: from ids to text");
   app.add_flag("--no-special-tokens", options.no_special_tokens, "tokenize: without added tokens");
-  for (const auto& [name, values] : kNotBuilt) {
-    CLI::Option* option = values == 0 ? app.add_flag(name) : app.add_option(name)->expected(values);
-    option->group("");  // not in --help
-  }
 
   // "--prompt=" and "--system=" with nothing behind them would take the next word.
   std::vector<std::string> args;

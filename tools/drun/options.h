@@ -29,6 +29,8 @@ struct Options {
   bool bind = true;      // ranks stay on cores of their own
   std::string hash_ops;  // where digests of every op's result go; "": none
   std::string trace;     // where the times of all steps and ops go; "": nowhere
+  std::string log_dir;   // where what ranks say goes too; "": nowhere
+  bool verify_ranks = false;
 
   std::vector<std::string> prompts;
   std::string input, output;

@@ -13,6 +13,7 @@
 #include "runtime/launch/binding.h"
 #include "runtime/launch/cores.h"
 #include "runtime/plan/access.h"
+#include "runtime/plan/describe.h"
 #include "runtime/plan/directory.h"
 #include "runtime/weights/loader.h"
 #include "tools/drun/agreement.h"
@@ -20,7 +21,10 @@
 #include "tools/drun/command.h"
 #include "tools/drun/encode_command.h"
 #include "tools/drun/hash_ops.h"
+#include "tools/drun/inject.h"
+#include "tools/drun/memory_check.h"
 #include "tools/drun/trace.h"
+#include "tools/drun/verify_ranks.h"
 
 namespace dcc::drun {
 namespace {
@@ -60,11 +64,16 @@ std::string loadingText(uint32_t ranks) {
          (ranks == 1 ? std::string() : " of rank 0 of " + std::to_string(ranks));
 }
 
-Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
-            Communicator& world) {
+Status work(const Options& options, launch::Rank& rank, uint32_t threads, Communicator& world,
+            Injector& injector) {
   DCC_ASSIGN(const plan::Manifest manifest, plan::readManifest(options.dir));
   DCC_ASSIGN(plan::Plan plan, plan::loadRank(options.dir, manifest, rank.rank()));
+  rank.describeBy([plan](uint32_t entry, uint32_t instruction) {
+    return plan::placeText(*plan, entry, instruction);
+  });
   DCC_RETURN_IF_ERROR(checkAgreement(plan, world));
+  const auto transport = rank.overTcp() ? TransportKind::kTcp : TransportKind::kSharedMemory;
+  DCC_RETURN_IF_ERROR(checkMemory(plan, {threads, transport}, world));
   const generate::Limits limits = generate::limitsOf(plan);
   const bool encodes = options.command == Command::kClassify || options.command == Command::kEmbed;
   const Replica replica = replicaOf(plan);
@@ -106,6 +115,8 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   }
 
   const auto start = std::chrono::steady_clock::now();
+  world.whereabouts().set(&Whereabouts::place, kLoading);
+  injector.reached("load");
   DCC_ASSIGN(const WeightLoader loader, WeightLoader::open(plan, options.checkpoint));
   const auto load = [&](std::span<const std::span<uint8_t>> weights) {
     std::optional<Progress> line;
@@ -117,6 +128,9 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   };
   DCC_ASSIGN(const std::unique_ptr<Executor> executor,
              Executor::create(std::move(plan), makeCpuBackend({threads}), axes, load));
+  executor->publish(world.whereabouts());
+  DCC_ASSIGN(Observer* const fault, injector.watch(*executor->plan()));
+  if (fault != nullptr) executor->watch(fault);
   bench.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.command == Command::kBench) {
@@ -135,9 +149,14 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
   if (!options.trace.empty()) {
     DCC_ASSIGN(tracing, TracingRunner::create(*executor, plan_runner, world, rank.onOneHost()));
   }
-  generate::StepRunner& runner = hashing   ? *hashing
-                                 : tracing ? static_cast<generate::StepRunner&>(*tracing)
-                                           : plan_runner;
+  generate::StepRunner& inner = hashing   ? *hashing
+                                : tracing ? static_cast<generate::StepRunner&>(*tracing)
+                                          : plan_runner;
+  std::optional<VerifyingRunner> verifying;
+  if (options.verify_ranks) {
+    verifying.emplace(*executor, inner, group, replica.groups[replica.index]);
+  }
+  generate::StepRunner& runner = verifying ? *verifying : inner;
   const auto serve = [&]() -> Status {
     if (encodes) {
       EncodeRounds rounds(options, output, limits, replica, world, group, runner);
@@ -160,13 +179,22 @@ Status work(const Options& options, const launch::Rank& rank, uint32_t threads,
     return loop.dismiss();
   };
   DCC_RETURN_IF_ERROR(serve());
-  if (!tracing) return Status::success();
-  return tracing->write(trace_file.get(), options.trace);
+  if (tracing) DCC_RETURN_IF_ERROR(tracing->write(trace_file.get(), options.trace));
+  world.whereabouts().set(&Whereabouts::place, kEnding);
+  injector.reached("shutdown");
+  return Status::success();
 }
 
 }  // namespace
 
 Status rankMain(const Options& options, launch::Rank& rank) {
+  DCC_ASSIGN(const std::optional<Injection> injection, injectionFromEnvironment());
+  if (injection && injection->rank >= rank.worldSize()) {
+    return userError(std::string(kInjectVariable) + ": rank " + std::to_string(injection->rank) +
+                     " of " + std::to_string(rank.worldSize()) + "; they count from 0");
+  }
+  Injector injector(injection, rank.rank());
+  injector.reached("start");
   DCC_RETURN_IF_ERROR(rank.meet(options.meet));
   const uint32_t cores = launch::usableCores();
   const uint32_t ranks = rank.localSize();
@@ -176,7 +204,7 @@ Status rankMain(const Options& options, launch::Rank& rank) {
   wait.crowded = uint64_t{threads} * ranks > cores;
   DCC_RETURN_IF_ERROR(rank.connect(wait));
   if (options.bind) DCC_RETURN_IF_ERROR(launch::bindToOwnCpus(rank.world(), threads));
-  return work(options, rank, threads, rank.world());
+  return work(options, rank, threads, rank.world(), injector);
 }
 
 }  // namespace dcc::drun

@@ -1,6 +1,7 @@
 // What a group does when something goes wrong: aborts, missing ranks, diverging programs, memory
 // that is no group's.
 #include <cstring>
+#include <mutex>
 
 #include "runtime/collectives/tcp_link.h"
 #include "tests/unit/collectives/ranks.h"
@@ -87,6 +88,82 @@ TEST_P(Failures, SignsOfLifeExtendTheDeadline) {
   });
 }
 
+// Whoever reports a missing rank knows where all are.
+TEST_P(Failures, AllRanksAreSeenWhereTheyAre) {
+  Ranks ranks(GetParam(), 4, Region::kDefaultSlotBytes, {milliseconds(600), true});
+  std::vector<Sighting> seen;
+  ranks.run([&](Communicator& comm) -> Status {
+    DCC_RETURN_IF_ERROR(comm.barrier());
+    Whereabouts& here = comm.whereabouts();
+    here.set(&Whereabouts::place, kInEntry + 1);
+    here.set(&Whereabouts::step, 14);
+    here.set(&Whereabouts::instruction, comm.rank() == 2 ? 35 : 37);
+    float x = 0;
+    DCC_RETURN_IF_ERROR(comm.allReduceSum(&x, &x, 1, SumOrder::kRanks));
+    if (comm.rank() == 2) {  // it has stopped
+      std::this_thread::sleep_for(milliseconds(1200));
+      return Status::success();
+    }
+    const Status failed = comm.allReduceSum(&x, &x, 1, SumOrder::kRanks);
+    if (failed.error().message.starts_with("all-reduce")) {
+      static std::mutex mutex;
+      const std::lock_guard lock(mutex);
+      seen = comm.sightings();
+    }
+    return failed;
+  });
+  const DescribeInstruction describe = [](uint32_t entry, uint32_t instruction) {
+    return "entry " + std::string(entry == 1 ? "'decode'" : "?") + ", instruction " +
+           std::to_string(instruction);
+  };
+  EXPECT_EQ(sightingsText(seen, describe),
+            "ranks 0, 1, 3: in step 14, entry 'decode', instruction 37, collective 3\n"
+            "rank 2: in step 14, entry 'decode', instruction 35, collective 2  <- missing\n");
+}
+
+// A rank that goes from instruction to instruction is alive, whatever it takes to the next call.
+TEST_P(Failures, GoingOnIsASignOfLife) {
+  Ranks ranks(GetParam(), 2, Region::kDefaultSlotBytes, {milliseconds(1500), true});
+  ranks.mustRun([](Communicator& comm) -> Status {
+    for (uint32_t i = 0; comm.rank() == 1 && i < 40; ++i) {
+      std::this_thread::sleep_for(milliseconds(100));
+      comm.whereabouts().set(&Whereabouts::instruction, i);
+    }
+    return comm.barrier();
+  });
+}
+
+TEST(Whereabouts, AThousandRanksAreAFewLines) {
+  std::vector<Sighting> ranks(1024, {{kLoading, 0, 0, 3}, false});
+  ranks[512].missed = true;
+  ranks[512].where.place = kStarting;
+  ranks[1] = ranks[3] = {{kBetweenSteps, 0, 7, 3}, false};
+  EXPECT_EQ(sightingsText(ranks, {}),
+            "ranks 0, 2, 4-511, 513-1023: loading weights, collective 3\n"
+            "ranks 1, 3: after step 6, collective 3\n"
+            "rank 512: starting, collective 3  <- missing\n");
+  EXPECT_EQ(whereText({kInEntry + 3, 9, 2, 0}, {}), "in step 2, entry 3, instruction 9");
+  EXPECT_EQ(whereText({kBetweenSteps, 9, 0, 0}, {}), "before the first step");
+}
+
+// Ranks that would make the same call, but not in the same step or of the same tokens.
+TEST_P(Failures, DifferentStampsAreReported) {
+  Ranks ranks(GetParam(), 3);
+  const auto results = ranks.run([](Communicator& comm) -> Status {
+    float x = 0;
+    comm.stamp(5);
+    DCC_RETURN_IF_ERROR(comm.allReduceSum(&x, &x, 1, SumOrder::kRanks));
+    comm.stamp(comm.rank() == 1 ? 7 : 6);
+    return comm.allReduceSum(&x, &x, 1, SumOrder::kRanks);
+  });
+  EXPECT_FALSE(results[0].ok() || results[1].ok() || results[2].ok());
+  const std::string message = ranks[0].firstError()->error.message;
+  EXPECT_NE(message.find("have come to all-reduce of 4 bytes with different steps or tokens"),
+            std::string::npos)
+      << message;
+  EXPECT_NE(message.find("rank 1"), std::string::npos) << message;
+}
+
 TEST_P(Failures, DivergingCallsAreReportedNotMixed) {
   Ranks ranks(GetParam(), 2);
   const auto results = ranks.run([](Communicator& comm) -> Status {
@@ -142,6 +219,7 @@ TEST(TcpFailure, ALostPeerIsNamedByAll) {
 // Rank 0 of three; rank 1 is a link, rank 2 a socket.
 struct RankZero {
   std::unique_ptr<Communicator> comm;
+  Whereabouts at_one;
   std::optional<TcpLink> one;
   UniqueFd two;
 
@@ -150,11 +228,11 @@ struct RankZero {
     auto [a, b] = test::tcpPair();
     std::tie(peers[2], two) = test::tcpPair();
     peers[1] = std::move(a);
-    one.emplace(std::move(b), 1, 0);
+    one.emplace(std::move(b), 1, 0, at_one);
     comm = tcpCommunicator(std::move(peers), 0, {std::chrono::seconds(20), true});
   }
   void hearsOfOne(Call call, const std::vector<char>& data) {
-    one->send({static_cast<uint32_t>(call), 0, data.size()}, data.data(), data.size());
+    one->send({static_cast<uint16_t>(call), 0, 0, data.size()}, data.data(), data.size());
     while (one->busy()) one->advance();
   }
 };
@@ -241,11 +319,12 @@ TEST(TcpFailure, ConnectionsAreKeptAliveAsLongAsTheDeadline) {
 // Beats between frames, as many as the socket takes, are not mixed with what follows.
 TEST(TcpFailure, BeatsAreNotMixedWithPayloads) {
   auto [a, b] = test::tcpPair();
-  TcpLink from(std::move(a), 0, 1), to(std::move(b), 1, 0);
-  for (int i = 0; i < 200000; ++i) from.beat();
+  const Whereabouts here;
+  TcpLink from(std::move(a), 0, 1, here), to(std::move(b), 1, 0, here);
+  for (int i = 0; i < 200000; ++i) from.beat(true);
   std::vector<uint8_t> sent(1 << 20), received(1 << 20);
   for (size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<uint8_t>(i * 7);
-  const CallTag tag{static_cast<uint32_t>(Call::kBroadcast), 0, sent.size()};
+  const CallTag tag{static_cast<uint16_t>(Call::kBroadcast), 0, 0, sent.size()};
   from.send(tag, sent.data(), sent.size());
   to.receive(tag, received.data(), received.size());
   while (from.busy() || to.busy()) {
@@ -258,8 +337,9 @@ TEST(TcpFailure, BeatsAreNotMixedWithPayloads) {
 
 TEST(TcpFailure, BytesThatAreNoFrameAreRefused) {
   auto [a, b] = test::tcpPair();
-  TcpLink link(std::move(a), 0, 1);
-  const std::string http = "GET / HTTP/1.1\r\nHost: nobody in particular\r\n\r\n";
+  const Whereabouts here;
+  TcpLink link(std::move(a), 0, 1, here);
+  const std::string http = "GET / HTTP/1.1\r\nHost: nobody in particular\r\nAccept: */*\r\n\r\n";
   ASSERT_EQ(::write(b.get(), http.data(), http.size()), static_cast<ssize_t>(http.size()));
   link.receive({}, nullptr, 0);
   while (!link.failure()) link.advance();

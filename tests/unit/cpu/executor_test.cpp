@@ -225,6 +225,9 @@ TEST_F(ExecutorTest, StepTakesNoMemory) {
 
 TEST_F(ExecutorTest, FailedCollectiveIsNamed) {
   start(2);
+  Whereabouts here;
+  executors_[0]->publish(here);
+  EXPECT_EQ(here.read(), (Where{kBetweenSteps, 0, 0, 0}));
   group_->failAt(1);  // after the embedding's
   for (const Status& status : runAll(*StepMaker(kDecode, {{0, 0, {1}}}))) {
     ASSERT_FALSE(status.ok());
@@ -232,11 +235,13 @@ TEST_F(ExecutorTest, FailedCollectiveIsNamed) {
     EXPECT_EQ(status.error().message,
               "entry 'decode', instruction 9 (model.layers.0.self_attn.o_proj): rank 1 is gone");
   }
-  EXPECT_EQ(executors_[0]->position().load(), 9u);
-  EXPECT_EQ(executors_[0]->entry().load(), kDecode);
+  EXPECT_EQ(here.read(), (Where{kInEntry + kDecode, 9, 0, 0}));
+  EXPECT_EQ(executors_[0]->entry(), kDecode);
   // The next step works: nothing is left behind.
   group_->failAt(-1);
   expectLogits(rows(*StepMaker(kDecode, {{0, 0, {1}}}))[0], model_.logits(std::vector{1})[0]);
+  EXPECT_EQ(here.read().place, kBetweenSteps);
+  EXPECT_EQ(here.read().step, 2u);
 }
 
 TEST_F(ExecutorTest, RefusesStepsOutsideThePlan) {

@@ -147,7 +147,10 @@ TEST(StopTexts, HoldsBackWhatMayBecomeOne) {
 }
 
 TEST(Options, NothingIsSilentlyIgnored) {
-  EXPECT_EQ(refused({"plan", "--log-dir", "dir"}), "--log-dir: not built yet");
+  EXPECT_EQ(refused({"plan", "--log-dir", ""}), "--log-dir: no directory");
+  EXPECT_EQ(refused({"plan", "--trace", "t", "--verify-ranks"}),
+            "--trace: would time the hashes of --verify-ranks; give one of them");
+  EXPECT_EQ(refused({"doctor", "--verify-ranks"}), "--verify-ranks: means nothing to doctor");
   EXPECT_EQ(refused({"plan", "embed"}), "embed: needs --output OUT.safetensors");
   EXPECT_EQ(refused({"plan", "--batch", "2"}), "--batch: means nothing to generate");
   EXPECT_EQ(refused({"plan", "bench", "--input", "a"}), "--input: means nothing to bench");

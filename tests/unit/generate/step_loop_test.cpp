@@ -252,5 +252,44 @@ TEST(StepLoop, ARankThatFailsEndsAll) {
   EXPECT_EQ(results[2].error().message, "rank 1: model.layers.3: broken");
 }
 
+// A rank that has drawn another token than the others is found out before the next step runs.
+TEST(StepLoop, RanksOfAnotherMindAreFound) {
+  class Wrong final : public Sampler {
+   public:
+    Wrong(Communicator& world, bool wrong) : right_(greedySampler(world)), wrong_(wrong) {}
+    Status sampleRows(const LogitsPart& logits, std::span<const int32_t> rows,
+                      std::span<int32_t> tokens) override {
+      DCC_RETURN_IF_ERROR(right_->sampleRows(logits, rows, tokens));
+      if (wrong_ && ++steps_ == 3) ++tokens[0];
+      return Status::success();
+    }
+
+   private:
+    std::unique_ptr<Sampler> right_;
+    bool wrong_;
+    int steps_ = 0;
+  };
+  const Limits bounds = limits(8, 2, 16, 4);
+  for (const uint32_t odd : {0, 2}) {
+    dcc::test::Ranks group(3);
+    Collector collector;
+    const auto results = group.run([&](Communicator& world) -> Status {
+      FakeModel model(bounds, world.rank(), world.size());
+      Wrong sampler(world, world.rank() == odd);
+      StepLoop loop(bounds, world, model, sampler);
+      if (world.rank() != 0) return loop.follow();
+      DCC_ASSIGN(Scheduler scheduler, Scheduler::create(bounds, StepKind::kGenerate));
+      DCC_RETURN_IF_ERROR(scheduler.add({{1, 2}, 10, {}}, "prompt"));
+      return loop.lead(scheduler, collector);
+    });
+    for (const Status& status : results) {
+      ASSERT_FALSE(status.ok());
+      EXPECT_NE(status.error().message.find("with different steps or tokens"), std::string::npos)
+          << status.error().message;
+    }
+    EXPECT_EQ(collector.tokens[0].size(), 3u);
+  }
+}
+
 }  // namespace
 }  // namespace dcc::generate

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/base/program.h"
 #include "runtime/launch/launcher.h"
 #include "runtime/launch/net.h"
 #include "runtime/launch/rank.h"
@@ -59,6 +60,8 @@ const std::map<std::string, Part>& parts() {
       {"segfault",
        [](Rank& rank, Communicator& world) -> Status {
          if (rank.rank() != 1) return world.barrier();
+         world.whereabouts().set(&Whereabouts::step, 7);
+         world.whereabouts().set(&Whereabouts::place, kInEntry);
          ::signal(SIGSEGV, SIG_DFL);  // sanitizers have a handler of their own
          ::raise(SIGSEGV);
          return {};
@@ -100,12 +103,14 @@ Status playPart(Rank& rank, const std::string& part, bool tcp) {
   return parts().at(part)(rank, rank.world());
 }
 
-Status launchPart(const std::string& part, uint32_t ranks = 3, bool tcp = false) {
+Launched launchPart(const std::string& part, uint32_t ranks = 3, bool tcp = false) {
   std::string program = "launch_test", copy = part, transport = tcp ? "tcp" : "auto";
   char* argv[] = {program.data(), copy.data(), transport.data(), nullptr};
   LaunchOptions options;
   options.ranks = ranks;
   options.argv = argv;
+  options.timeout = milliseconds(1500);
+  options.describe = [](uint32_t, uint32_t) { return "over there"; };
   return launch(options);
 }
 
@@ -120,7 +125,7 @@ Status launchHalf(const std::string& part, uint32_t node, uint16_t port, bool tc
   options.master_address = "127.0.0.1";
   options.master_port = port;
   options.argv = argv;
-  return launch(options);
+  return launch(options).status;
 }
 
 std::vector<pid_t> childrenOf(pid_t parent) {
@@ -148,7 +153,7 @@ struct Outcome {
 
 Outcome timed(const std::string& part, bool tcp) {
   const auto start = steady_clock::now();
-  Status status = launchPart(part, 3, tcp);
+  Status status = launchPart(part, 3, tcp).status;
   const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
   EXPECT_TRUE(childrenOf(::getpid()).empty()) << "something was left behind";
   return {std::move(status), took};
@@ -160,9 +165,10 @@ INSTANTIATE_TEST_SUITE_P(Transports, Launch, testing::Bool(),
                          [](const auto& info) { return info.param ? "Tcp" : "SharedMemory"; });
 
 TEST_P(Launch, RanksWorkTogetherAsProcesses) {
-  for (const uint32_t ranks : {1, 2, 8}) EXPECT_TRUE(launchPart("sum", ranks, GetParam()).ok());
+  for (const uint32_t ranks : {1, 2, 8})
+    EXPECT_TRUE(launchPart("sum", ranks, GetParam()).status.ok());
   ::setenv("RANK", "17", 1);
-  const Status status = launchPart("environment", 3, GetParam());
+  const Status status = launchPart("environment", 3, GetParam()).status;
   EXPECT_TRUE(status.ok()) << status.error().message;
   ::unsetenv("RANK");
 }
@@ -179,19 +185,22 @@ TEST_P(Launch, TheFirstErrorIsTheResult) {
 
 TEST_P(Launch, ADeadRankEndsAllAndIsNamed) {
   const Outcome dead = timed("segfault", GetParam());
-  EXPECT_EQ(dead.status.error().message, "rank 1: killed by signal 11 (Segmentation fault)");
+  EXPECT_EQ(dead.status.error().message,
+            "rank 1: killed by signal 11 (Segmentation fault), last seen in step 7, over there");
   EXPECT_LT(dead.took, milliseconds(2000));
   const Outcome gone = timed("exit", GetParam());
-  EXPECT_EQ(gone.status.error().message, "rank 1: exited before its work was done");
+  EXPECT_EQ(gone.status.error().message,
+            "rank 1: exited before its work was done, last seen starting");
   EXPECT_LT(gone.took, milliseconds(2000));
 }
 
 TEST_P(Launch, RanksThatDoNotListenAreKilledInTime) {
   const Outcome deaf = timed("deaf", GetParam());
-  EXPECT_EQ(deaf.status.error().message, "rank 1: killed by signal 9 (Killed)");
+  EXPECT_EQ(deaf.status.error().message, "rank 1: killed by signal 9 (Killed), last seen starting");
   EXPECT_LT(deaf.took, milliseconds(2000));
   const Outcome left = timed("leave one behind", GetParam());
-  EXPECT_EQ(left.status.error().message, "rank 2: did not end with the others");
+  EXPECT_EQ(left.status.error().message,
+            "rank 2: did not end within 1.5 s of the first that did, last seen starting");
   EXPECT_LT(left.took, milliseconds(3500));
 }
 
@@ -234,9 +243,9 @@ class Process {
     pid_ = ::fork();
     if (pid_ == 0) {
       ::dup2(errors[1], STDERR_FILENO);
-      const Status status = launchPart("sleep");
-      std::cerr << status.error().message << "\n" << std::flush;
-      ::_exit(static_cast<int>(status.error().fault));
+      const Launched launched = launchPart("sleep");
+      std::cerr << launched.status.error().message << "\n" << std::flush;
+      ::_exit(exitStatus(launched.status, launched.signal));
     }
     ::close(errors[1]);
     errors_ = errors[0];
@@ -283,7 +292,7 @@ TEST(Launched, SignalsEndTheRanks) {
     milliseconds took;
     const std::string text = launched.finish(status, took);
     EXPECT_NE(text.find("ended by signal " + std::to_string(signal)), std::string::npos) << text;
-    EXPECT_EQ(WEXITSTATUS(status), 1);
+    EXPECT_EQ(WEXITSTATUS(status), 128 + signal);
     EXPECT_LT(took, milliseconds(2000));
     for (const pid_t rank : launched.ranks()) EXPECT_NE(::kill(rank, 0), 0);
   }

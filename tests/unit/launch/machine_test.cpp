@@ -56,6 +56,13 @@ TEST_F(Machine, Memory) {
   EXPECT_EQ(memoryInfo(root_).limit, 500000u);
   write("/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "400000\n");
   EXPECT_EQ(memoryInfo(root_).limit, 400000u);
+  EXPECT_EQ(memoryInfo(root_).room, 400000u) << "nobody says what is used";
+  // What a cgroup holds of files it gives up when others need it.
+  write("/sys/fs/cgroup/a/memory.current", "450000\n");
+  write("/sys/fs/cgroup/a/memory.stat", "anon 1\nactive_file 100000\ninactive_file 50000\n");
+  EXPECT_EQ(memoryInfo(root_).room, 200000u);
+  write("/sys/fs/cgroup/memory/job/memory.usage_in_bytes", "999999\n");
+  EXPECT_EQ(memoryInfo(root_).room, 0u);
 }
 
 }  // namespace
