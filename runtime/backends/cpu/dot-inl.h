@@ -41,6 +41,9 @@ constexpr int kTileRows = 2;
 constexpr int kTileCols = 4;
 #endif
 static_assert(kTileRows <= 4);
+// Rows of b that are read from memory for several of `a`: the fewer, the better reading them and
+// multiplying overlap.
+constexpr int kStreamCols = 2;
 
 // How a tile multiplies: what it reads of `a` and `b`, kStep elements of k at a time, and how it
 // adds their products to lanes of f32. pack() copies rows of b to where tiles read them as `a` is
@@ -135,13 +138,15 @@ HWY_INLINE void foldLanes(VF32* v) {
   }
 }
 
-// Stores to out[0..cols) the sums over the lanes of acc[0..cols), or adds them to it.
+// Stores to out[0..cols) the sums over the lanes of acc[0..cols), cols <= kCols, or adds them to
+// it. Neighbouring lanes are added first, however many sums there are.
+template <int kCols>
 HWY_INLINE void storeSums(const VF32* acc, bool add, float* out, int cols) {
   const F32 d;
-  constexpr int kPadded = kTileCols <= 4 ? 4 : 8;
+  constexpr int kPadded = kCols <= 2 ? 2 : kCols <= 4 ? 4 : 8;
   static_assert(kPadded <= kLanes);  // so that one vector has all sums
   VF32 v[kPadded];
-  unrolled<kPadded>([&](auto i) DCC_INLINE_LAMBDA { v[i] = acc[std::min<int>(i, kTileCols - 1)]; });
+  unrolled<kPadded>([&](auto i) DCC_INLINE_LAMBDA { v[i] = acc[std::min<int>(i, kCols - 1)]; });
   foldLanes<kPadded, kLanes>(v);
 #if HWY_TARGET <= HWY_AVX2 && HWY_ARCH_X86
   const auto places = hn::FirstN(d, cols);
@@ -154,59 +159,66 @@ HWY_INLINE void storeSums(const VF32* acc, bool add, float* out, int cols) {
 #endif
 }
 
-// c[i, j] = (or += if `add`) sum over k of a[i, k] * b[j, k], for i < kRows and j < cols <=
-// kTileCols; k is a multiple of M::kStep. Strides in elements. kFetch: as many bytes as this reads
-// of b are brought to the caches from `fetch` on.
-template <int kRows, bool kFetch, class M>
+// What a tile brings to the caches while it multiplies: with each step as many lines as the step
+// reads of b, `stride` bytes apart and `advance` further than the step before.
+struct Fetch {
+  const std::byte* at = nullptr;
+  int64_t stride = 0, advance = 0;
+};
+
+// c[i, j] = (or += if `add`) sum over k of a[i, k] * b[j, k], for i < kRows and j < cols <= kCols;
+// k is a multiple of M::kStep. Strides in elements.
+template <int kRows, int kCols, bool kFetch, class M>
 HWY_INLINE void dotTileInline(const typename M::A* HWY_RESTRICT a, int64_t a_stride,
                               const typename M::B* HWY_RESTRICT b, int64_t b_stride, int cols,
-                              int64_t k, bool add, float* c, int64_t c_stride,
-                              const std::byte* fetch) {
+                              int64_t k, bool add, float* c, int64_t c_stride, Fetch fetch = {}) {
   const F32 d;
   // Columns beyond the last repeat it; their sums are dropped.
-  const typename M::B* bs[kTileCols];
+  const typename M::B* bs[kCols];
   bs[0] = b;
-  unrolled<kTileCols - 1>(
-      [&](auto j) DCC_INLINE_LAMBDA { bs[j + 1] = bs[j] + (j + 1 < cols ? b_stride : 0); });
+  unrolled<kCols - 1>([&](auto j)
+                          DCC_INLINE_LAMBDA { bs[j + 1] = bs[j] + (j + 1 < cols ? b_stride : 0); });
 
-  VF32 acc[kRows][kTileCols];
+  VF32 acc[kRows][kCols];
   unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA {
-    unrolled<kTileCols>([&](auto j) DCC_INLINE_LAMBDA { acc[i][j] = hn::Zero(d); });
+    unrolled<kCols>([&](auto j) DCC_INLINE_LAMBDA { acc[i][j] = hn::Zero(d); });
   });
   for (int64_t p = 0; p < k; p += M::kStep) {
     decltype(M::loadA(a)) va[kRows];
     unrolled<kRows>([&](auto i) DCC_INLINE_LAMBDA { va[i] = M::loadA(a + i * a_stride + p); });
-    unrolled<kTileCols>([&](auto j) DCC_INLINE_LAMBDA {
+    unrolled<kCols>([&](auto j) DCC_INLINE_LAMBDA {
       const auto vb = M::loadB(bs[j] + p);
       unrolled<kRows>([&](auto i)
                           DCC_INLINE_LAMBDA { acc[i][j] = M::multiplyAdd(va[i], vb, acc[i][j]); });
     });
     if constexpr (kFetch) {
-      constexpr int kBytes = kTileCols * M::kStep * sizeof(typename M::B), kLine = 64;
+      constexpr int kBytes = kCols * M::kStep * sizeof(typename M::B), kLine = 64;
       unrolled<kBytes / kLine>(
-          [&](auto i) DCC_INLINE_LAMBDA { __builtin_prefetch(fetch + i * kLine, 0, 3); });
-      fetch += kBytes;
+          [&](auto i) DCC_INLINE_LAMBDA { __builtin_prefetch(fetch.at + i * fetch.stride, 0, 3); });
+      fetch.at += fetch.advance;
     }
   }
   unrolled<kRows>([&](auto i)
-                      DCC_INLINE_LAMBDA { storeSums(acc[i], add, c + i * c_stride, cols); });
+                      DCC_INLINE_LAMBDA { storeSums<kCols>(acc[i], add, c + i * c_stride, cols); });
 }
 
 // The same, not inlined: the loop needs every register.
-template <int kRows, bool kFetch, class M>
+template <int kRows, int kCols, bool kFetch, class M>
 HWY_NOINLINE void dotTile(const typename M::A* HWY_RESTRICT a, int64_t a_stride,
                           const typename M::B* HWY_RESTRICT b, int64_t b_stride, int cols,
-                          int64_t k, bool add, float* c, int64_t c_stride, const std::byte* fetch) {
-  dotTileInline<kRows, kFetch, M>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+                          int64_t k, bool add, float* c, int64_t c_stride, const Fetch& fetch) {
+  dotTileInline<kRows, kCols, kFetch, M>(a, a_stride, b, b_stride, cols, k, add, c, c_stride,
+                                         fetch);
 }
 
 // The same for any number of rows.
-template <bool kFetch, class M>
+template <int kCols, bool kFetch, class M>
 HWY_INLINE void dotRows(const typename M::A* a, int64_t a_stride, int64_t rows,
                         const typename M::B* b, int64_t b_stride, int cols, int64_t k, bool add,
-                        float* c, int64_t c_stride, const std::byte* fetch = nullptr) {
+                        float* c, int64_t c_stride, const Fetch& fetch = {}) {
   const auto tile = [&](auto tile_rows) DCC_INLINE_LAMBDA {
-    dotTile<tile_rows.value, kFetch, M>(a, a_stride, b, b_stride, cols, k, add, c, c_stride, fetch);
+    dotTile<tile_rows.value, kCols, kFetch, M>(a, a_stride, b, b_stride, cols, k, add, c, c_stride,
+                                               fetch);
   };
   for (; rows >= kTileRows; rows -= kTileRows) {
     tile(std::integral_constant<int, kTileRows>());

@@ -26,16 +26,14 @@ class BlockProduct {
         panel_(reinterpret_cast<A*>(g.scratch)) {}
 
   HWY_INLINE void run() const {
-    // Few rows: weights are read along their rows, as memory likes it. Many rows: a part of a panel
-    // meets all of them; along k, so that one part of `a` stays in the second-level cache.
     const int64_t whole = g_.k / M::kStep * M::kStep;
-    const int64_t span = g_.rows <= kFewRows ? whole : kPart;
-    const int64_t done = M::kKeepsUp && g_.rows == 1 ? streamPanels(whole) : 0;
-    for (int64_t from = 0; from < whole; from += span) {
-      const int64_t to = std::min(whole, from + span);
-      for (int64_t n = done; n < g_.cols; n += kTileCols) {
-        for (int64_t p = from; p < to; p += kPart) multiply(n, p, std::min(kPart, to - p));
-      }
+    if (g_.rows > kFewRows) {
+      multiplyPanels(whole);
+    } else if (M::kKeepsUp && g_.rows >= kSomeRows && g_.rows <= kMoreRows && g_.k >= kLongRow) {
+      streamByParts(whole);
+    } else {
+      const int64_t done = M::kKeepsUp && g_.rows == 1 ? streamPanels(whole) : 0;
+      streamByRows(done, whole);
     }
     if (whole < g_.k) multiplyRest(whole);
   }
@@ -45,11 +43,17 @@ class BlockProduct {
   using B = typename M::B;
   // One part of k is as many elements as fill a tile's rows with 64 steps.
   static constexpr int64_t kPart = 64 * M::kStep;
+  static constexpr int64_t kStepBytes = M::kStep * sizeof(B);
   static constexpr int64_t kPanelStride = Blocks::kPanelRowBytes / sizeof(A);
   static_assert(kPart < kPanelStride && kTileCols <= Blocks::kPanelRows);
 
+  // Where reading by parts is faster, measured: fewer rows leave time enough, more take longer than
+  // reading does, and of short ones folding the sums takes longer.
+  static constexpr int64_t kSomeRows = 4, kMoreRows = 8, kLongRow = 1536;
+
+  template <int kCols>
   HWY_INLINE int colsFrom(int64_t n) const {
-    return static_cast<int>(std::min<int64_t>(kTileCols, g_.cols - n));
+    return static_cast<int>(std::min<int64_t>(kCols, g_.cols - n));
   }
 
   // One row of `a`: all whole panels of weight rows; returns how many rows those are. The number of
@@ -59,29 +63,67 @@ class BlockProduct {
     for (; n + kTileCols <= g_.cols; n += kTileCols) {
       const B* weight = weight_ + n * g_.weight_stride;
       for (int64_t p = 0; p < whole; p += kPart) {
-        dotTileInline<1, false, M>(a_ + p, g_.a_stride, weight + p, g_.weight_stride, kTileCols,
-                                   std::min(kPart, whole - p), p > 0, g_.c + n, g_.c_stride,
-                                   nullptr);
+        dotTileInline<1, kTileCols, false, M>(a_ + p, g_.a_stride, weight + p, g_.weight_stride,
+                                              kTileCols, std::min(kPart, whole - p), p > 0,
+                                              g_.c + n, g_.c_stride);
       }
     }
     return n;
   }
 
-  // Adds the products of elements [p, p + length) of k for the panel of weight rows from the n-th.
-  HWY_INLINE void multiply(int64_t n, int64_t p, int64_t length) const {
-    const B* weight = weight_ + n * g_.weight_stride;
-    const int cols = colsFrom(n);
-    if (g_.rows <= kFewRows) {
-      // What the next panel will read, one after the other, by the time this one is done.
-      const B* end = weight + cols * g_.weight_stride - g_.first;
-      const auto* next = reinterpret_cast<const std::byte*>(end + (g_.first + p) * cols);
-      dotRows<true, M>(a_ + p, g_.a_stride, g_.rows, weight + p, g_.weight_stride, cols, length,
-                       p > 0, g_.c + n, g_.c_stride, next);
-    } else {
-      M::pack(weight + p, g_.weight_stride, cols, length, panel_, kPanelStride);
-      dotRows<false, typename M::Packed>(a_ + p, g_.a_stride, g_.rows, panel_, kPanelStride, cols,
-                                         length, p > 0, g_.c + n, g_.c_stride);
+  // Few rows: weights are read along their rows, as memory likes it.
+  HWY_INLINE void streamByRows(int64_t done, int64_t whole) const {
+    for (int64_t n = done; n < g_.cols; n += kTileCols) {
+      for (int64_t p = 0; p < whole; p += kPart) {
+        // What the next panel will read, one after the other, by the time this one is done.
+        const int64_t cols = colsFrom<kTileCols>(n);
+        const B* end = weight_ + (n + cols) * g_.weight_stride - g_.first;
+        const auto* next = reinterpret_cast<const std::byte*>(end + (g_.first + p) * cols);
+        stream<kTileCols>(n, p, std::min(kPart, whole - p), {next, 64, kTileCols * kStepBytes});
+      }
     }
+  }
+
+  // Several rows and longer ones: a part of them meets all weights, so that it stays in the
+  // first-level cache, and few weight rows at a time.
+  HWY_INLINE void streamByParts(int64_t whole) const {
+    for (int64_t p = 0; p < whole; p += kPart) {
+      for (int64_t n = 0; n < g_.cols; n += kStreamCols) {
+        const B* next = weight_ + (n + kStreamCols) * g_.weight_stride + p;
+        const auto stride = g_.weight_stride * static_cast<int64_t>(sizeof(B));
+        stream<kStreamCols>(n, p, std::min(kPart, whole - p),
+                            {reinterpret_cast<const std::byte*>(next), stride, kStepBytes});
+      }
+    }
+  }
+
+  // Many rows: a part of a panel meets all of them; along k, so that one part of `a` stays in the
+  // second-level cache.
+  HWY_INLINE void multiplyPanels(int64_t whole) const {
+    for (int64_t p = 0; p < whole; p += kPart) {
+      for (int64_t n = 0; n < g_.cols; n += kTileCols) {
+        multiply(n, p, std::min(kPart, whole - p));
+      }
+    }
+  }
+
+  // Adds the products of elements [p, p + length) of k for the panel of weight rows from the n-th,
+  // as they lie in memory.
+  template <int kCols>
+  HWY_INLINE void stream(int64_t n, int64_t p, int64_t length, const Fetch& fetch) const {
+    dotRows<kCols, true, M>(a_ + p, g_.a_stride, g_.rows, weight_ + n * g_.weight_stride + p,
+                            g_.weight_stride, colsFrom<kCols>(n), length, p > 0, g_.c + n,
+                            g_.c_stride, fetch);
+  }
+
+  // The same with a panel that is brought to the first-level cache.
+  HWY_INLINE void multiply(int64_t n, int64_t p, int64_t length) const {
+    const int cols = colsFrom<kTileCols>(n);
+    M::pack(weight_ + n * g_.weight_stride + p, g_.weight_stride, cols, length, panel_,
+            kPanelStride);
+    dotRows<kTileCols, false, typename M::Packed>(a_ + p, g_.a_stride, g_.rows, panel_,
+                                                  kPanelStride, cols, length, p > 0, g_.c + n,
+                                                  g_.c_stride);
   }
 
   // The same for the last elements of k, too few for a step, and all weight rows.
@@ -89,11 +131,11 @@ class BlockProduct {
     alignas(64) A a[Blocks::kRows * M::kStep];
     M::Packed::pack(a_ + p, g_.a_stride, g_.rows, g_.k - p, a, M::kStep);
     for (int64_t n = 0; n < g_.cols; n += kTileCols) {
-      const int cols = colsFrom(n);
+      const int cols = colsFrom<kTileCols>(n);
       M::pack(weight_ + n * g_.weight_stride + p, g_.weight_stride, cols, g_.k - p, panel_,
               kPanelStride);
-      dotRows<false, typename M::Packed>(a, M::kStep, g_.rows, panel_, kPanelStride, cols, M::kStep,
-                                         p > 0, g_.c + n, g_.c_stride);
+      dotRows<kTileCols, false, typename M::Packed>(a, M::kStep, g_.rows, panel_, kPanelStride,
+                                                    cols, M::kStep, p > 0, g_.c + n, g_.c_stride);
     }
   }
 
