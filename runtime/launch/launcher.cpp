@@ -178,6 +178,7 @@ bool Launcher::comesToUs(int signal) const {
 
 Launched Launcher::result() {
   Launched launched;
+  launched.started = true;
   if (logs_) launched.written = logs_->finish();
   if (state_ != State::kFailed) return launched;
   const auto first = region_.firstError();

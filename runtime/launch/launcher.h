@@ -41,7 +41,8 @@ struct Launched {
   // signal that killed it, and where it was; a signal sent to us (SIGINT, SIGTERM, SIGHUP), which
   // ends the ranks.
   Status status;
-  int signal = 0;  // sent to us, if that is the error
+  int signal = 0;        // sent to us, if that is the error
+  bool started = false;  // ranks were; those of other hosts hear from them
   // Lines behind the error: where all ranks were, if one was waited for in vain.
   std::string details = {};
   // What ranks wrote since the first error, of what goes through log_dir.

@@ -2,12 +2,14 @@
 """What dcc and drun do when the machine has no more: room on the disk, descriptors, memory, shared
 memory, a stdout. One line and status 1, nothing half-written; or they do without."""
 import json
+import os
 import pathlib
 import resource
 import shlex
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "models"))
 import bad  # noqa: E402
@@ -149,6 +151,17 @@ class Exhaustion(bad.BadInput):
                             "dummy")
         done = run("drun", plan, "--input", self.input, limits={resource.RLIMIT_AS: 800 << 20})
         self.fails(done, "memory: cannot map 988208640 bytes", "more ranks")
+
+    def test_ranks_that_do_not_fit_in_the_host(self):
+        """Refused before anything is taken, unless one insists: of the KV cache only what is used is taken."""
+        plan = self.compile(harness.BUNDLED, "wide", "--tp", "2", "--max-seqs", "65536", "--max-tokens", "65536")
+        args = [plan, "--prompt", "A", "--max-new-tokens", "2"]
+        for transport in ["shm", "tcp"]:
+            done = run("drun", *args, "--collectives", transport)
+            self.fails(done, "rank 0: memory: the 2 ranks of this host need ", "KV cache 384.0 GiB", "are available",
+                       "--max-seqs", "--max-seq-len", "--dtype", "more hosts")
+        with unittest.mock.patch.dict(os.environ, {"DRUN_OVERCOMMIT": "1"}):
+            self.drun(*args)
 
     # A stdout that takes nothing.
 

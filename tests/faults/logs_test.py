@@ -7,6 +7,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "models"))
 import harness  # noqa: E402
+from join_test import free_port  # noqa: E402
 
 
 class Logs(harness.EndToEnd):
@@ -58,6 +59,22 @@ class Logs(harness.EndToEnd):
         done = harness.run("drun", *self.args, "--log-dir", logs)
         self.assertEqual(done.status, 0, done)
         self.assertIn("rank-0.log: cannot be written: No space left on device; the log ends here\n", done.err)
+
+    def test_each_host_keeps_its_own(self):
+        port = str(free_port())
+        hosts = []
+        for host in range(2):
+            hosts.append(subprocess.Popen(
+                [harness.BIN / "drun", *map(str, self.args), "--nnodes", "2", "--node-rank", str(host),
+                 "--master-addr", "127.0.0.1", "--master-port", port, "--log-dir", self.scratch / f"host{host}"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                env={**os.environ, "DRUN_SECRET": "x"}))
+        said = [process.communicate(timeout=60) for process in hosts]
+        self.assertEqual([process.returncode for process in hosts], [0, 0], said)
+        self.assertRegex(said[0][1], r"\A\[rank 0\] .*16.*\n\Z")
+        self.assertEqual(said[1], ("", ""))
+        self.assertEqual([list(self.contents(self.scratch / f"host{host}")) for host in range(2)],
+                         [["rank-0.log"], ["rank-1.log"]])
 
     def test_not_for_ranks_that_others_start(self):
         environment = {**os.environ, "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0",

@@ -60,12 +60,12 @@ Status launchRanks(const Options& options, char** argv, std::optional<Awaited>& 
   }
   DCC_ASSIGN(launch::LaunchOptions launch, ranksToLaunch(options, nodes));
   DCC_RETURN_IF_ERROR(injectionFromEnvironment());
-  awaited.reset();  // from here on the ranks can tell
   launch.argv = argv;
   launch.timeout = options.timeout;
   launch.log_dir = options.log_dir;
   launch.describe = describeBy(options.dir);
   launched = launch::launch(launch);
+  if (launched.started) awaited.reset();  // the ranks can tell
   return launched.status;
 }
 
