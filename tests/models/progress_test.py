@@ -134,7 +134,7 @@ class ProgressLines(harness.EndToEnd):
     def test_an_error_takes_the_place_of_the_line(self):
         status, _, screen = on_terminal("drun", *self.loading, slow_until="loading",
                                         interrupt=True)
-        self.assertEqual(status, 1)
+        self.assertEqual(status, 130)
         self.assertEqual(len(screen.lines), 2, screen.lines)
         self.assertRegex(screen.lines[0], r"^error: ended by signal 2[^%]*$")
 
