@@ -44,11 +44,15 @@ std::string secondsText(std::chrono::milliseconds time) {
   return text;
 }
 
-Error overdueError(const CallTag& tag, std::span<const uint32_t> missing,
-                   std::chrono::milliseconds deadline) {
-  return runtimeError(describe(tag) + ": no sign of " + (missing.size() == 1 ? "rank " : "ranks ") +
+Error silenceError(std::span<const uint32_t> missing, std::chrono::milliseconds deadline) {
+  return runtimeError("no sign of " + std::string(missing.size() == 1 ? "rank " : "ranks ") +
                       ranksText(missing) + " for " + secondsText(deadline) +
                       " s; a longer --timeout waits longer");
+}
+
+Error overdueError(const CallTag& tag, std::span<const uint32_t> missing,
+                   std::chrono::milliseconds deadline) {
+  return runtimeError(describe(tag) + ": " + silenceError(missing, deadline).message);
 }
 
 Error divergenceError(uint32_t rank, const CallTag& tag, uint32_t other, const CallTag& other_tag) {

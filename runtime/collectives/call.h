@@ -46,6 +46,8 @@ std::string describe(const CallTag& tag);
 // "1.5" of 1500 ms.
 std::string secondsText(std::chrono::milliseconds time);
 
+// `missing` ranks gave no sign of life for `deadline`.
+Error silenceError(std::span<const uint32_t> missing, std::chrono::milliseconds deadline);
 // `missing` ranks gave no sign of life for `deadline` while this one was in `tag`.
 Error overdueError(const CallTag& tag, std::span<const uint32_t> missing,
                    std::chrono::milliseconds deadline);

@@ -104,6 +104,13 @@ class Communicator {
   // while this rank is in a collective.
   virtual void noteProgress() {}
 
+  // noteProgress() of a rank that waits for something outside of the group, for as long as it
+  // likes. Error (runtime): what has ended the group meanwhile.
+  virtual Status standBy() {
+    noteProgress();
+    return Status::success();
+  }
+
   // The last call, of a rank whose work is done: waits a moment for that of the others. A
   // connection that is closed before may take along what is still on its way. Error (runtime): a
   // peer died.

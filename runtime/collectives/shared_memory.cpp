@@ -50,6 +50,11 @@ class SharedMemory final : public Communicator {
   void abort(const Error& why) override { whole().abort(static_cast<int32_t>(number()), why); }
   std::optional<GroupError> firstError() const override { return whole().firstError(); }
   void noteProgress() override { barrier_.beat(); }
+  Status standBy() override {
+    barrier_.beat();
+    const auto ended = firstError();
+    return ended ? Status(ended->named()) : Status::success();
+  }
   Traffic traffic() const override { return traffic_; }
   void stamp(uint32_t stamp) override { stamp_ = stamp; }
   Whereabouts& whereabouts() override { return whole().whereabouts(number()); }

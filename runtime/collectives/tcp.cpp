@@ -35,6 +35,7 @@ class Tcp final : public Communicator {
   Result<std::unique_ptr<Communicator>> split(
       std::span<const std::vector<uint32_t>> groups) override;
   void noteProgress() override { links_->noteProgress(); }
+  Status standBy() override { return links_->standBy(); }
   Status leave() override { return links_->leave(); }
   void abort(const Error& why) override { links_->abort(why); }
   std::optional<GroupError> firstError() const override { return links_->firstError(); }

@@ -1,6 +1,9 @@
 #include "runtime/collectives/tcp_link.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -12,6 +15,8 @@
 
 namespace dcc {
 namespace {
+
+using std::chrono::milliseconds;
 
 bool tryLater() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
@@ -176,11 +181,27 @@ void TcpLink::hear() {
       continue;
     }
     std::memcpy(&header, buffer_.data() + taken_, sizeof(Header));
+    if (header.kind == Kind::kEnd) {
+      if (takeFrame() == Taken::kNothing && !fill()) return;
+      continue;
+    }
     if (header.kind != Kind::kBeat && header.kind != Kind::kData) return;
     note(header);
     if (header.kind == Kind::kData) return;  // of a call to come
     taken_ += sizeof(Header);
   }
+}
+
+milliseconds TcpLink::silence() const {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (::getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return milliseconds{0};
+  int unread = 0;
+  ::ioctl(fd_.get(), FIONREAD, &unread);
+  // What has not been read may leave no room for more; its host still acknowledges what we send.
+  const uint32_t since = unread == 0 ? info.tcpi_last_data_recv
+                                     : std::min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv);
+  return milliseconds{since};
 }
 
 // Takes the header of the next frame, or all of a frame that is no call's.

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -58,6 +59,8 @@ class TcpLink {
   const Where& peerWhere() const { return peer_where_; }
   // Hears what the peer has said since, up to its next call. Not while receiving().
   void hear();
+  // For how long nothing has come from the peer, read or not.
+  std::chrono::milliseconds silence() const;
 
   // A frame without a call, unless the socket is full; not while sending(). `alive`: a sign of
   // life; else only where we are.

@@ -27,6 +27,8 @@ constexpr milliseconds kHeartbeat{1000};
 constexpr milliseconds kGrace{200};
 // So long a rank that is done waits for others, for which it may still have something on its way.
 constexpr milliseconds kLeave{1000};
+// What the kernel's clock for silence may be off.
+constexpr milliseconds kTick{20};
 // So long nothing that was sent is acknowledged by the peer's host, or longer where the deadline
 // is.
 constexpr milliseconds kLost{60'000};
@@ -76,6 +78,7 @@ Status TcpLinks::exchange(const CallTag& tag, std::span<TcpLink* const> links) {
   const Status status = !moved.ok() ? Status(moved.error())
                         : *moved    ? Status::success()
                                     : overdue(tag, links);
+  last_exchange_ = steady_clock::now();
   lock.unlock();
   // An abort() from another thread that came while we had the links.
   if (failed_ && lock.try_lock()) announce();
@@ -83,8 +86,9 @@ Status TcpLinks::exchange(const CallTag& tag, std::span<TcpLink* const> links) {
 }
 
 Result<bool> TcpLinks::moveAll(std::span<TcpLink* const> links, milliseconds patience) {
-  nanoseconds waited{0};
-  bool told = false;  // that we wait
+  // Who waits says so, again and again, so that a silent rank is not one that waits.
+  const nanoseconds soon = std::min(kBeatEvery, patience / 4);
+  nanoseconds waited{0}, next_word = soon;
   for (int idle = 0;;) {
     if (failed_) return ended();
     bool moved = false, busy = false;
@@ -98,6 +102,7 @@ Result<bool> TcpLinks::moveAll(std::span<TcpLink* const> links, milliseconds pat
     if (moved) {
       idle = 0;
       waited = nanoseconds{0};
+      next_word = soon;
     } else if (++idle <= (options_.crowded ? 1 : kSpins)) {
       if (options_.crowded) ::sched_yield();
     } else {
@@ -106,11 +111,10 @@ Result<bool> TcpLinks::moveAll(std::span<TcpLink* const> links, milliseconds pat
       // A slice that took much longer is time in which we were stopped, and our peers maybe too.
       waited += std::min<nanoseconds>(steady_clock::now() - before, 2 * kSlice);
       if (waited >= patience) return false;
-      if (!told && waited >= kBeatEvery) {
-        told = true;
-        for (TcpLink& link : links_) {
-          if (!link.sending()) link.beat(false);
-        }
+      if (waited < next_word) continue;
+      next_word += std::min(kHeartbeat, patience / 4);
+      for (TcpLink& link : links_) {
+        if (!link.sending()) link.beat(false);
       }
     }
   }
@@ -141,13 +145,40 @@ void TcpLinks::sleep(std::span<TcpLink* const> links) {
 
 Status TcpLinks::overdue(const CallTag& tag, std::span<TcpLink* const> links) {
   std::vector<uint32_t> missing;
+  // Whom we wait for may itself wait for one of these, and says so.
+  for (const TcpLink& link : links_) {
+    if (link.silence() >= options_.deadline / 2) missing.push_back(link.peer());
+  }
+  const bool all_speak = missing.empty();
   for (const TcpLink* link : links) {
-    if (!link->busy()) continue;
-    missing.push_back(link->peer());
-    missed_[link->peer()] = true;
+    if (all_speak && link->busy()) missing.push_back(link->peer());
   }
   for (TcpLink& link : links_) link.hear();
+  for (const uint32_t r : missing) missed_[r] = true;
   return fail({static_cast<int32_t>(rank_), overdueError(tag, missing, options_.deadline)});
+}
+
+// Ranks that wait for us say so; one that has, and no longer does, is gone.
+Status TcpLinks::standBy() {
+  noteProgress();
+  const std::unique_lock lock(io_, std::try_to_lock);
+  if (!lock) return Status::success();
+  if (failed_) return ended();
+  const auto idle = steady_clock::now() - last_exchange_;
+  std::vector<uint32_t> missing;
+  milliseconds longest{0};
+  for (TcpLink& link : links_) {
+    link.hear();
+    if (link.failure()) return fail(*link.failure());
+    if (link.lost()) return fail(causeOf(link.peer()));
+    const milliseconds silence = link.silence();
+    if (silence + kTick >= idle) continue;
+    longest = std::max(longest, silence);
+    if (silence >= options_.deadline / 2) missing.push_back(link.peer());
+  }
+  if (longest < options_.deadline) return Status::success();
+  for (const uint32_t r : missing) missed_[r] = true;
+  return fail({static_cast<int32_t>(rank_), silenceError(missing, options_.deadline)});
 }
 
 GroupError TcpLinks::causeOf(uint32_t lost_peer) {

@@ -34,6 +34,7 @@ class TcpLinks {
   // As the functions of that name of a Communicator.
   Status leave();
   void noteProgress();
+  Status standBy();
   void abort(const Error& why);
   std::optional<GroupError> firstError() const;
 
@@ -62,7 +63,7 @@ class TcpLinks {
   std::vector<bool> missed_;  // by rank
   std::vector<pollfd> polled_;
   UniqueFd wake_;
-  std::chrono::steady_clock::time_point last_beat_{};
+  std::chrono::steady_clock::time_point last_beat_{}, last_exchange_{};
 
   std::mutex io_;  // who uses the links
   mutable std::mutex failing_;

@@ -137,30 +137,30 @@ class OnHosts(harness.EndToEnd):
             host.ip(f"addr add {net.format(i + 1)} dev eth0" + (" nodad" if ":" in net else ""))
         return hosts
 
-    def popen(self, host, command, **keywords):
-        process = popen(host.command(*command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                        stderr=subprocess.PIPE, **keywords)
+    def popen(self, host, command, stdin=subprocess.DEVNULL, **keywords):
+        process = popen(host.command(*command), stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                        **keywords)
         for cleanup in [process.stdout.close, process.stderr.close, process.wait, process.kill]:
             self.addCleanup(cleanup)
         return process
 
-    def rank(self, hosts, rank, layout, *args, plan=None, environment=None):
+    def rank(self, hosts, rank, layout, *args, plan=None, environment=None, **keywords):
         """One rank of a job as torchrun starts it. layout: how many ranks each host has."""
         node = next(n for n in range(len(layout)) if rank < sum(layout[:n + 1]))
         variables = {"RANK": rank, "WORLD_SIZE": sum(layout), "LOCAL_RANK": rank - sum(layout[:node]),
                      "LOCAL_WORLD_SIZE": layout[node], "MASTER_ADDR": hosts[0].address, "MASTER_PORT": PORT,
                      **(environment or {})}
         return self.popen(hosts[node], [harness.BIN / "drun", plan or self.plan, *args],
-                          env={**os.environ, **{k: str(v) for k, v in variables.items()}})
+                          env={**os.environ, **{k: str(v) for k, v in variables.items()}}, **keywords)
 
-    def start(self, hosts, layout, *args, plan=None):
+    def start(self, hosts, layout, *args, **keywords):
         """The ranks of a job, by number."""
-        return {r: self.rank(hosts, r, layout, *args, plan=plan) for r in range(sum(layout))}
+        return {r: self.rank(hosts, r, layout, *args, **keywords) for r in range(sum(layout))}
 
-    def start_nodes(self, hosts, layout, *args):
+    def start_nodes(self, hosts, layout, *args, plan=None, **keywords):
         """The same ranks, started by a drun on each host; those, by host."""
         return {n: self.popen(host, [harness.BIN / "drun", "--nnodes", len(hosts), "--node-rank", n, "--master-addr",
-                                     hosts[0].address, "--master-port", PORT, "--nproc", layout[n], self.plan, *args])
+                                     hosts[0].address, "--master-port", PORT, "--nproc", layout[n], plan or self.plan, *args], **keywords)
                 for n, host in enumerate(hosts)}
 
     def finish(self, processes):

@@ -38,7 +38,7 @@ Status EncodeCommand::prepare(const generate::Limits& limits) {
     DCC_RETURN_IF_ERROR(reader.check(line.text, where));
     DCC_RETURN_IF_ERROR(expect(reader, line, where));
     ++texts_;
-    if (waiting_) waiting_();
+    if (waiting_) DCC_RETURN_IF_ERROR(waiting_());
   }
   input_->rewind();
   DCC_ASSIGN(results_, open(texts_));

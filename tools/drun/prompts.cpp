@@ -74,7 +74,7 @@ Result<std::vector<Prompt>> promptsFromJsonl(std::string_view text, const std::s
       forJsonLines(text, name, [&](std::string_view line, const std::string& where) -> Status {
         DCC_ASSIGN(Prompt prompt, promptOf(line, where));
         prompts.push_back(std::move(prompt));
-        if (waiting) waiting();
+        if (waiting) DCC_RETURN_IF_ERROR(waiting());
         return Status::success();
       }));
   return prompts;
@@ -92,7 +92,7 @@ std::vector<Prompt> promptsFromLines(std::string_view text, const std::string& n
 Status encodePrompts(std::vector<Prompt>& prompts, const text::Tokenizer* tokenizer,
                      const std::string& dir, const Waiting& waiting) {
   for (Prompt& prompt : prompts) {
-    if (waiting) waiting();
+    if (waiting) DCC_RETURN_IF_ERROR(waiting());
     if (!prompt.text) continue;
     if (tokenizer == nullptr) {
       return userError(prompt.where + ": a text, but " + dir +

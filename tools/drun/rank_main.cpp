@@ -45,7 +45,7 @@ Result<std::vector<Communicator*>> axesOf(const plan::Plan& plan, Communicator& 
 
 std::unique_ptr<RankZeroCommand> commandOf(const Options& options, const BenchFacts& bench,
                                            Communicator& world) {
-  const Waiting waiting = [&world] { world.noteProgress(); };
+  const Waiting waiting = [&world] { return world.standBy(); };
   switch (options.command) {
     case Command::kChat:
       return chatCommand(options, waiting);
@@ -102,7 +102,7 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
     DCC_ASSIGN(trace_file, traceFile(options.trace));
   }
   if (rank.rank() == 0 && encodes) {
-    const Waiting waiting = [&world] { world.noteProgress(); };
+    const Waiting waiting = [&world] { return world.standBy(); };
     encode = options.command == Command::kEmbed ? embedCommand(options, output, waiting)
                                                 : classifyCommand(options, output, waiting);
     DCC_RETURN_IF_ERROR(encode->prepare(limits));

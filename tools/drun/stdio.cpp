@@ -14,12 +14,12 @@ namespace {
 
 constexpr int kWaitMs = 100;
 
-void await(int fd, short events, const Waiting& waiting) {
+Status await(int fd, short events, const Waiting& waiting) {
   for (;;) {
     pollfd poll{fd, events, 0};
     const int ready = ::poll(&poll, 1, kWaitMs);
-    if (ready > 0 || (ready < 0 && errno != EINTR)) return;
-    if (waiting) waiting();
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return Status::success();
+    if (waiting) DCC_RETURN_IF_ERROR(waiting());
   }
 }
 
@@ -29,7 +29,7 @@ Result<size_t> readSome(int fd, const std::string& name, const Waiting& waiting,
                         std::string& text) {
   char block[65536];
   for (;;) {
-    await(fd, POLLIN, waiting);
+    DCC_RETURN_IF_ERROR(await(fd, POLLIN, waiting));
     const ssize_t n = ::read(fd, block, sizeof(block));
     if (n >= 0) {
       text.append(block, static_cast<size_t>(n));
@@ -50,7 +50,7 @@ Result<std::string> readAll(int fd, const std::string& name, size_t max_bytes,
     if (text.size() > max_bytes) {
       return userError(name + ": more than " + std::to_string(max_bytes) + " bytes");
     }
-    if (waiting) waiting();
+    if (waiting) DCC_RETURN_IF_ERROR(waiting());
   }
 }
 
@@ -80,7 +80,7 @@ bool Output::closed() {
 
 Status Output::write(std::string_view text) {
   while (!text.empty() && !closed_) {
-    await(STDOUT_FILENO, POLLOUT, waiting_);
+    DCC_RETURN_IF_ERROR(await(STDOUT_FILENO, POLLOUT, waiting_));
     // A pipe that is ready takes this much without blocking.
     const size_t n = std::min<size_t>(text.size(), PIPE_BUF);
     const ssize_t written = ::write(STDOUT_FILENO, text.data(), n);

@@ -1,5 +1,5 @@
 // Reading and writing that may take as long as a user likes: while it waits, the rank says to the
-// others that it is alive.
+// others that it is alive, and hears when they are not.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 
 namespace dcc::drun {
 
-// Called several times a second while nothing comes or goes.
-using Waiting = std::function<void()>;
+// Called several times a second while nothing comes or goes; its error ends the waiting.
+using Waiting = std::function<Status()>;
 
 // Appends to `text` what a descriptor has, waiting for it; 0 at its end.
 Result<size_t> readSome(int fd, const std::string& name, const Waiting& waiting, std::string& text);

@@ -192,6 +192,19 @@ TEST_P(Failures, AbortFromAnotherThreadEndsACall) {
   EXPECT_EQ(ranks[1].barrier().error().message, "rank 0: enough");
 }
 
+// A rank that waits for its user hears of it too.
+TEST_P(Failures, AnAbortIsHeardBetweenCalls) {
+  Ranks ranks(GetParam(), 3);
+  ranks.mustRun([](Communicator& comm) { return comm.barrier(); });
+  EXPECT_TRUE(ranks[0].standBy().ok());
+  ranks[2].abort(userError("in.jsonl:3: no JSON"));
+  Status status;
+  for (const auto start = steady_clock::now(); status.ok() && since(start) < milliseconds(5000);) {
+    status = ranks[0].standBy();
+  }
+  EXPECT_EQ(status.error().message, "rank 2: in.jsonl:3: no JSON");
+}
+
 INSTANTIATE_TEST_SUITE_P(Transports, Failures,
                          testing::Values(Transport::kSharedMemory, Transport::kTcp),
                          [](const auto& info) {
@@ -223,13 +236,13 @@ struct RankZero {
   std::optional<TcpLink> one;
   UniqueFd two;
 
-  RankZero() {
+  explicit RankZero(milliseconds deadline = std::chrono::seconds(20)) {
     std::vector<UniqueFd> peers(3);
     auto [a, b] = test::tcpPair();
     std::tie(peers[2], two) = test::tcpPair();
     peers[1] = std::move(a);
     one.emplace(std::move(b), 1, 0, at_one);
-    comm = tcpCommunicator(std::move(peers), 0, {std::chrono::seconds(20), true});
+    comm = tcpCommunicator(std::move(peers), 0, {deadline, true});
   }
   void hearsOfOne(Call call, const std::vector<char>& data) {
     one->send({static_cast<uint16_t>(call), 0, 0, data.size()}, data.data(), data.size());
@@ -254,6 +267,50 @@ TEST(TcpFailure, TheCauseIsHeardBehindOtherCalls) {
   zero.one->sendEnd({2, userError("in.jsonl:3: no JSON\n")});
   zero.two.reset();
   EXPECT_EQ(zero.comm->broadcast(nullptr, 0, 2).error().message, "rank 2: in.jsonl:3: no JSON\\n");
+}
+
+// Rank 0 waits for rank 1, which waits for rank 2: not rank 1 is missing.
+TEST(TcpFailure, WhoWaitsForAnotherIsNotMissing) {
+  Ranks ranks(Transport::kTcp, 3, Region::kDefaultSlotBytes, {milliseconds(400), true});
+  const auto results = ranks.run([](Communicator& comm) -> Status {
+    char byte = 0;
+    return comm.rank() == 2 ? Status::success() : comm.broadcast(&byte, 1, comm.rank() + 1);
+  });
+  for (const uint32_t r : {0, 1}) {
+    const std::string message = results[r].error().message;
+    EXPECT_NE(message.find("no sign of rank 2 for 0.4 s"), std::string::npos) << message;
+  }
+}
+
+// Who has said that it waits and then falls silent is missed between calls too; rank 2 has yet to
+// say anything.
+TEST(TcpFailure, SilenceIsNoticedBetweenCalls) {
+  RankZero zero(milliseconds(400));
+  zero.one->send({static_cast<uint16_t>(Call::kBroadcast), 1, 0, 0}, nullptr, 0);
+  zero.one->advance();
+  EXPECT_TRUE(zero.comm->broadcast(nullptr, 0, 1).ok());
+  std::this_thread::sleep_for(milliseconds(50));
+  zero.one->beat(false);
+  const auto start = steady_clock::now();
+  Status status;
+  while (status.ok() && since(start) < milliseconds(5000)) {
+    std::this_thread::sleep_for(milliseconds(10));
+    status = zero.comm->standBy();
+  }
+  EXPECT_EQ(status.error().message, "no sign of rank 1 for 0.4 s; a longer --timeout waits longer");
+  EXPECT_GE(since(start), milliseconds(300));
+}
+
+TEST(TcpFailure, ADeathIsNoticedBetweenCalls) {
+  RankZero zero;
+  EXPECT_TRUE(zero.comm->standBy().ok());
+  zero.two.reset();
+  Status status;
+  for (const auto start = steady_clock::now(); status.ok() && since(start) < milliseconds(5000);) {
+    status = zero.comm->standBy();
+  }
+  EXPECT_EQ(status.error().message,
+            "rank 2: its connection ended: it died, or its host cannot be reached");
 }
 
 // A broadcast's root only sends; it learns that nobody listens, and why.
