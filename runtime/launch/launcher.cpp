@@ -20,6 +20,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
 #include "runtime/collectives/region.h"
+#include "runtime/launch/machine.h"
 #include "runtime/launch/place.h"
 #include "runtime/launch/rank_logs.h"
 #include "runtime/launch/shared_mapping.h"
@@ -265,8 +266,9 @@ void Launcher::failThere(uint32_t local, const std::string& what) {
   const Where where = region_.whereabouts(local).read();
   // Where something has gone wrong already nobody asks for more.
   const bool tell = state_ != State::kFailed && !region_.aborted() && where.place != kElsewhere;
-  fail(rankOf(local),
-       runtimeError(tell ? what + ", last seen " + whereText(where, options_.describe) : what));
+  std::string text = options_.master_address.empty() ? what : "on " + hostName() + ": " + what;
+  if (tell) text += ", last seen " + whereText(where, options_.describe);
+  fail(rankOf(local), runtimeError(text));
 }
 
 void Launcher::fail(int32_t rank, const Error& why) {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "runtime/base/printable.h"
 #include "runtime/launch/cgroup.h"
 
 namespace dcc::launch {
@@ -100,6 +101,12 @@ std::optional<uint64_t> lastLevelCacheBytes(const std::string& root) {
     }
   }
   return bytes == 0 ? std::nullopt : std::optional(bytes);
+}
+
+std::string hostName() {
+  utsname system;
+  const bool named = ::uname(&system) == 0 && system.nodename[0] != '\0';
+  return named ? printable(system.nodename) : "a nameless host";
 }
 
 MemoryInfo memoryInfo(const std::string& root) {

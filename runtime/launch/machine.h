@@ -19,6 +19,9 @@ std::string cpuModel(const std::string& root = "");
 // Bytes of all caches of the last level together.
 std::optional<uint64_t> lastLevelCacheBytes(const std::string& root = "");
 
+// What messages call this machine where there are several; "a nameless host" where it has no name.
+std::string hostName();
+
 // Bytes.
 struct MemoryInfo {
   std::optional<uint64_t> total, available;

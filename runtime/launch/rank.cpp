@@ -14,6 +14,7 @@
 #include "runtime/base/program.h"
 #include "runtime/collectives/shared_memory.h"
 #include "runtime/collectives/tcp.h"
+#include "runtime/launch/machine.h"
 
 namespace dcc::launch {
 namespace {
@@ -121,6 +122,9 @@ GroupError Rank::firstError(const Error& own) const {
   }
   // `own` says more than the group was told.
   GroupError first{number, own};
+  if (own.fault != Fault::kUser && !onOneHost()) {
+    first.error.message = "on " + hostName() + ": " + own.message;
+  }
   if (std::ranges::any_of(seen, &Sighting::missed)) first.details = sightingsText(seen, describe_);
   return first;
 }

@@ -40,6 +40,11 @@ def marked(mark):
     return found
 
 
+def named_memory():
+    shm = pathlib.Path("/dev/shm")
+    return set(os.listdir(shm)) if shm.is_dir() else set()
+
+
 def rooms():
     """Abstract sockets that ranks meet at."""
     return set(re.findall(r"@\S*drun\S*", pathlib.Path("/proc/net/unix").read_text()))
@@ -107,7 +112,7 @@ class Matrix(harness.EndToEnd):
 
     def test_all(self):
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-        shared, met = set(os.listdir("/dev/shm")), rooms()
+        shared, met = named_memory(), rooms()
         ranks = itertools.product([0, 2], ["stop", "kill", "term", "exit", "abort"])
         launcher = [(0, "kill-launcher"), (2, "term-launcher")]
         points = [(rank, act, phase, transport) for (rank, act), phase, transport in itertools.product(
@@ -118,7 +123,7 @@ class Matrix(harness.EndToEnd):
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             wrong = [text for text in pool.map(lambda point: self.fault(*point), points) if text]
         self.assertEqual(wrong, [], f"{len(wrong)} of {len(points)}")
-        self.assertEqual(set(os.listdir("/dev/shm")) - shared, set())
+        self.assertEqual(named_memory() - shared, set())
         self.assertEqual(rooms() - met, set())
         print(f"{len(points)} faults", file=sys.stderr)
 

@@ -18,6 +18,7 @@
 
 #include "runtime/base/program.h"
 #include "runtime/launch/launcher.h"
+#include "runtime/launch/machine.h"
 #include "runtime/launch/net.h"
 #include "runtime/launch/rank.h"
 
@@ -232,6 +233,15 @@ TEST_P(Launch, LaunchersOfSeveralHostsMakeOneGroup) {
   const auto [failed, others_failed] = launchHalves("runtime error", GetParam());
   EXPECT_EQ(failed.error().message, "rank 1: model.layers.0.mlp: no memory");
   EXPECT_EQ(others_failed, failed.error().message);
+  const auto [killed, others_killed] = launchHalves("segfault", GetParam());
+  EXPECT_TRUE(killed.error().message.starts_with("rank 1: on " + hostName() +
+                                                 ": killed by signal 11 (Segmentation fault)"))
+      << killed.error().message;
+  EXPECT_TRUE(others_killed.starts_with("rank 1: its connection ended: it died")) << others_killed;
+  // Over shared memory it says where it is to its peers, not to its launcher.
+  const bool knows =
+      killed.error().message.ends_with(", last seen in step 7, entry 0, instruction 0");
+  EXPECT_EQ(knows, GetParam()) << killed.error().message;
 }
 
 // A launcher in a process of its own, so that it can be sent signals.
