@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 3) return 0;
   const size_t expected = size_t{data[0]} * data[0];  // up to more than a link buffers
   const size_t cut = data[1] == 0 ? size : size_t{data[1]} * 8;
-  const bool only_end = data[2] & 1;
+  const bool only_end = data[2] & 1, hears = data[2] & 2;  // between calls
   auto [own, peers] = fuzz::socketPair();
   const Whereabouts here;
   TcpLink link(std::move(own), 0, 1, here);
@@ -31,6 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::say(peers.get(), {data + at, std::min(cut, size - at)});
     do {
       if (!link.receiving()) {
+        if (hears) link.hear();
         payload.assign(expected, 0);
         payload.shrink_to_fit();  // so that a sanitizer sees a write past its end
         link.receive(tag, payload.data(), payload.size());

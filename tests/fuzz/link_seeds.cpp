@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
     while (link.busy()) link.advance();
     link.beat(true);
     link.sendEnd({1, runtimeError("prompt:3: no JSON"), root == 0});
-    const std::string options = {static_cast<char>(root), '\7', static_cast<char>(root & 1)};
+    const std::string options = {static_cast<char>(root), '\7', static_cast<char>(root & 3)};
     fuzz::writeSeed(argv[1], "payload_" + std::to_string(payload.size()),
                     options + fuzz::heard(peers.get()));
   }
