@@ -23,6 +23,7 @@ import harness  # noqa: E402
 TIMEOUT = 2
 PROMISE = 2
 AT_ONCE = 4
+ALONE = "DRUN_TEST_ALONE"
 PHASES = {"load": r"loading weights", "prefill": r"in step 0, entry 'prefill', instruction \d+ \(\S+\)",
           "decode:5": r"in step 6, entry 'decode', instruction \d+ \(\S+\)", "shutdown": r"ending"}
 SAID = {"kill": "killed by signal 9 (Killed)", "term": "killed by signal 15 (Terminated)",
@@ -40,17 +41,14 @@ def marked(mark):
     return found
 
 
-def named_memory():
-    shm = pathlib.Path("/dev/shm")
-    return set(os.listdir(shm)) if shm.is_dir() else set()
-
-
-def rooms():
-    """Abstract sockets that ranks meet at."""
-    return set(re.findall(r"@\S*drun\S*", pathlib.Path("/proc/net/unix").read_text()))
+def alone(*command):
+    """The command, with a /dev/shm of its own."""
+    return ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs none /dev/shm && exec "$@"', "sh", *command]
 
 
 class Matrix(harness.EndToEnd):
+    maxDiff = None
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -112,7 +110,6 @@ class Matrix(harness.EndToEnd):
 
     def test_all(self):
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-        shared, met = named_memory(), rooms()
         ranks = itertools.product([0, 2], ["stop", "kill", "term", "exit", "abort"])
         launcher = [(0, "kill-launcher"), (2, "term-launcher")]
         points = [(rank, act, phase, transport) for (rank, act), phase, transport in itertools.product(
@@ -123,8 +120,8 @@ class Matrix(harness.EndToEnd):
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             wrong = [text for text in pool.map(lambda point: self.fault(*point), points) if text]
         self.assertEqual(wrong, [], f"{len(wrong)} of {len(points)}")
-        self.assertEqual(named_memory() - shared, set())
-        self.assertEqual(rooms() - met, set())
+        if ALONE in os.environ:
+            self.assertEqual(os.listdir("/dev/shm"), [])
         print(f"{len(points)} faults", file=sys.stderr)
 
     def test_a_fault_that_cannot_be_brought_about_is_refused(self):
@@ -139,4 +136,10 @@ class Matrix(harness.EndToEnd):
 
 
 if __name__ == "__main__":
+    # Named memory that is left behind is told from that of others.
+    if ALONE not in os.environ:
+        if subprocess.run(alone("true"), check=False, capture_output=True).returncode == 0:
+            os.environ[ALONE] = "1"
+            os.execvp("unshare", alone(sys.executable, "-B", *sys.argv))
+        print("skipped: whether named memory is left behind, for nothing can be mounted here", file=sys.stderr)
     harness.main([])
