@@ -211,6 +211,7 @@ def parse(arguments):
     parser.add_argument("--gguf", type=path, metavar="DIR", help="SHAPE.gguf for llama.cpp, bf16")
     parser.add_argument("--shapes", default=USUAL_SHAPES, help=f"of {SHAPES}, or directories")
     parser.add_argument("--cases", default="decode,prefill,context,forward,variants")
+    parser.add_argument("--only", metavar="TEXT", default="", help="of them those whose names have this")
     parser.add_argument("--dtype", default="bf16", choices=["bf16", "f16", "f32"])
     parser.add_argument("--threads", type=int, default=2, help="of all ranks together")
     parser.add_argument("--rounds", type=int, default=7)
@@ -225,7 +226,8 @@ def parse(arguments):
     unknown = set(options.cases.split(",")) - set(groups)
     if unknown:
         parser.error(f"--cases: {', '.join(sorted(unknown))}; there are {', '.join(groups)}")
-    options.wanted = [(name, case) for name in options.cases.split(",") for case in groups[name]]
+    options.wanted = [(name, case) for name in options.cases.split(",") for case in groups[name]
+                      if options.only in case.name]
     options.paths = [SHAPES / s if (SHAPES / s).exists() else path(s) for s in options.shapes.split(",")]
     for shape in options.paths:
         if not (shape / "config.json").exists():

@@ -1,6 +1,7 @@
 #include "runtime/generate/page_pool.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "runtime/base/checked.h"
 
@@ -31,6 +32,19 @@ uint64_t PagePool::capacity() const {
     least = std::min(least, tokens.value_or(UINT64_MAX));
   }
   return least;
+}
+
+std::vector<uint64_t> PagePool::mostTaken(std::vector<uint64_t> lengths, size_t at_once) const {
+  std::ranges::sort(lengths, std::greater());
+  lengths.resize(std::min(lengths.size(), at_once));
+  std::vector<uint64_t> pages;
+  for (const PageGroupLimits& group : groups_) {
+    uint64_t& taken = pages.emplace_back();
+    for (const uint64_t length : lengths) {
+      taken = std::min(group.pages, taken + std::min(group.pages, needed(group, length)));
+    }
+  }
+  return pages;
 }
 
 std::optional<SequencePages> PagePool::acquire(uint64_t tokens) {

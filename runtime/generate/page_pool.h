@@ -25,6 +25,9 @@ class PagePool {
   // Pages for a sequence of up to `tokens`, or nothing when they are not free now.
   std::optional<SequencePages> acquire(uint64_t tokens);
   void release(const SequencePages& pages);
+  // Pages of each group that are taken at most by sequences of these lengths, of which up to
+  // `at_once` run at a time.
+  std::vector<uint64_t> mostTaken(std::vector<uint64_t> lengths, size_t at_once) const;
   // Free pages of a group.
   size_t available(size_t group) const { return free_[group].size(); }
 

@@ -153,15 +153,19 @@ class Exhaustion(bad.BadInput):
         self.fails(done, "memory: cannot map 988208640 bytes", "more ranks")
 
     def test_ranks_that_do_not_fit_in_the_host(self):
-        """Refused before anything is taken, unless one insists: of the KV cache only what is used is taken."""
+        """Refused before anything is taken, for what they are to do: a cache that is not filled takes nothing."""
         plan = self.compile(harness.BUNDLED, "wide", "--tp", "2", "--max-seqs", "65536", "--max-tokens", "65536")
-        args = [plan, "--prompt", "A", "--max-new-tokens", "2"]
+        large = harness.write_jsonl(self.scratch / "large.jsonl", [{"input_ids": [1]}] * 65536)
+        args = ["--max-new-tokens", "500", "--input", large]
         for transport in ["shm", "tcp"]:
-            done = run("drun", *args, "--collectives", transport)
-            self.fails(done, "rank 0: memory: the 2 ranks of this host need ", "KV cache 384.0 GiB", "are available",
-                       "--max-seqs", "--max-seq-len", "--dtype", "more hosts")
+            done = run("drun", plan, *args, "--collectives", transport)
+            self.fails(done, "rank 0: memory: the 2 ranks of this host need ", "KV cache 192.0 GiB", "are available",
+                       "shorter sequences", "--dtype", "more hosts")
+        self.drun(plan, "--prompt", "A", "--max-new-tokens", "2")
         with unittest.mock.patch.dict(os.environ, {"DRUN_OVERCOMMIT": "1"}):
-            self.drun(*args)
+            done = run("drun", plan, "bench", "--batch", "60000", "--new-tokens", "300", "--prompt-tokens", "1",
+                       "--checkpoint", "/nowhere")
+        self.assertIn("/nowhere", done.err)
 
     # A stdout that takes nothing.
 

@@ -106,6 +106,9 @@ class BenchCommand final : public RankZeroCommand {
       : options_(options), facts_(facts), output_(std::move(waiting)) {}
 
   Status prepare(const Limits& limits) override;
+  std::vector<uint64_t> lengths() const override {
+    return std::vector(shape_.batch, uint64_t{shape_.prompt_tokens} + shape_.new_tokens);
+  }
   Status run(generate::StepLoop& loop) override;
 
  private:

@@ -25,6 +25,7 @@ class ChatCommand final : public RankZeroCommand {
 
   Status prepare(const generate::Limits& limits) override;
   Status run(generate::StepLoop& loop) override;
+  std::vector<uint64_t> lengths() const override { return {scheduler_->context()}; }
   generate::SamplingOptions sampling() const override {
     return generate::chooseSampling(files_.generation, options_.sampling);
   }

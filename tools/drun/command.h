@@ -2,7 +2,9 @@
 // in the input costs no time.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "runtime/generate/step_loop.h"
 #include "tools/drun/bench_report.h"
@@ -16,6 +18,9 @@ class RankZeroCommand {
  public:
   virtual ~RankZeroCommand() = default;
   virtual Status prepare(const generate::Limits& limits) = 0;
+  // How long the sequences may become that it will run, in tokens, some or all at once; after
+  // prepare().
+  virtual std::vector<uint64_t> lengths() const = 0;
   // How tokens are drawn; after prepare().
   virtual generate::SamplingOptions sampling() const { return {}; }
   virtual Status run(generate::StepLoop& loop) = 0;

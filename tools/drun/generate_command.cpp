@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 #include <iostream>
 #include <optional>
@@ -33,6 +34,15 @@ class GenerateCommand final : public RankZeroCommand {
       requests_.clear();
       return Status::success();
     });
+  }
+  std::vector<uint64_t> lengths() const override {
+    std::vector<uint64_t> lengths;
+    if (asks_) lengths.push_back(scheduler_->context());  // one after the other, of any length
+    for (const generate::Request& request : requests_) {
+      lengths.push_back(
+          std::min(scheduler_->context(), request.prompt.size() + request.max_new_tokens));
+    }
+    return lengths;
   }
   generate::SamplingOptions sampling() const override {
     return generate::chooseSampling(files_.generation, options_.sampling);

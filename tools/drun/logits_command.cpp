@@ -18,6 +18,7 @@ class LogitsCommand final : public RankZeroCommand, private generate::Listener {
       : options_(options), waiting_(std::move(waiting)) {}
 
   Status prepare(const generate::Limits& limits) override;
+  std::vector<uint64_t> lengths() const override { return lengths_; }
   Status run(generate::StepLoop& loop) override;
 
  private:
@@ -33,6 +34,7 @@ class LogitsCommand final : public RankZeroCommand, private generate::Listener {
   const Options& options_;
   Waiting waiting_;
   uint64_t vocab_ = 0;
+  std::vector<uint64_t> lengths_;  // of the prompts
   std::optional<Scheduler> scheduler_;
   std::optional<SafetensorsWriter> writer_;
   std::optional<Progress> progress_;
@@ -46,6 +48,7 @@ Status LogitsCommand::prepare(const generate::Limits& limits) {
   std::vector<SafetensorsWriter::Tensor> tensors;
   for (const Prompt& prompt : prompts) {
     tensors.push_back({std::to_string(tensors.size()), DType::kF32, {prompt.ids.size(), vocab_}});
+    lengths_.push_back(prompt.ids.size());
     DCC_RETURN_IF_ERROR(scheduler_->add({prompt.ids, 0, {}}, prompt.where));
   }
   DCC_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(options_.output, tensors));

@@ -58,20 +58,29 @@ std::optional<Shortage> findShortage(std::span<const MemoryNeed> ranks) {
     if (all <= available) continue;
     return Shortage{
         first,
-        "memory: the " + (count == 1 ? "rank" : std::to_string(count) + " ranks") +
-            " of this host need " + bytesText(all) + " (weights " + bytesText(weights) +
-            ", KV cache " + bytesText(cache) + ", other " + bytesText(other) + "), of which " +
-            bytesText(available) +
-            " are available; compile with a smaller --max-seqs or --max-seq-len (KV cache) or "
-            "--max-tokens, with --dtype bf16, or with a larger --tp for ranks on more hosts; " +
+        "memory: the " +
+            (count == 1 ? "rank of this host needs "
+                        : std::to_string(count) + " ranks of this host need ") +
+            bytesText(all) + " (weights " + bytesText(weights) + ", KV cache " + bytesText(cache) +
+            ", other " + bytesText(other) + "), of which " + bytesText(available) +
+            " are available; fewer or shorter sequences need less KV cache, a plan with a smaller "
+            "--max-tokens, with --dtype bf16, or with a larger --tp for ranks on more hosts less "
+            "of the rest; " +
             kOvercommitVariable + "=1 starts all the same"};
   }
   return std::nullopt;
 }
 
-Status checkMemory(const plan::Plan& plan, const footprint::Running& running, Communicator& world) {
-  const MemoryNeed own = needOf(footprint::memoryOf(plan, running), running.transport,
-                                launch::hostIdentity(), availableBytes());
+Status checkMemory(const plan::Plan& plan, const footprint::Running& running,
+                   std::vector<uint64_t> pages, Communicator& world) {
+  DCC_RETURN_IF_ERROR(world.broadcast(pages.data(), pages.size() * sizeof(uint64_t), 0));
+  footprint::Memory memory = footprint::memoryOf(plan, running);
+  memory.cache = 0;
+  for (size_t g = 0; g < pages.size(); ++g) {
+    memory.cache += pages[g] * plan->page_groups()->Get(g)->bytes_per_page();
+  }
+  const MemoryNeed own =
+      needOf(memory, running.transport, launch::hostIdentity(), availableBytes());
   std::vector<MemoryNeed> ranks(world.size());
   DCC_RETURN_IF_ERROR(
       world.allGather(&own, ranks.data(), std::vector<size_t>(world.size(), sizeof(MemoryNeed))));

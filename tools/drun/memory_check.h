@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/base/hash.h"
 #include "runtime/collectives/communicator.h"
@@ -34,8 +35,10 @@ struct Shortage {
 };
 std::optional<Shortage> findShortage(std::span<const MemoryNeed> ranks);
 
-// Collective, once the ranks have agreed on a plan. Error (runtime) of the first rank of the first
-// host where memory does not suffice; the others hear of it.
-Status checkMemory(const plan::Plan& plan, const footprint::Running& running, Communicator& world);
+// Collective, once the ranks have agreed on a plan. `pages`: of each page group that will be in use
+// at once, as rank 0 knows it. Error (runtime) of the first rank of the first host where memory
+// does not suffice; the others hear of it.
+Status checkMemory(const plan::Plan& plan, const footprint::Running& running,
+                   std::vector<uint64_t> pages, Communicator& world);
 
 }  // namespace dcc::drun

@@ -9,6 +9,7 @@
 #include "runtime/backends/cpu/cpu_backend.h"
 #include "runtime/base/progress.h"
 #include "runtime/executor/executor.h"
+#include "runtime/generate/page_pool.h"
 #include "runtime/generate/plan_runner.h"
 #include "runtime/launch/binding.h"
 #include "runtime/launch/cores.h"
@@ -58,6 +59,17 @@ std::unique_ptr<RankZeroCommand> commandOf(const Options& options, const BenchFa
   }
 }
 
+// Of each page group, as far as the command can fill it; all where there is none.
+std::vector<uint64_t> pagesInUse(const generate::Limits& limits, const RankZeroCommand* command) {
+  if (command != nullptr) {
+    const generate::PagePool pool(limits.groups, limits.prefill.max_tokens);
+    return pool.mostTaken(command->lengths(), limits.maxSeqs());
+  }
+  std::vector<uint64_t> pages;
+  for (const generate::PageGroupLimits& group : limits.groups) pages.push_back(group.pages);
+  return pages;
+}
+
 // Of rank 0, for all: they read as much.
 std::string loadingText(uint32_t ranks) {
   return "loading weights" +
@@ -72,8 +84,6 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
     return plan::placeText(*plan, entry, instruction);
   });
   DCC_RETURN_IF_ERROR(checkAgreement(plan, world));
-  const auto transport = rank.overTcp() ? TransportKind::kTcp : TransportKind::kSharedMemory;
-  DCC_RETURN_IF_ERROR(checkMemory(plan, {threads, transport}, world));
   const generate::Limits limits = generate::limitsOf(plan);
   const bool encodes = options.command == Command::kClassify || options.command == Command::kEmbed;
   const Replica replica = replicaOf(plan);
@@ -110,6 +120,9 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
     command = commandOf(options, bench, world);
     DCC_RETURN_IF_ERROR(command->prepare(limits));
   }
+  const auto transport = rank.overTcp() ? TransportKind::kTcp : TransportKind::kSharedMemory;
+  DCC_RETURN_IF_ERROR(
+      checkMemory(plan, {threads, transport}, pagesInUse(limits, command.get()), world));
   if (options.command == Command::kBench) {
     DCC_ASSIGN(bench, benchFacts(plan, threads, world));
   }

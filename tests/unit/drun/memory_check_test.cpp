@@ -24,11 +24,12 @@ TEST(MemoryCheck, RanksOfAHostAreCountedTogetherAndWhatTheyShareOnce) {
   const auto shortage = findShortage(std::vector{rankOn(1, 31 * kGiB), rankOn(1, 31 * kGiB - 1)});
   ASSERT_TRUE(shortage);
   EXPECT_EQ(shortage->rank, 0u);
-  EXPECT_EQ(shortage->message,
-            "memory: the 2 ranks of this host need 31.0 GiB (weights 20.0 GiB, KV cache 8.0 GiB, "
-            "other 3.0 GiB), of which 31.0 GiB are available; compile with a smaller --max-seqs or "
-            "--max-seq-len (KV cache) or --max-tokens, with --dtype bf16, or with a larger --tp "
-            "for ranks on more hosts; DRUN_OVERCOMMIT=1 starts all the same");
+  EXPECT_EQ(
+      shortage->message,
+      "memory: the 2 ranks of this host need 31.0 GiB (weights 20.0 GiB, KV cache 8.0 GiB, "
+      "other 3.0 GiB), of which 31.0 GiB are available; fewer or shorter sequences need less "
+      "KV cache, a plan with a smaller --max-tokens, with --dtype bf16, or with a larger --tp "
+      "for ranks on more hosts less of the rest; DRUN_OVERCOMMIT=1 starts all the same");
 }
 
 TEST(MemoryCheck, HostsAreToldApart) {

@@ -64,6 +64,15 @@ TEST(PagePool, AWindowNeedsNoMoreThanItSpans) {
   EXPECT_EQ(PagePool({{"window", 4, 2, 5}}, 3).capacity(), 8u);
 }
 
+TEST(PagePool, SequencesTakeNoMoreThanTheLongestThatRunAtOnce) {
+  const PagePool pool({{"full", 4, 10, 0}, {"window", 4, 6, 5}}, 3);
+  using Pages = std::vector<uint64_t>;
+  EXPECT_EQ(pool.mostTaken({3, 17, 9}, 8), (Pages{1 + 5 + 3, 1 + 3 + 3 - 1}));  // 6 there are
+  EXPECT_EQ(pool.mostTaken({3, 17, 9}, 1), (Pages{5, 3}));
+  EXPECT_EQ(pool.mostTaken({UINT64_MAX - 3, UINT64_MAX - 3}, 2), (Pages{10, 6}));
+  EXPECT_EQ(pool.mostTaken({}, 2), (Pages{0, 0}));
+}
+
 // A follower must not trust lengths it is told.
 TEST(StepBroadcast, RefusesDamagedMessages) {
   const Limits bounds = limits(20, 100);
