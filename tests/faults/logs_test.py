@@ -7,7 +7,6 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "models"))
 import harness  # noqa: E402
-from join_test import free_port  # noqa: E402
 
 
 class Logs(harness.EndToEnd):
@@ -61,7 +60,7 @@ class Logs(harness.EndToEnd):
         self.assertIn("rank-0.log: cannot be written: No space left on device; the log ends here\n", done.err)
 
     def test_each_host_keeps_its_own(self):
-        port = str(free_port())
+        port = str(harness.free_port())
         hosts = []
         for host in range(2):
             hosts.append(subprocess.Popen(

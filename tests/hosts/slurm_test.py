@@ -45,16 +45,6 @@ CLIENTS = ["srun", "sbatch", "sinfo"]
 DAEMONS = ["munged", "slurmctld", "slurmd"]
 
 
-def free_ports(count):
-    taken = [socket.socket() for _ in range(count)]
-    for one in taken:
-        one.bind(("", 0))
-    ports = [one.getsockname()[1] for one in taken]
-    for one in taken:
-        one.close()
-    return ports
-
-
 class Slurm(harness.EndToEnd):
     work = ["--prompt", "ROMEO:", "--prompt", "Come", "--json", "--max-new-tokens", "20"]
 
@@ -93,10 +83,10 @@ class Slurm(harness.EndToEnd):
         key = directory / "munge.key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
-        controller_port, node_port = free_ports(2)
+        port = harness.free_port()
         configuration = directory / "slurm.conf"
         configuration.write_text(CONFIGURATION.format(
-            directory=directory, controller_port=controller_port, node_port=node_port, cpus=os.cpu_count(),
+            directory=directory, controller_port=port, node_port=port + 1, cpus=os.cpu_count(),
             hostname=socket.gethostname().split(".")[0]))
         # Initialised by slurmd though nothing uses it; v1 does so without a control group, as in a chroot.
         (directory / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")

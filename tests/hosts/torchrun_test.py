@@ -4,17 +4,10 @@ accelerate lies beside it or is not tested."""
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 
 import hosts
 from hosts import harness
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("", 0))
-        return one.getsockname()[1]
 
 
 class Torchrun(harness.EndToEnd):
@@ -46,13 +39,13 @@ class Torchrun(harness.EndToEnd):
 
     def test_same_text_as_drun(self):
         expected = self.drun(self.plan, *self.work)
-        done = self.launch(self.torchrun, "--no-python", "--nproc-per-node", 4, "--master-port", free_port())
+        done = self.launch(self.torchrun, "--no-python", "--nproc-per-node", 4, "--master-port", harness.free_port())
         self.assertEqual((done.status, done.out), (0, expected), done)
         self.assertNotIn("error", done.err)
 
     def test_an_agent_on_each_host(self):
         """Here both on this one; the ranks meet over TCP, beside the agents' own port."""
-        port = free_port()
+        port = harness.free_port()
         agents = [self.start(self.torchrun, "--no-python", "--nnodes", 2, "--node-rank", node, "--nproc-per-node", 2,
                              "--master-addr", "localhost", "--master-port", port) for node in [0, 1]]
         first, second = [self.finish(agent) for agent in agents]
@@ -64,7 +57,7 @@ class Torchrun(harness.EndToEnd):
         if not accelerate.exists():
             self.skipTest("accelerate is not installed beside torchrun")
         done = self.launch(accelerate, "launch", "--cpu", "--num_processes", 4, "--num_machines", 1,
-                           "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", free_port(),
+                           "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", harness.free_port(),
                            "--no_python")
         self.assertEqual((done.status, done.out), (0, self.drun(self.plan, *self.work)), done)
 

@@ -11,6 +11,7 @@ import pty
 import resource
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -35,6 +36,19 @@ def terminal():
         return pty.openpty()
     except OSError as error:
         raise unittest.SkipTest(f"there are no terminals here: {error}") from None
+
+
+def free_port():
+    """A port such that it and the next one are free."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("", port + 1))
+                return port
+            except (OSError, OverflowError):
+                pass
 
 
 def model_dir(name):

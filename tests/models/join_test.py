@@ -12,19 +12,6 @@ import harness
 PROMPTS = [{"text": "ROMEO:"}, {"text": "To be, or"}, {"text": "Come"}]
 
 
-def free_port():
-    """A port such that it and the next one are free."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("", port + 1))
-                return port
-            except (OSError, OverflowError):
-                pass
-
-
 def by_hand(rank, size, port):
     return {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_ADDR": "localhost",
             "MASTER_PORT": port}
@@ -66,7 +53,7 @@ class Join(harness.EndToEnd):
               plans=None, port=None):
         """The ranks as processes, by number. each: rank -> more variables; plans: rank -> another
         plan directory."""
-        port = port or free_port()
+        port = port or harness.free_port()
         return {rank: self.one((plans or {}).get(rank, self.plan), *args,
                                **{**starter(rank, size, port), **(environment or {}),
                                   **(each or {}).get(rank, {})})
@@ -176,7 +163,7 @@ class Join(harness.EndToEnd):
         self.assertEqual(written[0], written[1])
 
     def test_store_port(self):
-        port = free_port()
+        port = harness.free_port()
         work = ["--prompt", "A", "--max-new-tokens", "1", "--store-port", port]
         for starter in [by_hand, STARTERS["Open MPI"]]:  # which has no address: this host's
             done = self.finish(self.start(*work, starter=starter))
@@ -212,7 +199,7 @@ class Join(harness.EndToEnd):
         for starter in [by_hand, STARTERS["Open MPI"]]:
             for rank in [0, 2]:
                 with self.subTest(starter=starter, rank=rank):
-                    port = free_port()
+                    port = harness.free_port()
                     others = self.start("--prompt", "A", order=[r for r in range(4) if r != rank],
                                         starter=starter, port=port)
                     time.sleep(1)  # they are there, and wait
@@ -224,7 +211,7 @@ class Join(harness.EndToEnd):
                                       for r in range(4)})
 
     def test_a_node_that_cannot_come_says_so(self):
-        port = free_port()
+        port = harness.free_port()
         command = ["--nnodes", 2, "--master-addr", "127.0.0.1", "--master-port", port, "--prompt", "A"]
         for late, early in [(0, 1), (1, 0)]:
             with self.subTest(late=late):
@@ -306,7 +293,7 @@ class Join(harness.EndToEnd):
 
     def nodes(self, *args, count=2, variables=None, **keywords):
         """A drun for each of `count` hosts; variables: node -> its own."""
-        port = free_port()
+        port = harness.free_port()
         return [self.one(self.plan, "--nnodes", count, "--node-rank", node, "--master-addr", "127.0.0.1",
                          "--master-port", port, *args, **(variables or {}).get(node, {}), **keywords)
                 for node in range(count)]
@@ -332,7 +319,7 @@ class Join(harness.EndToEnd):
             "Job": lambda node: {"JOB_COMPLETION_INDEX": node, "MASTER_ADDR": "localhost"}}
         for by, variables in numbered.items():
             with self.subTest(by=by):
-                port = free_port()
+                port = harness.free_port()
                 nodes = [self.one(self.plan, "--nnodes", 2, "--master-port", port, "--prompt", "A",
                                   "--max-new-tokens", 1, **variables(node)) for node in [0, 1]]
                 done = self.finish_nodes(nodes)
@@ -357,7 +344,7 @@ class Join(harness.EndToEnd):
                 self.assertRegex(process.stderr.read().rstrip("\n"), rf"\Aerror: {words}")
 
     def test_a_node_is_there_twice(self):
-        port = free_port()
+        port = harness.free_port()
         nodes = [self.one(self.plan, "--nnodes", 3, "--nproc", 1, "--node-rank", node, "--master-addr",
                           "127.0.0.1", "--master-port", port) for node in [0]]
         self.assertEqual(self.finish_nodes(nodes)[0][0], 2, "3 ranks of 4")
@@ -386,7 +373,7 @@ class Join(harness.EndToEnd):
 
     def test_waiting_is_shown(self):
         """On a terminal, by host 0: the others are started by hand, which takes a while."""
-        port = free_port()
+        port = harness.free_port()
         master, slave = harness.terminal()
         self.addCleanup(os.close, master)
         command = ["--nnodes", 2, "--master-addr", "127.0.0.1", "--master-port", port, "--prompt", "A",
@@ -406,7 +393,7 @@ class Join(harness.EndToEnd):
     def test_strangers_at_the_port(self):
         """Silence, half a greeting, random bytes and a port scan. Each silent one may stay for five seconds:
         were one waited for, the start would fail."""
-        port = free_port()
+        port = harness.free_port()
         command = [self.plan, "--nnodes", 2, "--master-addr", "127.0.0.1", "--master-port", port, "--prompt",
                    "A", "--max-new-tokens", 1, "--timeout", 20]
         first = self.one(*command, "--node-rank", 0)

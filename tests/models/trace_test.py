@@ -11,7 +11,6 @@ import unittest
 import bad
 import harness
 from harness import run
-from join_test import free_port
 
 STEPS, INSTRUCTIONS = 0, 1  # rows of a rank
 # Times are nanoseconds as decimal fractions of microseconds.
@@ -160,7 +159,7 @@ class Trace(bad.BadInput):
         boot.write_text("another\n")
         command = [harness.BIN / "drun", self.plans[2], "--input", self.input, "--max-new-tokens",
                    str(NEW), "--ignore-eos", "--trace", path]
-        port = str(free_port())
+        port = str(harness.free_port())
         ranks = []
         for rank, where in enumerate([[], [*ELSEWHERE, boot]]):
             variables = {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": "0",
