@@ -90,26 +90,14 @@
 #include <string_view>
 
 #include "plan_generated.h"
+#include "runtime/plan/functions.h"
 
 namespace dcc::plan {
 
-// Values of AttrKey.function. The numbers never change.
-enum class Function : int64_t {
-  kSilu = 0,
-  kGelu = 1,
-  kGeluTanh = 2,
-  kRelu = 3,
-  kSigmoid = 4,
-  kTanh = 5,
-  kRelu2 = 6  // relu(x)^2
-};
-inline constexpr int64_t kFunctions = 7;
 // "silu", ...; nothing for a name there is not.
 std::optional<Function> functionNamed(std::string_view name);
 std::string functionNames();
 
-// Values of AttrKey.scores. The numbers never change.
-enum class Scores : int64_t { kSoftmax = 0, kSigmoid = 1 };
 std::optional<Scores> scoresNamed(std::string_view name);
 
 enum class Role : uint8_t { kInput, kOutput, kWeight, kCache, kConstant };

@@ -14,33 +14,6 @@
 
 namespace dcc::cpu {
 
-// One layer's keys and values in the page pool of its group.
-struct CacheView {
-  std::byte* pool = nullptr;
-  DType dtype = DType::kF32;
-  uint32_t group = 0;
-  int64_t tokens_per_page = 0;
-  int64_t bytes_per_page = 0;
-  int64_t heads = 0;
-  int64_t k_dim = 0;
-  int64_t v_dim = 0;
-  int64_t k_offset = 0;
-  int64_t v_offset = 0;
-
-  // Key or value of the head in a slot of a page; slots of a head follow each other.
-  std::byte* k(int64_t page, int64_t head, int64_t slot) const {
-    return at(page, k_offset, (head * tokens_per_page + slot) * k_dim);
-  }
-  std::byte* v(int64_t page, int64_t head, int64_t slot) const {
-    return at(page, v_offset, (head * tokens_per_page + slot) * v_dim);
-  }
-
- private:
-  std::byte* at(int64_t page, int64_t offset, int64_t element) const {
-    return pool + page * bytes_per_page + offset + element * static_cast<int64_t>(byteSize(dtype));
-  }
-};
-
 // The step's sequences and their pages of one group (runtime/executor/step.h).
 struct SequenceView {
   std::span<const int32_t> starts;     // [B + 1]

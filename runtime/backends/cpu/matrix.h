@@ -5,38 +5,9 @@
 #include <cstdint>
 
 #include "runtime/backends/cpu/convert.h"
-#include "runtime/base/dtype.h"
+#include "runtime/backends/views.h"
 
 namespace dcc::cpu {
-
-// [rows, cols]; row r starts r * stride elements after `data`.
-struct Matrix {
-  std::byte* data = nullptr;
-  DType dtype = DType::kF32;
-  int64_t rows = 0;
-  int64_t cols = 0;
-  int64_t stride = 0;
-
-  std::byte* at(int64_t row, int64_t col) const {
-    return data + (row * stride + col) * static_cast<int64_t>(byteSize(dtype));
-  }
-  // Of a matrix known to be f32.
-  float* f32(int64_t row) const { return reinterpret_cast<float*>(at(row, 0)); }
-};
-
-// A weight as it lies in memory: [rows, cols], row-major; rows lie `stride` elements apart.
-struct WeightView {
-  const std::byte* data = nullptr;
-  DType dtype = DType::kF32;
-  int64_t rows = 0;
-  int64_t cols = 0;
-  int64_t stride = 0;
-  int64_t row_origin = 0;  // index in the whole weight of row 0
-
-  const std::byte* row(int64_t r) const {
-    return data + r * stride * static_cast<int64_t>(byteSize(dtype));
-  }
-};
 
 // Kernels work on pieces of rows of at most this many elements: what a Reader or Writer holds.
 inline constexpr int64_t kBlock = 1024;

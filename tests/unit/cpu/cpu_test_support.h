@@ -68,6 +68,8 @@ class TestMatrix {
     return {bytes_.data(), view_.dtype, view_.rows, view_.cols, view_.cols, row_origin};
   }
   const float* f32() const { return view_.f32(0); }
+  // All of it, guards too.
+  std::vector<std::byte>& bytes() { return bytes_; }
 
   // True when nothing was written between and behind the rows.
   bool guardsIntact() const {

@@ -1,0 +1,22 @@
+# Whether the CUDA backend is built: DCC_CUDA is ON or OFF from here on.
+if(DCC_CUDA STREQUAL "AUTO")
+  # Its checks are the CPU's and the emulation's; sanitized builds have no use for it.
+  find_program(DCC_NVCC nvcc HINTS /usr/local/cuda/bin)
+  if(DCC_NVCC AND NOT DCC_SANITIZE)
+    set(DCC_CUDA ON)
+  else()
+    set(DCC_CUDA OFF)
+  endif()
+endif()
+if(DCC_CUDA)
+  if(NOT CMAKE_CUDA_COMPILER)
+    find_program(DCC_NVCC nvcc HINTS /usr/local/cuda/bin)
+    set(CMAKE_CUDA_COMPILER ${DCC_NVCC})
+  endif()
+  set(CMAKE_CUDA_ARCHITECTURES ${DCC_CUDA_ARCHITECTURES})
+  enable_language(CUDA)
+  # What CMake 3.25 does not know of nvcc 12 and later.
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+  find_package(CUDAToolkit REQUIRED)
+endif()
