@@ -158,12 +158,15 @@ struct Experts {
   plan::Function function = plan::Function::kSilu;
   float limit = 0, alpha = 0;  // limit 0: none
   bool scaled_inputs = false;
+  // Gates of a row that are not 0, at most: route's k. 0: not known, all may be.
+  int64_t chosen = 0;
 };
 // Reads of the weights only those of experts that a row asks for. `scratch`: expertsScratchBytes().
 void experts(const Launch& on, const Matrix& x, const Matrix& gates, const Experts& weights,
              const Matrix& out, std::byte* scratch);
-size_t expertsScratchBytes(int64_t rows, int64_t d, int64_t width, int64_t out, int64_t experts,
-                           DType x);
+// For up to `rows` rows of x; `width` and `out` are down's columns and an expert's rows of it.
+size_t expertsScratchBytes(int64_t rows, int64_t width, int64_t out, int64_t experts,
+                           int64_t chosen);
 
 // ---- products
 // ------------------------------------------------------------------------------------- out[m, n] =

@@ -1,0 +1,41 @@
+// Activation functions in device code: those of plan::Function on f32.
+#pragma once
+
+#include "runtime/backends/cuda/cuda.h"
+#include "runtime/plan/functions.h"
+
+namespace dcc::cuda {
+
+// x / (1 + e^-z): x times the logistic function of z. A NaN stays one, here and below.
+__device__ inline float timesLogistic(float x, float z) {
+  // Beyond 88 e^-z overflows; by then the quotient is below what f32 can tell from 0.
+  return x / (1 + expf(z < -88.0f ? 88.0f : -z));
+}
+
+// Every thread of a launch takes the same branch.
+__device__ inline float applyFunction(plan::Function function, float x) {
+  switch (function) {
+    case plan::Function::kSilu:
+      return timesLogistic(x, x);
+    case plan::Function::kGelu:
+      return 0.5f * x * erfcf(x * -0.70710678f);
+    case plan::Function::kGeluTanh: {
+      // x / 2 (1 + tanh(u)) = x / (1 + e^-2u), u = sqrt(2 / pi) (x + 0.044715 x^3).
+      constexpr float kTwiceRoot = 1.5957691216057308f;
+      return timesLogistic(x, x * (kTwiceRoot + kTwiceRoot * 0.044715f * x * x));
+    }
+    case plan::Function::kRelu:
+      return x < 0 ? 0.0f : x;
+    case plan::Function::kSigmoid:
+      return timesLogistic(1, x);
+    case plan::Function::kTanh:
+      return tanhf(x);
+    case plan::Function::kRelu2: {
+      const float positive = x < 0 ? 0.0f : x;
+      return positive * positive;
+    }
+  }
+  return x;
+}
+
+}  // namespace dcc::cuda
