@@ -10,6 +10,13 @@
 #include <cuda_runtime.h>
 #endif
 
+// Before a loop of few turns, known when it is compiled, whose arrays shall lie in registers.
+#ifdef __CUDACC__
+#define DCC_UNROLL _Pragma("unroll")
+#else
+#define DCC_UNROLL
+#endif
+
 namespace dcc::cuda {
 
 // Where and how kernels are launched.

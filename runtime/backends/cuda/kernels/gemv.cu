@@ -1,0 +1,193 @@
+// Products of few rows: what counts is that every weight is read once, at the memory's speed. A
+// group of warps takes some rows of the weight, each warp a part of k, and has enough loads of 16
+// bytes under way that others' latency is hidden; the first ones leave before the kernel waits for
+// its inputs. The groups' partial sums are added in the warps' order: the result is the same every
+// time.
+#include <algorithm>
+
+#include "runtime/backends/cuda/functions.cuh"
+#include "runtime/backends/cuda/kernels.h"
+#include "runtime/backends/cuda/vectors.cuh"
+
+namespace dcc::cuda {
+namespace {
+
+constexpr int kThreads = 256, kWarps = kThreads / 32;
+
+// What a launch computes, of a weight [n, k]: out[m, n] (+ bias), or with kGated out[m, n / 2] =
+// function(a * first half') * (a * second half').
+struct Product {
+  Matrix a;
+  WeightView weight;
+  const float* bias = nullptr;
+  plan::Function function = plan::Function::kSilu;
+  Matrix out;
+};
+
+// Row `j` of a tile's R weight rows: of out's columns [first, first + R), or, gated, of [first,
+// first + R / 2) first the gate's rows and then up's. Beyond the last column it is that one's.
+template <class W, bool kGated, int R>
+__device__ const W* weightRow(const Product& p, int64_t first, int j) {
+  constexpr int kCols = kGated ? R / 2 : R;
+  const int64_t col = min(first + j % kCols, p.out.cols - 1);
+  return reinterpret_cast<const W*>(p.weight.data) +
+         (j < kCols ? col : p.out.cols + col) * p.weight.stride;
+}
+
+// Vectors of a weight row that a thread has under way: as many as registers allow.
+constexpr int depth(int m, int r) { return (m == 8 ? 6 : 8) / r; }
+
+// Weights W, activations A, up to M rows of them, R weight rows a tile. blockDim: (32 * warps that
+// share a tile, tiles of the block).
+template <class W, class A, int M, int R, bool kGated>
+__global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) vectorKernel(Product p) {
+  constexpr int kPer = kPerVector<W>;
+  constexpr int kDepth = depth(M, R);
+  constexpr int kCols = kGated ? R / 2 : R;
+  __shared__ float partial[kWarps][M * R];
+
+  const int k = static_cast<int>(p.weight.cols), step = static_cast<int>(blockDim.x) * kPer;
+  const int64_t tile = int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
+  int at = static_cast<int>(threadIdx.x) * kPer;  // in k, of the next vectors to use
+  const W* rows[R];
+  Bytes16 ahead[kDepth][R];
+  DCC_UNROLL
+  for (int j = 0; j < R; ++j) rows[j] = weightRow<W, kGated, R>(p, tile * kCols, j);
+  DCC_UNROLL
+  for (int u = 0; u < kDepth; ++u) {
+    DCC_UNROLL
+    for (int j = 0; j < R; ++j) {
+      if (at + u * step < k) ahead[u][j] = loadOnce(rows[j] + at + u * step);
+    }
+  }
+  waitForInputs();
+
+  const A* const a = reinterpret_cast<const A*>(p.a.data);
+  const int last_row = static_cast<int>(p.a.rows) - 1;
+  float sums[M * R] = {};
+  while (at < k) {
+    DCC_UNROLL
+    for (int u = 0; u < kDepth && at < k; ++u, at += step) {
+      const int next = at + kDepth * step;
+      float x[M][kPer];
+      DCC_UNROLL
+      for (int m = 0; m < M; ++m) loadVectors<A>(a + min(m, last_row) * p.a.stride + at, x[m]);
+      DCC_UNROLL
+      for (int j = 0; j < R; ++j) {
+        float w[kPer];
+        unpack<W>(ahead[u][j], w);
+        if (next < k) ahead[u][j] = loadOnce(rows[j] + next);
+        DCC_UNROLL
+        for (int m = 0; m < M; ++m) {
+          DCC_UNROLL
+          for (int v = 0; v < kPer; ++v) sums[m * R + j] += x[m][v] * w[v];
+        }
+      }
+    }
+  }
+
+  const int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
+  const float sum = warpSums(sums);
+  if (thread % 32 < M * R) partial[thread / 32][thread % 32] = sum;
+  __syncthreads();
+  const int warps = static_cast<int>(blockDim.x) / 32;
+  if (thread >= M * kCols * static_cast<int>(blockDim.y)) return;
+  const int j = thread % kCols, m = thread / kCols % M, own = thread / (kCols * M);
+  const int64_t col = (int64_t{blockIdx.x} * blockDim.y + own) * kCols + j;
+  if (m >= p.out.rows || col >= p.out.cols) return;
+  float x = 0, up = 0;
+  for (int i = own * warps; i < (own + 1) * warps; ++i) {
+    x += partial[i][m * R + j];
+    if (kGated) up += partial[i][m * R + kCols + j];
+  }
+  if (kGated) x = applyFunction(p.function, x) * up;
+  if (p.bias != nullptr) x += p.bias[col];
+  store(p.out, m, col, x);
+}
+
+// Any types, sizes and alignments: a warp for each column of out.
+template <bool kGated>
+__global__ void __launch_bounds__(kThreads) elementKernel(Product p) {
+  waitForInputs();
+  constexpr int kRows = static_cast<int>(kGemvRows);
+  const int64_t col = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
+  if (col >= p.out.cols) return;
+  float sums[2][kRows] = {};
+  for (int64_t i = threadIdx.x % 32; i < p.weight.cols; i += 32) {
+    const float w = load(p.weight.row(col), p.weight.dtype, i);
+    const float up = kGated ? load(p.weight.row(p.out.cols + col), p.weight.dtype, i) : 0;
+    DCC_UNROLL
+    for (int m = 0; m < kRows; ++m) {
+      if (m >= p.a.rows) break;
+      const float a = load(p.a, m, i);
+      sums[0][m] += a * w;
+      if (kGated) sums[1][m] += a * up;
+    }
+  }
+  float x = warpSums(sums[0]);
+  if (kGated) x = applyFunction(p.function, x) * warpSums(sums[1]);
+  const int m = static_cast<int>(threadIdx.x % 32);
+  if (m >= p.out.rows) return;
+  store(p.out, m, col, x + (p.bias != nullptr ? p.bias[col] : 0));
+}
+
+template <class W, class A, int M, bool kGated>
+void launchVectors(const Launch& on, const Product& p) {
+  // Rows of the weight for which activations are read once; fewer where their sums take registers.
+  constexpr int R = M == 2 ? 4 : 2;
+  constexpr int kCols = kGated ? R / 2 : R;
+  // As many warps share a tile as have something under way at once.
+  const int64_t vectors = p.weight.cols / kPerVector<W>;
+  unsigned warps = 1;
+  while (warps < kWarps && int64_t{warps} * 32 * depth(M, R) < vectors) warps *= 2;
+  const unsigned tiles = kWarps / warps;
+  const int64_t blocks = (p.out.cols + kCols * tiles - 1) / (kCols * tiles);
+  launch(on, vectorKernel<W, A, M, R, kGated>, dim3(static_cast<unsigned>(blocks)),
+         dim3(32 * warps, tiles), 0, p);
+}
+
+template <class W, class A, bool kGated>
+void byRows(const Launch& on, const Product& p) {
+  if (p.a.rows == 1) return launchVectors<W, A, 1, kGated>(on, p);
+  if (p.a.rows == 2) return launchVectors<W, A, 2, kGated>(on, p);
+  if (p.a.rows <= 4) return launchVectors<W, A, 4, kGated>(on, p);
+  return launchVectors<W, A, 8, kGated>(on, p);
+}
+
+template <bool kGated>
+void multiply(const Launch& on, const Product& p) {
+  if (p.a.rows == 0 || p.out.cols == 0) return;
+  const DType a = p.a.dtype, w = p.weight.dtype;
+  // Strides and sizes so that no vector leaves a row.
+  const bool vectors = inVectors(p.a) && inVectors(p.weight) &&
+                       p.weight.cols % static_cast<int64_t>(16 / byteSize(w)) == 0;
+  if (vectors && a == DType::kF32 && w == DType::kF32) return byRows<float, float, kGated>(on, p);
+  if (vectors && a == DType::kF32 && w == DType::kBF16) {
+    return byRows<BFloat16, float, kGated>(on, p);
+  }
+  if (vectors && a == DType::kF32 && w == DType::kF16) {
+    return byRows<Float16, float, kGated>(on, p);
+  }
+  if (vectors && a == DType::kBF16 && w == DType::kBF16) {
+    return byRows<BFloat16, BFloat16, kGated>(on, p);
+  }
+  if (vectors && a == DType::kF16 && w == DType::kF16) {
+    return byRows<Float16, Float16, kGated>(on, p);
+  }
+  launch(on, elementKernel<kGated>, dim3(static_cast<unsigned>((p.out.cols + kWarps - 1) / kWarps)),
+         dim3(kThreads), 0, p);
+}
+
+}  // namespace
+
+void gemv(const Launch& on, const Matrix& a, const WeightView& weight, const float* bias,
+          const Matrix& out) {
+  multiply<false>(on, {a, weight, bias, {}, out});
+}
+
+void gatedGemv(const Launch& on, const Matrix& a, const WeightView& gate_up,
+               plan::Function function, const Matrix& out) {
+  multiply<true>(on, {a, gate_up, nullptr, function, out});
+}
+
+}  // namespace dcc::cuda
