@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "runtime/backends/cuda/cuda.h"
 #include "runtime/base/status.h"
@@ -64,8 +65,11 @@ enum class DeviceTransport {
 
 struct DeviceGroupOptions {
   DeviceTransport transport = DeviceTransport::kAuto;
-  // Longest time without a sign of life of a rank that is waited for.
+  // Longest time that a rank is waited for on the device.
   std::chrono::milliseconds deadline{30'000};
+  // Numbers for errors, where they are others than those in the group.
+  std::vector<uint32_t> ranks = {};
+  bool overlap = false;  // Launch::overlap
 };
 
 // Collective: the ranks of `host`, which outlives the result, each with its current device. Errors:

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -82,6 +83,7 @@ struct Block {
   Thread* running = nullptr;
   ctx::fiber scheduler;
   uint64_t progress = 0;
+  bool paused = false;  // a thread looks for what comes from another rank
   std::vector<std::max_align_t> shared;
 };
 thread_local Block* current = nullptr;
@@ -144,6 +146,7 @@ void runBlock(Block& block) {
       block.running = &thread;
       thread.fiber = std::move(thread.fiber).resume();
     }
+    if (std::exchange(block.paused, false)) std::this_thread::yield();
     if (block.progress == before) fail("threads of a block wait for some that never arrive");
   }
 }
@@ -241,6 +244,13 @@ void launch(CUstream_st* stream, dim3 grid, dim3 block, size_t shared,
 std::byte* dynamicShared() {
   self();
   return reinterpret_cast<std::byte*>(current->shared.data());
+}
+
+void pause() {
+  self();
+  ++current->progress;  // for how long is the kernel's business
+  current->paused = true;
+  yield();
 }
 
 void copyAsync(void* to, const void* from, size_t bytes) {

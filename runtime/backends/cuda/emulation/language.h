@@ -22,6 +22,7 @@
 #define __forceinline__ inline
 #define __restrict__ __restrict
 #define __launch_bounds__(...)
+#define __grid_constant__
 // Blocks of a launch follow each other on one thread of the CPU, and so can share this. As on a GPU
 // it holds anything when a block begins.
 #define __shared__ static thread_local
@@ -87,6 +88,10 @@ T fromBits(uint64_t bits) {
 void launch(CUstream_st* stream, dim3 grid, dim3 block, size_t shared,
             std::function<void()> thread);
 std::byte* dynamicShared();
+
+// Of a thread that looks again and again at what another rank writes: lets the others of its block,
+// and other ranks, go on.
+void pause();
 
 // A copy from global to shared memory that is under way: made at the wait for it, so that a kernel
 // which reads too early reads what was there before.

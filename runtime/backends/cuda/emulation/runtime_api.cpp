@@ -34,7 +34,9 @@ struct CUevent_st {
 
 namespace {
 
+constexpr int kDevices = 8;
 thread_local cudaError_t last_error = cudaSuccess;
+thread_local int current_device = 0;
 
 cudaError_t said(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
@@ -110,13 +112,28 @@ const char* cudaGetErrorName(cudaError_t error) {
 const char* cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 8;
+  *count = kDevices;
   return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int) { return cudaSuccess; }
-cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+cudaError_t cudaSetDevice(int device) {
+  if (device < 0 || device >= kDevices) return said(cudaErrorInvalidValue);
+  current_device = device;
   return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* device) {
+  *device = current_device;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetPCIBusId(char* id, int bytes, int device) {
+  const int length = std::snprintf(id, bytes, "0000:%02x:00.0", device);
+  return length < bytes ? cudaSuccess : said(cudaErrorInvalidValue);
+}
+cudaError_t cudaDeviceCanAccessPeer(int* reaches, int device, int peer) {
+  *reaches = device != peer;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned) {
+  return peer == current_device ? said(cudaErrorInvalidValue) : cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   // As an H100 says, but of few processors: a test's grids stay small.
@@ -222,6 +239,10 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
   delete exec;
+  return cudaSuccess;
+}
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, void (*function)(void*), void* data) {
+  enqueue(stream, [=] { function(data); });
   return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {

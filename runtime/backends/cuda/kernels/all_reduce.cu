@@ -1,0 +1,312 @@
+// Collectives of peers: see peers.h. One kernel exchanges; what is read for whom and what is made
+// of what came differs.
+#include <algorithm>
+
+#include "runtime/backends/cuda/peer_access.cuh"
+
+namespace dcc::cuda {
+namespace {
+
+constexpr int kMaxThreads = 256;
+// A peer that is late is asked the clock for, and then the host, only so often.
+constexpr uint32_t kLooksBetweenTimes = 64;
+constexpr uint64_t kBetweenStops = 1'000'000;
+
+// What a thread gives to a peer or gets from it in one exchange.
+struct Words {
+  uint32_t word[kWordsPerThread];
+};
+
+// The words at `from`, zeros behind the first `left` bytes.
+__device__ Words loadWords(const std::byte* from, int64_t left) {
+  Words words = {};
+  const auto address = reinterpret_cast<uintptr_t>(from);
+  if (left >= 16 && address % 16 == 0) {
+    const uint4 all = *reinterpret_cast<const uint4*>(from);
+    return {{all.x, all.y, all.z, all.w}};
+  }
+  DCC_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    const std::byte* at = from + 4 * i;
+    if (left >= 4 * (i + 1) && address % 4 == 0) {
+      words.word[i] = *reinterpret_cast<const uint32_t*>(at);
+      continue;
+    }
+    for (int b = 0; b < 4 && 4 * i + b < left; ++b) {
+      words.word[i] |= static_cast<uint32_t>(at[b]) << 8 * b;
+    }
+  }
+  return words;
+}
+
+// The first `left` bytes of `words` to `to`.
+__device__ void storeWords(std::byte* to, int64_t left, const Words& words) {
+  const auto address = reinterpret_cast<uintptr_t>(to);
+  if (left >= 16 && address % 16 == 0) {
+    *reinterpret_cast<uint4*>(to) = {words.word[0], words.word[1], words.word[2], words.word[3]};
+    return;
+  }
+  DCC_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    std::byte* at = to + 4 * i;
+    if (left >= 4 * (i + 1) && address % 4 == 0) {
+      *reinterpret_cast<uint32_t*>(at) = words.word[i];
+      continue;
+    }
+    for (int b = 0; b < 4 && 4 * i + b < left; ++b) {
+      at[b] = static_cast<std::byte>(words.word[i] >> 8 * b);
+    }
+  }
+}
+
+// Of all ranks' words, in the order in which the host sums them (runtime/collectives/sum.h).
+template <SumOrder kOrder>
+__device__ Words sumOf(const Words (&all)[kMaxPeers], uint32_t ranks) {
+  Words sums;
+  DCC_UNROLL
+  for (uint32_t w = 0; w < kWordsPerThread; ++w) {
+    float parts[kMaxPeers];
+    DCC_UNROLL
+    for (uint32_t r = 0; r < kMaxPeers; ++r) parts[r] = __uint_as_float(all[r].word[w]);
+    if constexpr (kOrder == SumOrder::kRanks) {
+      DCC_UNROLL
+      for (uint32_t r = 1; r < kMaxPeers; ++r) {
+        if (r < ranks) parts[0] += parts[r];
+      }
+    } else {
+      DCC_UNROLL
+      for (uint32_t step = 1; step < kMaxPeers; step *= 2) {
+        DCC_UNROLL
+        for (uint32_t r = 0; r + step < kMaxPeers; r += 2 * step) {
+          if (r + step < ranks) parts[r] += parts[r + step];
+        }
+      }
+    }
+    sums.word[w] = __float_as_uint(parts[0]);
+  }
+  return sums;
+}
+
+// ---- what is exchanged: `at` is a byte's place in every rank's part
+
+template <SumOrder kOrder>
+struct AllReduce {
+  static constexpr bool kSameToAll = true;
+  const std::byte* in;
+  std::byte* out;
+  int64_t bytes;
+
+  __device__ Words wordsFor(uint32_t, int64_t at) const { return loadWords(in + at, bytes - at); }
+  __device__ void take(const Words (&all)[kMaxPeers], uint32_t ranks, int64_t at) const {
+    storeWords(out + at, bytes - at, sumOf<kOrder>(all, ranks));
+  }
+};
+
+// Begins of ranks' parts, in bytes.
+struct Parts {
+  int64_t begin[kMaxPeers + 1];
+  __device__ int64_t size(uint32_t r) const { return begin[r + 1] - begin[r]; }
+};
+
+struct AllGather {
+  static constexpr bool kSameToAll = true;
+  const std::byte* in;
+  std::byte* out;
+  int64_t bytes;
+  Parts parts;
+
+  __device__ Words wordsFor(uint32_t, int64_t at) const { return loadWords(in + at, bytes - at); }
+  __device__ void take(const Words (&all)[kMaxPeers], uint32_t ranks, int64_t at) const {
+    DCC_UNROLL
+    for (uint32_t r = 0; r < kMaxPeers; ++r) {
+      if (r < ranks) storeWords(out + parts.begin[r] + at, parts.size(r) - at, all[r]);
+    }
+  }
+};
+
+template <SumOrder kOrder>
+struct ReduceScatter {
+  static constexpr bool kSameToAll = false;
+  const std::byte* in;
+  std::byte* out;
+  int64_t bytes;
+  Parts parts;
+
+  __device__ Words wordsFor(uint32_t r, int64_t at) const {
+    return loadWords(in + parts.begin[r] + at, parts.size(r) - at);
+  }
+  __device__ void take(const Words (&all)[kMaxPeers], uint32_t ranks, int64_t at) const {
+    storeWords(out + at, bytes - at, sumOf<kOrder>(all, ranks));
+  }
+};
+
+// ---- the exchange
+
+// A thread's lines that `from` writes and `to` reads, in exchange `number`; they are `stride`
+// apart, so that a warp writes and reads without gaps.
+struct Place {
+  Line* first;
+  uint32_t stride;
+};
+__device__ Place placeOf(const PeerGroup& g, uint32_t from, uint32_t to, uint32_t number) {
+  const uint32_t threads = g.blocks * g.threads;
+  const size_t of = size_t{number & 1} * g.ranks + from;
+  return {g.lines[to] + of * kLinesPerThread * threads + blockIdx.x * g.threads + threadIdx.x,
+          threads};
+}
+
+__device__ void send(const Place& place, const Words& words, uint32_t number) {
+  const uint64_t high = uint64_t{number} << 32;
+  DCC_UNROLL
+  for (uint32_t l = 0; l < kLinesPerThread; ++l) {
+    storeLine(place.first + l * place.stride, high | words.word[2 * l],
+              high | words.word[2 * l + 1]);
+  }
+}
+
+// Whether all of it has come; what has not is garbage.
+__device__ bool receive(const Place& place, uint32_t number, Words& words) {
+  bool all = true;
+  DCC_UNROLL
+  for (uint32_t l = 0; l < kLinesPerThread; ++l) {
+    const Line line = loadLine(place.first + l * place.stride);
+    DCC_UNROLL
+    for (uint32_t h = 0; h < 2; ++h) {
+      words.word[2 * l + h] = static_cast<uint32_t>(line.halves[h]);
+      all = all && line.halves[h] >> 32 == number;
+    }
+  }
+  return all;
+}
+
+// How long a thread has waited; asks for the time seldom.
+class Patience {
+ public:
+  __device__ explicit Patience(const PeerGroup& g) : group_(g) {}
+
+  // After every look at what has not come: whether to give up. `missing`: who is waited for.
+  __device__ bool ends(uint32_t missing) {
+    pauseBetweenLooks();
+    if (++looks_ % kLooksBetweenTimes != 0) return false;
+    const uint64_t now = nanoseconds();
+    if (begin_ == 0) {
+      begin_ = now;
+    } else if (now < next_) {
+      return false;
+    }
+    next_ = now + kBetweenStops;
+    if (loadShared(&group_.state->stop) != 0) return true;
+    if (now - begin_ < group_.patience) return false;
+    storeShared(&group_.state->missing, missing + 1);
+    storeShared(&group_.state->stop, 1);
+    return true;
+  }
+
+ private:
+  const PeerGroup& group_;
+  uint32_t looks_ = 0;
+  uint64_t begin_ = 0, next_ = 0;
+};
+
+// `longest`: bytes of the largest part.
+template <class What>
+__global__ void __launch_bounds__(kMaxThreads)
+    exchangeKernel(const __grid_constant__ What what, const __grid_constant__ PeerGroup group,
+                   int64_t longest) {
+  waitForInputs();
+  constexpr int64_t kBytes = kWordsPerThread * sizeof(uint32_t);
+  const int64_t block_bytes = group.threads * kBytes;
+  uint32_t number = group.exchanges[blockIdx.x];
+  for (int64_t begin = blockIdx.x * block_bytes; begin < longest;
+       begin += gridDim.x * block_bytes) {
+    const int64_t at = begin + threadIdx.x * kBytes;
+    ++number;
+    const Words own = what.wordsFor(group.rank, at);
+    // Each rank begins with the one behind it, so that not all write to the same at once.
+    for (uint32_t i = 1; i < group.ranks; ++i) {
+      const uint32_t to =
+          group.rank + i < group.ranks ? group.rank + i : group.rank + i - group.ranks;
+      send(placeOf(group, group.rank, to, number), What::kSameToAll ? own : what.wordsFor(to, at),
+           number);
+    }
+    Words all[kMaxPeers] = {};
+    Patience patience(group);
+    uint32_t missing;
+    do {
+      missing = kMaxPeers;
+      DCC_UNROLL
+      for (uint32_t r = 0; r < kMaxPeers; ++r) {
+        if (r >= group.ranks) continue;
+        if (r == group.rank) {
+          all[r] = own;
+        } else if (!receive(placeOf(group, r, group.rank, number), number, all[r])) {
+          missing = r;
+        }
+      }
+    } while (missing != kMaxPeers && !patience.ends(missing));
+    what.take(all, group.ranks, at);
+  }
+  __syncthreads();  // all have read the number
+  if (threadIdx.x == 0) group.exchanges[blockIdx.x] = number;
+}
+
+template <class What>
+void exchange(const Launch& on, const PeerGroup& group, const What& what, int64_t longest) {
+  if (longest == 0) return;
+  const int64_t block_bytes = int64_t{group.threads} * kWordsPerThread * sizeof(uint32_t);
+  const int64_t blocks = std::min<int64_t>(group.blocks, (longest + block_bytes - 1) / block_bytes);
+  launch(on, exchangeKernel<What>, dim3(static_cast<unsigned>(blocks)), dim3(group.threads), 0,
+         what, group, longest);
+}
+
+// The ranks' parts, each of sizes[r] units; `longest` becomes the bytes of the largest.
+Parts partsOf(const PeerGroup& group, const size_t* sizes, size_t unit, int64_t& longest) {
+  Parts parts = {};
+  longest = 0;
+  for (uint32_t r = 0; r < group.ranks; ++r) {
+    const auto bytes = static_cast<int64_t>(sizes[r] * unit);
+    parts.begin[r + 1] = parts.begin[r] + bytes;
+    longest = std::max(longest, bytes);
+  }
+  return parts;
+}
+
+}  // namespace
+
+void peerAllReduce(const Launch& on, const PeerGroup& group, const float* in, float* out,
+                   size_t count, SumOrder order) {
+  const auto bytes = static_cast<int64_t>(count * sizeof(float));
+  const auto* from = reinterpret_cast<const std::byte*>(in);
+  auto* to = reinterpret_cast<std::byte*>(out);
+  if (order == SumOrder::kRanks) {
+    exchange(on, group, AllReduce<SumOrder::kRanks>{from, to, bytes}, bytes);
+  } else {
+    exchange(on, group, AllReduce<SumOrder::kTree>{from, to, bytes}, bytes);
+  }
+}
+
+void peerAllGather(const Launch& on, const PeerGroup& group, const void* in, void* out,
+                   const size_t* bytes) {
+  int64_t longest;
+  const Parts parts = partsOf(group, bytes, 1, longest);
+  exchange(on, group,
+           AllGather{static_cast<const std::byte*>(in), static_cast<std::byte*>(out),
+                     static_cast<int64_t>(bytes[group.rank]), parts},
+           longest);
+}
+
+void peerReduceScatter(const Launch& on, const PeerGroup& group, const float* in, float* out,
+                       const size_t* counts, SumOrder order) {
+  int64_t longest;
+  const Parts parts = partsOf(group, counts, sizeof(float), longest);
+  const auto bytes = static_cast<int64_t>(counts[group.rank] * sizeof(float));
+  const auto* from = reinterpret_cast<const std::byte*>(in);
+  auto* to = reinterpret_cast<std::byte*>(out);
+  if (order == SumOrder::kRanks) {
+    exchange(on, group, ReduceScatter<SumOrder::kRanks>{from, to, bytes, parts}, longest);
+  } else {
+    exchange(on, group, ReduceScatter<SumOrder::kTree>{from, to, bytes, parts}, longest);
+  }
+}
+
+}  // namespace dcc::cuda

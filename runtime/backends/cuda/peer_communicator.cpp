@@ -1,0 +1,138 @@
+#include "runtime/backends/cuda/peer_communicator.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "runtime/backends/cuda/errors.h"
+#include "runtime/backends/cuda/peer_memory.h"
+#include "runtime/backends/cuda/peer_self_test.h"
+#include "runtime/collectives/call.h"
+
+namespace dcc::cuda {
+namespace {
+
+// Every rank sends all it has to all others, its bytes doubled by the exchange's number; NCCL moves
+// fewer and takes longer to begin. Up to so many bytes sent by a rank ours should win: what links
+// of 400 GB/s carry in the 10 us or so that NCCL takes at least. An estimate, to be measured.
+constexpr size_t kMostSent = size_t{4} << 20;
+
+// Ranks come to the test together; longer only a link takes that does not work.
+constexpr std::chrono::milliseconds kTestPatience{5'000};
+
+class Peers final : public DeviceCommunicator {
+ public:
+  Peers(Communicator& host, const DeviceGroupOptions& options, std::unique_ptr<PeerMemory> memory)
+      : host_(host), options_(options), memory_(std::move(memory)), group_(memory_->group()) {}
+
+  uint32_t rank() const override { return group_.rank; }
+  uint32_t size() const override { return group_.ranks; }
+  std::string_view name() const override { return name_; }
+
+  void setPatience(std::chrono::milliseconds time) {
+    group_.patience = std::chrono::nanoseconds(time).count();
+  }
+  void giveLarge(std::unique_ptr<DeviceCommunicator> large) {
+    if (large == nullptr) return;
+    large_ = std::move(large);
+    name_ += ", " + std::string(large_->name());
+  }
+
+  Status allReduceSum(const float* in, float* out, size_t count, SumOrder order,
+                      cudaStream_t stream) override {
+    // Sums in a tree's order are ours alone.
+    if (isLarge(count * sizeof(float) * others()) && order == SumOrder::kRanks) {
+      return large_->allReduceSum(in, out, count, order, stream);
+    }
+    peerAllReduce(on(stream), group_, in, out, count, order);
+    return launched();
+  }
+  Status allGather(const void* in, void* out, std::span<const size_t> bytes,
+                   cudaStream_t stream) override {
+    if (isLarge(*std::max_element(bytes.begin(), bytes.end()) * others())) {
+      return large_->allGather(in, out, bytes, stream);
+    }
+    peerAllGather(on(stream), group_, in, out, bytes.data());
+    return launched();
+  }
+  Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
+                          SumOrder order, cudaStream_t stream) override {
+    const size_t count = std::accumulate(counts.begin(), counts.end(), size_t{0});
+    if (isLarge(count * sizeof(float)) && order == SumOrder::kRanks) {
+      return large_->reduceScatterSum(in, out, counts, order, stream);
+    }
+    peerReduceScatter(on(stream), group_, in, out, counts.data(), order);
+    return launched();
+  }
+
+  bool capturable() const override { return true; }
+
+  Status poll() override {
+    if (const uint32_t missing = memory_->missing()) {
+      const uint32_t of[] = {options_.ranks.empty() ? missing - 1 : options_.ranks[missing - 1]};
+      return silenceError(of, options_.deadline);
+    }
+    return large_ != nullptr ? large_->poll() : host_.standBy();
+  }
+  void abort() override {
+    memory_->stop();
+    if (large_ != nullptr) large_->abort();
+  }
+
+ private:
+  size_t others() const { return group_.ranks - 1; }
+  bool isLarge(size_t sent) const { return large_ != nullptr && 2 * sent > kMostSent; }
+  Launch on(cudaStream_t stream) const { return {stream, options_.overlap}; }
+  static Status launched() { return check(cudaGetLastError(), "a collective's launch"); }
+
+  Communicator& host_;
+  DeviceGroupOptions options_;
+  std::unique_ptr<PeerMemory> memory_;
+  PeerGroup group_;
+  std::unique_ptr<DeviceCommunicator> large_;
+  std::string name_ = "CUDA IPC";
+};
+
+// Why these ranks are no peers; "" when they may be.
+std::string unfit(std::span<const DeviceCard> cards) {
+  if (cards.size() > kMaxPeers) return "there are more ranks than " + std::to_string(kMaxPeers);
+  for (const DeviceCard& card : cards) {
+    if (card.host != cards[0].host) return "ranks are on several hosts";
+  }
+  return "";
+}
+
+// So many that the blocks of all ranks of a device run at once, and the same on all ranks.
+uint32_t blocksThatFit(std::span<const DeviceCard> cards, uint32_t most) {
+  for (const DeviceCard& card : cards) {
+    const auto sharing = static_cast<uint32_t>(
+        std::count_if(cards.begin(), cards.end(),
+                      [&](const DeviceCard& other) { return card.sameDevice(other); }));
+    most = std::min(most, std::max(static_cast<uint32_t>(card.processors) / sharing, 1u));
+  }
+  return most;
+}
+
+}  // namespace
+
+Result<PeerAttempt> peerCommunicator(Communicator& host, std::span<const DeviceCard> cards,
+                                     const DeviceGroupOptions& options,
+                                     std::unique_ptr<DeviceCommunicator>& large,
+                                     const PeerShape& shape) {
+  std::string refused = unfit(cards);
+  if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused)};
+  auto memory = std::make_unique<PeerMemory>();
+  const uint32_t blocks = blocksThatFit(cards, shape.blocks);
+  DCC_ASSIGN(refused, memory->open(host, cards, blocks, shape.threads));
+  if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused)};
+  auto peers = std::make_unique<Peers>(host, options, std::move(memory));
+  peers->setPatience(std::min(options.deadline, kTestPatience));
+  DCC_ASSIGN(refused, agree(host, testCollectives(
+                                      *peers, size_t{blocks} * shape.threads * kWordsPerThread)));
+  if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused)};
+  peers->setPatience(options.deadline);
+  peers->giveLarge(std::move(large));
+  return PeerAttempt{std::move(peers), ""};
+}
+
+}  // namespace dcc::cuda
