@@ -2,6 +2,8 @@
 // scratch, and what is between an expert's products.
 #pragma once
 
+#include <algorithm>
+
 #include "runtime/backends/cuda/functions.cuh"
 #include "runtime/backends/cuda/kernels.h"
 #include "runtime/backends/cuda/vectors.cuh"
@@ -29,7 +31,7 @@ struct ExpertTile {
 // Tiles there can be, most of which may be empty.
 inline int64_t expertTiles(const ExpertLists& lists, int64_t tile) {
   const int64_t requests = lists.rows * lists.chosen;
-  return requests / tile + min(requests, lists.experts);
+  return requests / tile + std::min(requests, lists.experts);
 }
 // Tile `index` when every expert's requests are cut into tiles of `tile`. By all lanes of a warp.
 __device__ inline ExpertTile findTile(const ExpertLists& lists, int32_t tile, int32_t index) {

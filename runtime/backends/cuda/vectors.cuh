@@ -5,6 +5,11 @@
 
 namespace dcc::cuda {
 
+// A row of a matrix known to be f32.
+__device__ inline float* f32Row(const Matrix& m, int64_t row) {
+  return reinterpret_cast<float*>(m.data) + row * m.stride;
+}
+
 // Elements in 16 bytes.
 template <class T>
 inline constexpr int kPerVector = 16 / sizeof(T);

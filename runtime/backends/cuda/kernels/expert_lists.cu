@@ -12,7 +12,7 @@ __global__ void __launch_bounds__(kThreads) wantedKernel(Matrix gates, ExpertLis
   if (row >= lists.rows) return;
   const unsigned lane = threadIdx.x % 32;
   int32_t* const wanted = lists.wanted + row * lists.chosen;
-  const float* const gate = gates.f32(row);
+  const float* const gate = f32Row(gates, row);
   int64_t count = 0;
   for (int64_t from = 0; from < lists.experts; from += 32) {
     const int64_t e = from + lane;

@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kTileThreads)
   const int top = static_cast<int>(threadIdx.x) / 16 * 4;
   const int64_t left = col0 + threadIdx.x % 16 * 4;
   for (int i = 0; i < 4 && top + i < tile.rows; ++i) {
-    const float factor = gates.f32(rowOf(top + i))[tile.expert];
+    const float factor = f32Row(gates, rowOf(top + i))[tile.expert];
     for (int j = 0; j < 4 && left + j < width; ++j) {
       store(hidden, tile.begin + top + i, left + j,
             gatedValue(weights, tile.expert, left + j, factor, gate[i][j], up[i][j]));
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kTileThreads)
   const int64_t left = col0 + threadIdx.x % 16 * 4;
   for (int i = 0; i < 4 && top + i < tile.rows; ++i) {
     for (int j = 0; j < 4 && left + j < cols; ++j) {
-      results.f32(tile.begin + top + i)[left + j] = sums[i][j];
+      f32Row(results, tile.begin + top + i)[left + j] = sums[i][j];
     }
   }
 }
@@ -76,8 +76,8 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t i = row * lists.chosen; i < (row + 1) * lists.chosen; ++i) {
     const int32_t expert = lists.wanted[i];
     if (expert < 0) break;
-    const float result = results.f32(lists.place[i])[col];
-    sum += scaled_inputs ? result : gates.f32(row)[expert] * result;
+    const float result = f32Row(results, lists.place[i])[col];
+    sum += scaled_inputs ? result : f32Row(gates, row)[expert] * result;
   }
   store(out, row, col, sum);
 }
@@ -109,7 +109,7 @@ struct Scratch {
 
   Scratch(std::byte* at, int64_t rows, int64_t width, int64_t out, int64_t experts,
           int64_t chosen) {
-    chosen = chosen > 0 ? min(chosen, experts) : experts;
+    chosen = chosen > 0 ? std::min(chosen, experts) : experts;
     const int64_t requests = rows * chosen;
     Parts parts(at);
     lists = {rows, experts, chosen};
