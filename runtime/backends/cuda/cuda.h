@@ -80,4 +80,11 @@ __device__ T* dynamicShared() {
 
 #endif
 
+// Lets a kernel's blocks have so many bytes of dynamic shared memory, on the current device.
+template <class... Params>
+void allowShared(void (*kernel)(Params...), size_t bytes) {
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                       static_cast<int>(bytes));
+}
+
 }  // namespace dcc::cuda

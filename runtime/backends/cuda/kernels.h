@@ -85,11 +85,13 @@ struct AttentionShape {
   // Query head h reads KV head (first + h) / group; group 0: as many for each KV head.
   int64_t first = 0, group = 0;
   const float* sinks = nullptr;  // a score per query head
-  int64_t longest = 0;           // tokens of a sequence at most
+  int64_t longest = 0;  // tokens of a sequence at most, in the cache: of the plan, not the step
 };
 // One token of each sequence: keys and values read at the memory's speed, each once for the query
-// heads that share them, long sequences split over blocks. `scratch`: device memory,
-// attentionScratchBytes(). Any number of tokens: attention().
+// heads that share them, long sequences split over blocks; how depends on a sequence's length, not
+// on the others of the step. `scratch`: device memory, attentionScratchBytes(), 16-byte aligned;
+// zeroed once, then for calls of attention only, of any shapes, one after the other. Any number of
+// tokens: attention().
 void decodeAttention(const Launch& on, const Matrix& q, const CacheView& cache,
                      const StepView& step, const PagesView& pages, const AttentionShape& shape,
                      const Matrix& out, std::byte* scratch);

@@ -1,0 +1,192 @@
+// Attention of many tokens on tensor cores: a block has some rows of one sequence and KV head, of
+// which it keeps the queries and the results, and goes over the keys in tiles. Values come while
+// scores are made, and the next keys while values are weighed.
+#pragma once
+
+#include "runtime/backends/cuda/attention_tiles.cuh"
+
+namespace dcc::cuda {
+
+// The sizes of a block, and its elements of shared memory.
+template <int kK, int kV>
+struct PrefillTiles {
+  static constexpr int kWarps = 8, kRowTiles = 1, kKeys = 64;
+  static constexpr int kThreads = kWarps * 32, kWarpRows = kRowTiles * 16;
+  static constexpr int kRows = kWarps * kWarpRows;
+  // Queries are kept in registers where these suffice beside the results.
+  static constexpr bool kKeep = (kK + kV) * kRowTiles <= 256;
+  static constexpr int kQueries = kRows * sharedStride(kK);
+  static constexpr int kKeyTile = kKeys * sharedStride(kK);
+  static constexpr size_t kBytes =
+      (kQueries + kKeyTile + kKeys * sharedStride(kV)) * sizeof(uint16_t);
+  static_assert(kV <= kK);  // results are gathered where the queries were
+};
+
+// Rows of a sequence are (token, query head) pairs, heads of a token next to each other. Blocks are
+// numbered so that each finds its sequence without a list: those of sequence b begin at
+// b + starts[b] * heads / kRows, behind which the sequences before have none. The last blocks of a
+// sequence have the most keys, and come first.
+template <class T, int kK, int kV, class Keys>
+__global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
+    prefillKernel(Matrix q, Keys keys, const int32_t* starts, int sequences, AttentionShape shape,
+                  Matrix out) {
+  waitForInputs();
+  using Tiles = PrefillTiles<kK, kV>;
+  constexpr int kKeys = Tiles::kKeys, kWarpRows = Tiles::kWarpRows;
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int kv_head = static_cast<int>(blockIdx.y);
+  const int q_heads = static_cast<int>(q.cols) / kK;
+  const Heads heads = headsOf(shape, q_heads, keys.heads(), kv_head);
+  if (heads.count <= 0) return;
+
+  const int number = static_cast<int>(gridDim.x - 1 - blockIdx.x);
+  const auto firstOf = [&](int b) { return b + starts[b] * heads.count / Tiles::kRows; };
+  int sequence = -1;
+  for (int b = 0; b < sequences; b += 32) {
+    sequence += __popc(__ballot_sync(~0u, b + lane < sequences && firstOf(b + lane) <= number));
+  }
+  const int start = starts[sequence], all_rows = (starts[sequence + 1] - start) * heads.count;
+  const int first_row = (number - firstOf(sequence)) * Tiles::kRows;
+  if (first_row >= all_rows) return;
+  const auto tokenOf = [&](int row) { return start + row / heads.count; };
+  const auto headOf = [&](int row) { return heads.first + row % heads.count; };
+  // Rows behind the last are like it.
+  const auto seenBy = [&](int row) {
+    return keys.seen(shape, sequence, tokenOf(min(row, all_rows - 1)));
+  };
+
+  T* const queries = dynamicShared<T>() + warp * kWarpRows * sharedStride(kK);
+  T* const key_tile = dynamicShared<T>() + Tiles::kQueries;
+  T* const value_tile = key_tile + Tiles::kKeyTile;
+  const int warp_row = first_row + warp * kWarpRows;
+  fetchRows<kWarpRows, kK>(
+      queries,
+      [&](int r) {
+        const int row = warp_row + r;
+        return row < all_rows
+                   ? reinterpret_cast<const T*>(q.at(tokenOf(row), int64_t{headOf(row)} * kK))
+                   : nullptr;
+      },
+      lane);
+  commitCopies();
+
+  // What any of the block's rows sees, and some or all of the warp's.
+  const KeyRange block = {seenBy(first_row).begin, seenBy(first_row + Tiles::kRows - 1).end};
+  const KeyRange first = seenBy(warp_row), last = seenBy(warp_row + kWarpRows - 1);
+  KeyRange seen[Tiles::kRowTiles][2];
+  DCC_UNROLL
+  for (int i = 0; i < 2 * Tiles::kRowTiles; ++i) {
+    seen[i / 2][i % 2] = seenBy(warp_row + lane / 4 + 8 * i);
+  }
+
+  // A warp brings keys that follow each other, which are in one page.
+  constexpr int kEach = kKeys / Tiles::kWarps;
+  static_assert(kTogether % kEach == 0);
+  KeyValue place = {};
+  const auto rowOf = [&](const std::byte* data, int64_t stride, int tile) {
+    return [=](int row) {
+      const int key = tile * kKeys + warp * kEach + row;
+      return key >= block.begin && key < block.end ? reinterpret_cast<const T*>(data) + row * stride
+                                                   : nullptr;
+    };
+  };
+  const auto fetchKeys = [&](int tile) {
+    const int key = tile * kKeys + warp * kEach;
+    if (key + kEach > block.begin && key < block.end) place = keys.at(sequence, kv_head, key);
+    fetchRows<kEach, kK>(key_tile + warp * kEach * sharedStride(kK),
+                         rowOf(place.k, keys.kStride(), tile), lane);
+    commitCopies();
+  };
+  const auto fetchValues = [&](int tile) {
+    fetchRows<kEach, kV>(value_tile + warp * kEach * sharedStride(kV),
+                         rowOf(place.v, keys.vStride(), tile), lane);
+    commitCopies();
+  };
+
+  int tile = block.begin / kKeys;
+  const int end = (block.end - 1) / kKeys + 1;
+  fetchKeys(tile);
+  waitForCopies<1>();
+  __syncwarp();
+  const Queries<T, kK, Tiles::kRowTiles, Tiles::kKeep> operands(queries, lane);
+  const Scoring score(shape);
+  RowResults<T, kV, Tiles::kRowTiles> results;
+  for (; tile < end; ++tile) {
+    const int key = tile * kKeys;
+    const bool some = warp_row < all_rows && key < last.end && key + kKeys > first.begin;
+    waitForCopies<0>();
+    __syncthreads();  // the keys are there, and the last values done with
+    fetchValues(tile);
+    Sums<Tiles::kRowTiles, kKeys> products;
+    if (some) products = productsOf<kKeys>(operands, key_tile, lane);
+    const auto swap = [&] {
+      waitForCopies<0>();
+      __syncthreads();  // the values are there, and the keys done with
+      if (tile + 1 < end) fetchKeys(tile + 1);
+    };
+    if (!some) {
+      swap();
+      continue;
+    }
+    results.take(
+        products, score, key >= last.begin && key + kKeys <= first.end,
+        [&](int r, int half, int j) {
+          return key + j >= seen[r][half].begin && key + j < seen[r][half].end;
+        },
+        value_tile, swap, lane);
+  }
+  results.addUp();
+
+  // Through shared memory, so that rows are written 16 bytes at a time.
+  __syncwarp();
+  DCC_UNROLL
+  for (int i = 0; i < 2 * Tiles::kRowTiles; ++i) {
+    const int r = i / 2, half = i % 2, in_warp = lane / 4 + 8 * i;
+    float factor = 1, sum = results.sum[r][half];
+    if (shape.sinks != nullptr) {
+      const float max = results.max[r][half];
+      const float sink = shape.sinks[headOf(warp_row + in_warp)] * kLog2E, most = fmaxf(sink, max);
+      factor = powerOf2(max - most);
+      sum = sum * factor + powerOf2(sink - most);
+    }
+    factor /= sum;
+    T* const row = queries + in_warp * sharedStride(kK);
+    DCC_UNROLL
+    for (int n = 0; n < kV / 8; ++n) {
+      *reinterpret_cast<uint32_t*>(row + n * 8 + lane % 4 * 2) = packPair<T>(
+          results.values.at(r, half, n, 0) * factor, results.values.at(r, half, n, 1) * factor);
+    }
+  }
+  __syncwarp();
+  DCC_UNROLL
+  for (int i = 0; i < kWarpRows * kV / 8 / 32; ++i) {
+    const int piece = i * 32 + lane, row = piece / (kV / 8), column = piece % (kV / 8) * 8;
+    if (warp_row + row >= all_rows) continue;
+    *reinterpret_cast<Bytes16*>(
+        out.at(tokenOf(warp_row + row), int64_t{headOf(warp_row + row)} * kV + column)) =
+        *reinterpret_cast<const Bytes16*>(queries + row * sharedStride(kK) + column);
+  }
+}
+
+template <class Keys>
+struct Prefill {
+  const Launch& on;
+  const Matrix& q;
+  const Keys& keys;
+  const StepView& step;
+  const AttentionShape& shape;
+  const Matrix& out;
+
+  template <class T, int kK, int kV>
+  void run() const {
+    using Tiles = PrefillTiles<kK, kV>;
+    const int heads = mostHeads(shape, static_cast<int>(q.cols) / kK, keys.heads());
+    const dim3 grid(static_cast<unsigned>(q.rows * heads / Tiles::kRows + step.B),
+                    static_cast<unsigned>(keys.heads()));
+    allowShared(prefillKernel<T, kK, kV, Keys>, Tiles::kBytes);
+    launch(on, prefillKernel<T, kK, kV, Keys>, grid, dim3(Tiles::kThreads), Tiles::kBytes, q, keys,
+           step.starts, static_cast<int>(step.B), shape, out);
+  }
+};
+
+}  // namespace dcc::cuda

@@ -1,0 +1,190 @@
+// Attention of one token of each sequence: keys and values pass once, at the memory's speed, for
+// all query heads that read them.
+//
+// A block has one KV head of one sequence, up to 16 of its query heads as rows of a tensor core's
+// tile, and a part of the keys. Its warps take tiles of keys in turns, each with copies of its own
+// under way, and their results are joined at the end.
+#include <algorithm>
+
+#include "runtime/backends/cuda/attention_parts.cuh"
+#include "runtime/backends/cuda/attention_rows.cuh"
+#include "runtime/backends/cuda/attention_tiles.cuh"
+
+namespace dcc::cuda {
+namespace {
+
+constexpr int kWarps = 4, kStages = 2, kRows = 16, kKeys = kTogether;
+
+// Elements of shared memory. The parts of the warps come where the keys were.
+template <int kK, int kV>
+struct Room {
+  static constexpr int kKeyTile = kKeys * sharedStride(kK);
+  static constexpr int kStage = kKeyTile + kKeys * sharedStride(kV);
+  static constexpr int kQueries = kRows * sharedStride(kK);
+  static constexpr size_t kBytes = (kQueries + kWarps * kStages * kStage) * sizeof(uint16_t);
+  static_assert(kWarps * kRows * kV * sizeof(float) <= kBytes);
+};
+
+// Grid: parts, KV heads times tiles of their query heads, tokens from `first` on.
+template <class T, int kK, int kV>
+__global__ void __launch_bounds__(kWarps * 32)
+    decodeKernel(Matrix q, CachedKeys keys, const int32_t* sequences, AttentionShape shape,
+                 Matrix out, Splits splits, int row_tiles, int first) {
+  waitForInputs();
+  using Room = Room<kK, kV>;
+  __shared__ Weight weights[kWarps][kRows];
+  T* const shared = dynamicShared<T>();
+
+  const int token = first + static_cast<int>(blockIdx.z), split = static_cast<int>(blockIdx.x);
+  const int kv_head = static_cast<int>(blockIdx.y) / row_tiles;
+  const int first_row = static_cast<int>(blockIdx.y) % row_tiles * kRows;
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int q_heads = static_cast<int>(q.cols) / kK;
+  const int sequence = sequences[token];
+  const Heads heads = headsOf(shape, q_heads, keys.heads(), kv_head);
+  const int rows = min(kRows, heads.count - first_row), first_head = heads.first + first_row;
+  if (sequence < 0 || rows <= 0) return;
+  const Splits::Part part = splits.part(keys.seen(shape, sequence, token), split);
+  if (split >= part.count) return;
+
+  const auto* queries = reinterpret_cast<const T*>(q.at(token, int64_t{first_head} * kK));
+  fetchRows<kRows / kWarps, kK>(
+      shared + warp * (kRows / kWarps) * sharedStride(kK),
+      [&](int row) {
+        row += warp * (kRows / kWarps);
+        return row < rows ? queries + row * kK : nullptr;
+      },
+      lane);
+  commitCopies();
+
+  T* const stages = shared + Room::kQueries + warp * kStages * Room::kStage;
+  const int end = (part.keys.end - 1) / kKeys + 1;
+  // Keys [kKeys * tile, ...), of which those that the token does not see may be no numbers.
+  const auto fetch = [&](int tile, int stage) {
+    if (tile < end) {
+      const KeyValue from = keys.at(sequence, kv_head, tile * kKeys);
+      const auto rowOf = [&](const std::byte* data, int dim) {
+        return [=, keys = part.keys](int row) {
+          const int key = tile * kKeys + row;
+          const bool seen = key >= keys.begin && key < keys.end;
+          return seen ? reinterpret_cast<const T*>(data) + row * dim : nullptr;
+        };
+      };
+      T* const to = stages + stage * Room::kStage;
+      fetchRows<kKeys, kK>(to, rowOf(from.k, kK), lane);
+      fetchRows<kKeys, kV>(to + Room::kKeyTile, rowOf(from.v, kV), lane);
+    }
+    commitCopies();
+  };
+  int tile = part.keys.begin / kKeys + warp;
+  DCC_UNROLL
+  for (int stage = 0; stage < kStages; ++stage) fetch(tile + stage * kWarps, stage);
+
+  waitForCopies<kStages>();
+  __syncthreads();
+  const Queries<T, kK, 1, true> operands(shared, lane);
+  const Scoring score(shape);
+  RowResults<T, kV, 1> results;
+  for (int stage = 0; tile < end; tile += kWarps, stage = (stage + 1) % kStages) {
+    waitForCopies<kStages - 1>();
+    __syncwarp();
+    const T* at = stages + stage * Room::kStage;
+    auto products = productsOf<kKeys>(operands, at, lane);
+    const int begin = part.keys.begin - tile * kKeys, stop = part.keys.end - tile * kKeys;
+    results.take(
+        products, score, begin <= 0 && stop >= kKeys,
+        [&](int, int, int key) { return key >= begin && key < stop; }, at + Room::kKeyTile, [] {},
+        lane);
+    __syncwarp();
+    fetch(tile + kStages * kWarps, stage);
+  }
+  results.addUp();
+
+  waitForCopies<0>();
+  __syncthreads();
+  const Parts parts = {reinterpret_cast<float*>(shared), weights[0], kRows, 1, kV};
+  DCC_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    const int row = lane / 4 + 8 * half, place = warp * kRows + row;
+    if (row >= rows) continue;
+    DCC_UNROLL
+    for (int n = 0; n < kV / 8; ++n) {
+      *reinterpret_cast<float2*>(parts.values + place * kV + n * 8 + lane % 4 * 2) =
+          make_float2(results.values.at(0, half, n, 0), results.values.at(0, half, n, 1));
+    }
+    if (lane % 4 == 0) weights[warp][row] = {results.max[0][half], results.sum[0][half]};
+  }
+  __syncthreads();
+  deliver(parts, kWarps, {token, first_head, rows, q_heads}, kV, shape.sinks, out, splits, split,
+          part.count, int64_t{blockIdx.z} * q_heads + first_head);
+}
+
+struct Decode {
+  const Launch& on;
+  const Matrix& q;
+  const CachedKeys& keys;
+  const int32_t* sequences;
+  const AttentionShape& shape;
+  const Matrix& out;
+  const Splits& splits;
+
+  template <class T, int kK, int kV>
+  void run() const {
+    const int heads = static_cast<int>(q.cols) / kK, kv_heads = keys.heads();
+    const int tiles = (mostHeads(shape, heads, kv_heads) + kRows - 1) / kRows;
+    const int64_t most = std::min<int64_t>(kSplitCounters / heads, 65535);
+    allowShared(decodeKernel<T, kK, kV>, Room<kK, kV>::kBytes);
+    for (int64_t first = 0; first < q.rows; first += most) {
+      const dim3 grid(static_cast<unsigned>(splits.most), static_cast<unsigned>(kv_heads * tiles),
+                      static_cast<unsigned>(std::min(most, q.rows - first)));
+      launch(on, decodeKernel<T, kK, kV>, grid, dim3(kWarps * 32), Room<kK, kV>::kBytes, q, keys,
+             sequences, shape, out, splits, tiles, static_cast<int>(first));
+    }
+  }
+};
+
+}  // namespace
+
+int splitsAtMost(const AttentionShape& shape, int kv_heads) {
+  int device = 0, processors = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  int64_t seen = shape.longest;
+  if (shape.window > 0) seen = std::min(seen, shape.window);
+  if (shape.chunk > 0) seen = std::min(seen, shape.chunk);
+  constexpr int64_t kLeast = Splits::kUnit * Splits::kLeastUnits, kMost = 64;
+  const int64_t room = std::clamp<int64_t>((seen + kLeast - 1) / kLeast, 1, kMost);
+  return static_cast<int>(std::clamp<int64_t>((2 * processors + kv_heads - 1) / kv_heads, 1, room));
+}
+
+Splits splitsIn(std::byte* scratch, int most, int64_t tokens, int64_t q_heads, int v_dim) {
+  Splits splits;
+  splits.most = most;
+  splits.counters = reinterpret_cast<uint32_t*>(scratch);
+  splits.values = reinterpret_cast<float*>(splits.counters + kSplitCounters);
+  splits.weights =
+      reinterpret_cast<Weight*>(splits.values + tokens * q_heads * most * valueStride(v_dim));
+  return splits;
+}
+
+size_t attentionScratchBytes(int64_t T, int64_t B, int64_t q_heads, const CacheView& cache,
+                             const AttentionShape& shape) {
+  const int64_t tokens = std::min(T, B);  // decodeAttention's; attention() takes none
+  const int64_t parts = tokens * q_heads * splitsAtMost(shape, static_cast<int>(cache.heads));
+  return kSplitCounters * sizeof(uint32_t) +
+         parts * (valueStride(static_cast<int>(cache.v_dim)) * sizeof(float) + sizeof(Weight));
+}
+
+void decodeAttention(const Launch& on, const Matrix& q, const CacheView& cache,
+                     const StepView& step, const PagesView& pages, const AttentionShape& shape,
+                     const Matrix& out, std::byte* scratch) {
+  const int k_dim = static_cast<int>(cache.k_dim), v_dim = static_cast<int>(cache.v_dim);
+  const Splits splits = splitsIn(scratch, splitsAtMost(shape, static_cast<int>(cache.heads)),
+                                 q.rows, q.cols / k_dim, v_dim);
+  const CachedKeys keys = {cache, pages, step.positions};
+  const Decode tiles = {on, q, keys, step.sequences, shape, out, splits};
+  if (tilesTake(cache, q, out) && forTileSizes(cache.dtype, k_dim, v_dim, tiles)) return;
+  attentionByRows(on, q, keys, step.sequences, shape, out, splits);
+}
+
+}  // namespace dcc::cuda
