@@ -1,6 +1,7 @@
 // Collectives of peers: see peers.h. One kernel exchanges; what is read for whom and what is made
 // of what came differs.
 #include <algorithm>
+#include <initializer_list>
 
 #include "runtime/backends/cuda/peer_access.cuh"
 
@@ -17,14 +18,17 @@ struct Words {
   uint32_t word[kWordsPerThread];
 };
 
-// The words at `from`, zeros behind the first `left` bytes.
+// The words at `from`, zeros behind the first `left` bytes. kWhole: there are no parts of 16 bytes,
+// and addresses are multiples of them.
+template <bool kWhole>
 __device__ Words loadWords(const std::byte* from, int64_t left) {
   Words words = {};
-  const auto address = reinterpret_cast<uintptr_t>(from);
-  if (left >= 16 && address % 16 == 0) {
+  if constexpr (kWhole) {
+    if (left <= 0) return words;
     const uint4 all = *reinterpret_cast<const uint4*>(from);
     return {{all.x, all.y, all.z, all.w}};
   }
+  const auto address = reinterpret_cast<uintptr_t>(from);
   DCC_UNROLL
   for (int i = 0; i < 4; ++i) {
     const std::byte* at = from + 4 * i;
@@ -40,12 +44,14 @@ __device__ Words loadWords(const std::byte* from, int64_t left) {
 }
 
 // The first `left` bytes of `words` to `to`.
+template <bool kWhole>
 __device__ void storeWords(std::byte* to, int64_t left, const Words& words) {
-  const auto address = reinterpret_cast<uintptr_t>(to);
-  if (left >= 16 && address % 16 == 0) {
+  if constexpr (kWhole) {
+    if (left <= 0) return;
     *reinterpret_cast<uint4*>(to) = {words.word[0], words.word[1], words.word[2], words.word[3]};
     return;
   }
+  const auto address = reinterpret_cast<uintptr_t>(to);
   DCC_UNROLL
   for (int i = 0; i < 4; ++i) {
     std::byte* at = to + 4 * i;
@@ -89,25 +95,28 @@ __device__ Words sumOf(const Words (&all)[kMaxPeers], uint32_t ranks) {
 
 // ---- what is exchanged: `at` is a byte's place in every rank's part
 
-template <SumOrder kOrder>
+template <SumOrder kOrder, bool kWhole>
 struct AllReduce {
   static constexpr bool kSameToAll = true;
   const std::byte* in;
   std::byte* out;
   int64_t bytes;
 
-  __device__ Words wordsFor(uint32_t, int64_t at) const { return loadWords(in + at, bytes - at); }
+  __device__ Words wordsFor(uint32_t, int64_t at) const {
+    return loadWords<kWhole>(in + at, bytes - at);
+  }
   __device__ void take(const Words (&all)[kMaxPeers], uint32_t ranks, int64_t at) const {
-    storeWords(out + at, bytes - at, sumOf<kOrder>(all, ranks));
+    storeWords<kWhole>(out + at, bytes - at, sumOf<kOrder>(all, ranks));
   }
 };
 
 // Begins of ranks' parts, in bytes.
 struct Parts {
   int64_t begin[kMaxPeers + 1];
-  __device__ int64_t size(uint32_t r) const { return begin[r + 1] - begin[r]; }
+  __host__ __device__ int64_t size(uint32_t r) const { return begin[r + 1] - begin[r]; }
 };
 
+template <bool kWhole>
 struct AllGather {
   static constexpr bool kSameToAll = true;
   const std::byte* in;
@@ -115,16 +124,18 @@ struct AllGather {
   int64_t bytes;
   Parts parts;
 
-  __device__ Words wordsFor(uint32_t, int64_t at) const { return loadWords(in + at, bytes - at); }
+  __device__ Words wordsFor(uint32_t, int64_t at) const {
+    return loadWords<kWhole>(in + at, bytes - at);
+  }
   __device__ void take(const Words (&all)[kMaxPeers], uint32_t ranks, int64_t at) const {
     DCC_UNROLL
     for (uint32_t r = 0; r < kMaxPeers; ++r) {
-      if (r < ranks) storeWords(out + parts.begin[r] + at, parts.size(r) - at, all[r]);
+      if (r < ranks) storeWords<kWhole>(out + parts.begin[r] + at, parts.size(r) - at, all[r]);
     }
   }
 };
 
-template <SumOrder kOrder>
+template <SumOrder kOrder, bool kWhole>
 struct ReduceScatter {
   static constexpr bool kSameToAll = false;
   const std::byte* in;
@@ -133,10 +144,10 @@ struct ReduceScatter {
   Parts parts;
 
   __device__ Words wordsFor(uint32_t r, int64_t at) const {
-    return loadWords(in + parts.begin[r] + at, parts.size(r) - at);
+    return loadWords<kWhole>(in + parts.begin[r] + at, parts.size(r) - at);
   }
   __device__ void take(const Words (&all)[kMaxPeers], uint32_t ranks, int64_t at) const {
-    storeWords(out + at, bytes - at, sumOf<kOrder>(all, ranks));
+    storeWords<kWhole>(out + at, bytes - at, sumOf<kOrder>(all, ranks));
   }
 };
 
@@ -271,42 +282,63 @@ Parts partsOf(const PeerGroup& group, const size_t* sizes, size_t unit, int64_t&
   return parts;
 }
 
+// Whether all addresses and sizes are multiples of 16 bytes; the kernels may differ between ranks,
+// what they exchange does not.
+bool areWhole(std::initializer_list<const void*> pointers, const Parts& parts, uint32_t ranks) {
+  const auto whole = [](auto number) { return number % 16 == 0; };
+  return std::all_of(parts.begin, parts.begin + ranks + 1, whole) &&
+         std::all_of(pointers.begin(), pointers.end(),
+                     [&](const void* p) { return whole(reinterpret_cast<uintptr_t>(p)); });
+}
+
+// body.operator()<order, whole>()
+template <class Body>
+void choose(SumOrder order, bool whole, const Body& body) {
+  if (order == SumOrder::kRanks) {
+    if (whole) return body.template operator()<SumOrder::kRanks, true>();
+    return body.template operator()<SumOrder::kRanks, false>();
+  }
+  if (whole) return body.template operator()<SumOrder::kTree, true>();
+  return body.template operator()<SumOrder::kTree, false>();
+}
+
 }  // namespace
 
 void peerAllReduce(const Launch& on, const PeerGroup& group, const float* in, float* out,
                    size_t count, SumOrder order) {
-  const auto bytes = static_cast<int64_t>(count * sizeof(float));
   const auto* from = reinterpret_cast<const std::byte*>(in);
   auto* to = reinterpret_cast<std::byte*>(out);
-  if (order == SumOrder::kRanks) {
-    exchange(on, group, AllReduce<SumOrder::kRanks>{from, to, bytes}, bytes);
-  } else {
-    exchange(on, group, AllReduce<SumOrder::kTree>{from, to, bytes}, bytes);
-  }
+  const Parts all = {{0, static_cast<int64_t>(count * sizeof(float))}};
+  const int64_t bytes = all.size(0);
+  choose(order, areWhole({in, out}, all, 1), [&]<SumOrder kOrder, bool kWhole>() {
+    exchange(on, group, AllReduce<kOrder, kWhole>{from, to, bytes}, bytes);
+  });
 }
 
 void peerAllGather(const Launch& on, const PeerGroup& group, const void* in, void* out,
                    const size_t* bytes) {
+  const auto* from = static_cast<const std::byte*>(in);
+  auto* to = static_cast<std::byte*>(out);
   int64_t longest;
   const Parts parts = partsOf(group, bytes, 1, longest);
-  exchange(on, group,
-           AllGather{static_cast<const std::byte*>(in), static_cast<std::byte*>(out),
-                     static_cast<int64_t>(bytes[group.rank]), parts},
-           longest);
+  const int64_t own = parts.size(group.rank);
+  if (areWhole({in, out}, parts, group.ranks)) {
+    exchange(on, group, AllGather<true>{from, to, own, parts}, longest);
+  } else {
+    exchange(on, group, AllGather<false>{from, to, own, parts}, longest);
+  }
 }
 
 void peerReduceScatter(const Launch& on, const PeerGroup& group, const float* in, float* out,
                        const size_t* counts, SumOrder order) {
-  int64_t longest;
-  const Parts parts = partsOf(group, counts, sizeof(float), longest);
-  const auto bytes = static_cast<int64_t>(counts[group.rank] * sizeof(float));
   const auto* from = reinterpret_cast<const std::byte*>(in);
   auto* to = reinterpret_cast<std::byte*>(out);
-  if (order == SumOrder::kRanks) {
-    exchange(on, group, ReduceScatter<SumOrder::kRanks>{from, to, bytes, parts}, longest);
-  } else {
-    exchange(on, group, ReduceScatter<SumOrder::kTree>{from, to, bytes, parts}, longest);
-  }
+  int64_t longest;
+  const Parts parts = partsOf(group, counts, sizeof(float), longest);
+  const int64_t own = parts.size(group.rank);
+  choose(order, areWhole({in, out}, parts, group.ranks), [&]<SumOrder kOrder, bool kWhole>() {
+    exchange(on, group, ReduceScatter<kOrder, kWhole>{from, to, own, parts}, longest);
+  });
 }
 
 }  // namespace dcc::cuda
