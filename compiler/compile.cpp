@@ -182,7 +182,9 @@ Result<CompileSummary> compile(const CompileOptions& options) {
     packed.emplace_back(plan.bytes().begin(), plan.bytes().end());
   DCC_RETURN_IF_ERROR(addSideFiles(*module, files));
   say("writing " + options.output);
-  DCC_RETURN_IF_ERROR(plan::writeDirectory(options.output, packed, files));
+  DCC_RETURN_IF_ERROR(
+      plan::writeDirectory(options.output, packed, files,
+                           options.target == "cuda" ? plan::Target::kCuda : plan::Target::kCpu));
   return summary;
 }
 

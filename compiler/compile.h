@@ -21,6 +21,7 @@ struct CompileOptions {
   std::vector<std::string> tp_rules;         // PATTERN=STRATEGY
   std::vector<std::string> rewrites;         // NAME=on, NAME=off
   std::vector<std::string> load_strategies;  // libraries that have some
+  std::string target;                        // "cpu", "cuda"
   std::string dtype;                         // "auto", "f32", "bf16", "f16"
   std::string numerics;                      // "fast", "invariant"
   std::string weights;                       // "checkpoint", "dummy", "dummy:SEED"

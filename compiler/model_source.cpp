@@ -88,13 +88,18 @@ Status addMesh(const CompileOptions& options, const graph::ModelJson& file,
   return Status::success();
 }
 
-Result<DType> computeType(const CompileOptions& options, const graph::ModelJson& file) {
+// Nothing where the checkpoint says: auto on a GPU, whose matrix units multiply what is of one
+// type.
+Result<std::optional<DType>> computeType(const CompileOptions& options,
+                                         const graph::ModelJson& file) {
   std::string name = options.dtype;
   if (name.empty() && file.dtype) name = dcc::name(*file.dtype);
-  // auto: weights keep their own type in memory, arithmetic and activations are f32.
-  if (name.empty() || name == "auto" || name == "f32") return DType::kF32;
-  if (name == "bf16") return DType::kBF16;
-  if (name == "f16") return DType::kF16;
+  // auto on a CPU: weights keep their own type in memory, arithmetic and activations are f32.
+  const bool any = name.empty() || name == "auto";
+  if (any && options.target == "cuda") return std::optional<DType>();
+  if (any || name == "f32") return std::optional(DType::kF32);
+  if (name == "bf16") return std::optional(DType::kBF16);
+  if (name == "f16") return std::optional(DType::kF16);
   return userError("--dtype " + name + ": is no type; auto, f32, bf16 and f16 are");
 }
 

@@ -154,7 +154,7 @@ Result<mlir::OwningOpRef<mlir::ModuleOp>> importGraph(mlir::MLIRContext& context
   std::optional<Checkpoint> checkpoint;
   std::optional<DummyWeights> dummy;
   if (options.dummy_seed) {
-    dummy.emplace(file.path, options.compute, *options.dummy_seed);
+    dummy.emplace(file.path, options.compute.value_or(DType::kF32), *options.dummy_seed);
   } else {
     DCC_ASSIGN(checkpoint, Checkpoint::open(options.directory));
     building.checkpoint = &*checkpoint;

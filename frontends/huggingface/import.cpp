@@ -179,7 +179,7 @@ Result<OwningOpRef<ModuleOp>> buildModule(MLIRContext& context, const Model& mod
   }
   OpBuilder builder(&context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(NameLoc::get(builder.getStringAttr(text.file)));
-  ModelBuilder layers(*module, tensors, options.compute);
+  ModelBuilder layers(*module, tensors, options.compute.value_or(text.stored));
   DCC_RETURN_IF_ERROR(buildEntries(layers, model, limits));
 
   SmallVector<StringAttr> names;
@@ -222,7 +222,8 @@ Result<OwningOpRef<ModuleOp>> importModel(MLIRContext& context, const ImportOpti
   DCC_ASSIGN(std::unique_ptr<TensorSource> tensors, openTensors(options, config));
   ModelText text{.file = options.directory + "/config.json",
                  .name = std::string(family->architecture),
-                 .plan = family->plan()};
+                 .plan = family->plan(),
+                 .stored = config.dtype().value_or(DType::kF32)};
   if (family->expert_plan) text.expert_plan = family->expert_plan();
   return buildModule(context, *model, *tensors, text, options);
 }

@@ -28,10 +28,10 @@ struct ImportOptions {
   std::vector<MeshAxis> mesh;
   bool auto_plan = true;  // the family's own plan comes first
   std::vector<UserRule> rules;
-  bool expert_parallel = false;        // the family's rules for whole experts come
-  size_t first_amendment = 0;          // in front of this rule
-  DType compute = DType::kF32;         // of activations
-  std::optional<uint64_t> dummy_seed;  // no safetensors: random weights by this seed
+  bool expert_parallel = false;                // the family's rules for whole experts come
+  size_t first_amendment = 0;                  // in front of this rule
+  std::optional<DType> compute = DType::kF32;  // of activations; none: as the config says
+  std::optional<uint64_t> dummy_seed;          // no safetensors: random weights by this seed
   // 0: the default.
   int64_t max_tokens = 0, max_seqs = 0, max_seq_len = 0;
 };
@@ -42,6 +42,7 @@ struct ModelText {
   std::string name;                            // "LlamaForCausalLM"
   std::span<const PlanRule> plan = {};         // "auto"
   std::span<const PlanRule> expert_plan = {};  // of --expert-parallel
+  DType stored = DType::kF32;                  // what it says of its weights' type
 };
 
 // Names of a causal model's entries, in the order in which they are built.

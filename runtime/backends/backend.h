@@ -15,11 +15,12 @@
 #include "runtime/base/status.h"
 #include "runtime/collectives/communicator.h"
 #include "runtime/executor/step.h"
+#include "runtime/weights/part.h"
 
 namespace dcc {
 
-// Writes all weights of a plan to host memory: weights[i] is the whole of Plan.weights[i].
-using LoadWeights = std::function<Status(std::span<const std::span<uint8_t>> weights)>;
+// Writes parts of a plan's weights to host memory.
+using LoadWeights = std::function<Status(std::span<const WeightPart> parts)>;
 
 enum class MemoryUse : uint8_t { kWeights, kCache, kArena };
 
@@ -73,11 +74,16 @@ class Backend {
   // User error that lists everything the plan needs and this backend lacks.
   virtual Status check(const plan::fb::Plan& plan) const = 0;
 
+  // Bytes per second that a copy in the device's memory reads and writes; 0 where the device is the
+  // host.
+  virtual Result<double> copyBandwidth() { return 0.0; }
+
   // Zeroed device memory, 64-byte aligned, freed with the backend. Pages never touched cost nothing
   // where the device allows it. Runtime error when there is not enough.
   virtual Result<std::byte*> allocate(MemoryUse use, size_t bytes) = 0;
 
-  // Has `load` write the weights and brings them to `weights`, parts of what allocate() returned.
+  // Has `load` write the weights, each of them once, and brings them to `weights`, of which
+  // weights[i] is the whole of Plan.weights[i] and lies in what allocate() returned.
   virtual Status upload(std::span<const std::span<uint8_t>> weights, const LoadWeights& load) = 0;
 
   // Makes Plan.entries[entry] ready to run; the weights are in place. `axes` has one communicator

@@ -1,6 +1,7 @@
 #include "runtime/executor/executor.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "runtime/base/checked.h"
@@ -111,6 +112,15 @@ std::span<const std::byte> Executor::weightMemory() const {
   if (memory_.weights.empty()) return {};
   const auto first = memory_.weights.front(), last = memory_.weights.back();
   return std::as_bytes(std::span(first.data(), last.data() + last.size()));
+}
+
+Result<double> Executor::deviceBandwidth(Communicator& world) const {
+  const Result<double> own = backend_->copyBandwidth();
+  DCC_RETURN_IF_ERROR(own.ok() ? Status::success() : Status(own.error()));
+  std::vector<double> all(world.size());
+  const std::vector<size_t> sizes(all.size(), sizeof(double));
+  DCC_RETURN_IF_ERROR(world.allGather(&*own, all.data(), sizes));
+  return std::accumulate(all.begin(), all.end(), 0.0);
 }
 
 std::string Executor::describe(uint32_t entry, uint32_t instruction) const {

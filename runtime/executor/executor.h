@@ -52,6 +52,9 @@ class Executor {
   OutputView output(uint32_t index) const;
 
   const plan::Plan& plan() const { return plan_; }
+  // Collective. Bytes per second that a copy in the device's memory reads and writes, of all ranks
+  // together; 0 where the device is the host. Errors: the group's, the device's.
+  Result<double> deviceBandwidth(Communicator& world) const;
   // All weights as the backend has them, one after the other.
   std::span<const std::byte> weightMemory() const;
 

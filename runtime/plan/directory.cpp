@@ -77,6 +77,11 @@ Result<Manifest> parseManifest(std::string_view text, const std::string& name) {
   }
   Manifest manifest;
   DCC_ASSIGN(manifest.model, fields.stringOr("model", ""));
+  DCC_ASSIGN(const std::string target, fields.stringOr("target", "cpu"));
+  if (target != "cpu" && target != "cuda") {
+    return fields.error("target", "is \"" + printable(target) + "\"; cpu or cuda is expected");
+  }
+  manifest.target = target == "cuda" ? Target::kCuda : Target::kCpu;
   DCC_ASSIGN(manifest.checkpoint, fields.stringOr("checkpoint", ""));
   DCC_ASSIGN(manifest.compilation_id, hashField(fields, "compilation_id"));
   DCC_RETURN_IF_ERROR(parseMesh(fields, manifest));

@@ -3,8 +3,8 @@
 //
 //   {"format": "dcc-plan", "major": 0, "minor": 2, "model": "llama, 6 layers",
 //    "compilation_id": "<32 hex digits>", "world_size": 2, "mesh": [{"name": "tp", "size": 2}],
-//    "checkpoint": "/models/x", "ranks": [{"file": "rank_0.dplan", "program_hash": "<32>"}, ...],
-//    "files": ["tokenizer.json", ...]}
+//    "target": "cpu", "checkpoint": "/models/x", "ranks": [{"file": "rank_0.dplan", "program_hash":
+//    "<32>"}, ...], "files": ["tokenizer.json", ...]}
 //
 // and repeats what the plans say, so that people and scripts need not read FlatBuffers. Unknown
 // keys are ignored.
@@ -12,6 +12,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/base/status.h"
@@ -25,8 +26,13 @@ struct MeshAxis {
   bool operator==(const MeshAxis&) const = default;
 };
 
+// What a plan was compiled to run on. It runs on the others too.
+enum class Target { kCpu, kCuda };
+constexpr std::string_view name(Target target) { return target == Target::kCpu ? "cpu" : "cuda"; }
+
 struct Manifest {
   std::string model;
+  Target target = Target::kCpu;  // where the manifest says nothing, too
   Hash compilation_id;
   std::vector<MeshAxis> mesh;
   std::string checkpoint;
@@ -70,6 +76,6 @@ struct ExtraFile {
 // not write stay. Errors name the path: anything else in the way, not writable (user), disk full,
 // plans that verify() or verifyRanks() refuse (runtime).
 Status writeDirectory(const std::string& dir, std::span<const std::vector<uint8_t>> plans,
-                      std::span<const ExtraFile> files);
+                      std::span<const ExtraFile> files, Target target = Target::kCpu);
 
 }  // namespace dcc::plan

@@ -49,7 +49,8 @@ Result<std::vector<Plan>> checkedPlans(std::span<const std::vector<uint8_t>> byt
   return plans;
 }
 
-std::string manifestText(std::span<const Plan> plans, std::span<const ExtraFile> files) {
+std::string manifestText(std::span<const Plan> plans, std::span<const ExtraFile> files,
+                         Target target) {
   const fb::Plan& first = *plans[0];
   ordered_json manifest = {{"format", kManifestFormat},
                            {"major", first.major()},
@@ -58,6 +59,7 @@ std::string manifestText(std::span<const Plan> plans, std::span<const ExtraFile>
                            {"compilation_id", hashOf(*first.compilation_id()).hex()},
                            {"world_size", plans.size()},
                            {"mesh", ordered_json::array()},
+                           {"target", name(target)},
                            {"checkpoint", text(first.checkpoint())},
                            {"ranks", ordered_json::array()},
                            {"files", ordered_json::array()}};
@@ -153,7 +155,7 @@ std::error_code carryOver(const fs::path& old, const std::set<fs::path>& own, co
 }  // namespace
 
 Status writeDirectory(const std::string& dir, std::span<const std::vector<uint8_t>> plans,
-                      std::span<const ExtraFile> files) {
+                      std::span<const ExtraFile> files, Target target) {
   DCC_ASSIGN(std::vector<Plan> checked, checkedPlans(plans, dir));
   std::set<std::string> names = {kManifestFile};
   for (uint32_t rank = 0; rank < plans.size(); ++rank) names.insert(rankFile(rank));
@@ -162,13 +164,13 @@ Status writeDirectory(const std::string& dir, std::span<const std::vector<uint8_
       return runtimeError(dir + ": file " + file.name + " cannot stand in a plan directory");
     }
   }
-  DCC_ASSIGN(fs::path target, resolve(dir));
-  DCC_ASSIGN(std::set<fs::path> own, ownFiles(target, dir));
+  DCC_ASSIGN(const fs::path path, resolve(dir));
+  DCC_ASSIGN(std::set<fs::path> own, ownFiles(path, dir));
 
   std::error_code error;
-  fs::create_directories(target.parent_path(), error);
+  fs::create_directories(path.parent_path(), error);
   if (error) return cannotWrite(dir, error);
-  TemporaryDirectory temporary(target.parent_path() / ("." + target.filename().string() + ".tmp-" +
+  TemporaryDirectory temporary(path.parent_path() / ("." + path.filename().string() + ".tmp-" +
                                                        std::to_string(::getpid())));
   fs::remove_all(temporary.path(), error);
   fs::create_directory(temporary.path(), error);
@@ -181,17 +183,17 @@ Status writeDirectory(const std::string& dir, std::span<const std::vector<uint8_
     DCC_RETURN_IF_ERROR(writeInto(temporary.path(), file.name, file.bytes, dir));
   }
   DCC_RETURN_IF_ERROR(
-      writeInto(temporary.path(), kManifestFile, manifestText(checked, files), dir));
+      writeInto(temporary.path(), kManifestFile, manifestText(checked, files, target), dir));
 
   if (own.empty()) {  // nothing or an empty directory is there, which rename replaces
-    fs::rename(temporary.path(), target, error);
+    fs::rename(temporary.path(), path, error);
     if (error) return cannotWrite(dir, error);
     temporary.keep();
     return Status::success();
   }
-  error = exchange(temporary.path(), target);
+  error = exchange(temporary.path(), path);
   if (error) return cannotWrite(dir, error);
-  error = carryOver(temporary.path(), own, target);
+  error = carryOver(temporary.path(), own, path);
   if (error) {
     std::string kept = temporary.path();
     temporary.keep();

@@ -9,6 +9,7 @@
 #include <new>
 #include <span>
 #include <thread>
+#include <utility>
 
 #include "runtime/base/checked.h"
 #include "runtime/base/printable.h"
@@ -63,59 +64,116 @@ struct Source {
 struct Block {
   const fb::Weight* weight;
   const fb::Piece* piece;
-  uint8_t* memory;  // of the whole weight
+  const WeightPart* part;
   uint64_t run, runs, first, elements;
+
+  // Where element i of a run goes.
+  uint8_t* place(uint64_t of_run, uint64_t i) const {
+    const uint64_t at =
+        piece->dest_offset() + of_run * piece->dest_stride() + i * piece->dest_step();
+    return part->memory.data() + at * byteSize(static_cast<DType>(weight->dtype())) - part->offset;
+  }
 };
 
-// Cuts all pieces into blocks, on demand because there may be very many. Callable from all threads.
+// Cuts the pieces of all parts into blocks, on demand because there may be very many. Callable from
+// all threads.
 class Blocks {
  public:
-  Blocks(const fb::Plan& plan, std::span<const std::span<uint8_t>> memory)
-      : plan_(plan), memory_(memory) {}
+  Blocks(const fb::Plan& plan, std::span<const WeightPart> parts) : plan_(plan), parts_(parts) {}
 
   bool next(Block& block) {
     std::lock_guard lock(mutex_);
-    while (weight_ < rows(plan_.weights()).size()) {
-      const fb::Weight& weight = *plan_.weights()->Get(weight_);
+    while (part_ < parts_.size()) {
+      const WeightPart& part = parts_[part_];
+      const fb::Weight& weight = *plan_.weights()->Get(part.weight);
       if (piece_ == rows(weight.pieces()).size()) {
-        ++weight_;
+        ++part_;
         piece_ = 0;
         continue;
       }
       const fb::Piece& piece = *weight.pieces()->Get(piece_);
-      block = {&weight, &piece, memory_[weight_].data(), run_, 1, first_, piece.run() - first_};
+      const Window window(part, weight, piece);
+      if (begins_) {
+        run_ = window.firstRun();
+        begins_ = false;
+      }
+      const auto [begin, end] = window.ofRun(run_);
+      first_ = std::max(first_, begin);
+      if (first_ >= end) {  // the rest of the run, or of all runs, is no part of it
+        endRun(piece, 1, begin >= end && window.isBehind(run_));
+        continue;
+      }
+      block = {&weight, &piece, &part, run_, 1, first_, end - first_};
       const uint64_t room = kBlockBytes / sourceElement(piece);
       const uint64_t span = spanOf(piece, piece.run());
       if (span > room) {  // a part of one run
         block.elements =
             std::min(block.elements, std::max<uint64_t>(1, room / piece.source_step()));
-      } else {
+      } else if (first_ == 0 && end == piece.run()) {
         const bool gaps = readsGaps(*plan_.files()->Get(piece.file()), piece);
         uint64_t each = gaps ? std::max(span, piece.source_stride()) : span;
         block.runs = std::clamp<uint64_t>(room / each, 1, piece.count() - run_);
+        while (block.runs > 1 && !window.hasAll(run_ + block.runs - 1)) --block.runs;
       }
-      advance(block);
+      first_ += block.elements;
+      if (first_ == end) endRun(piece, block.runs, false);
       return true;
     }
     return false;
   }
 
  private:
-  void advance(const Block& block) {
-    first_ += block.elements;
-    if (first_ < block.piece->run()) return;
+  // Which elements of a piece's runs are in a part.
+  class Window {
+   public:
+    Window(const WeightPart& part, const fb::Weight& weight, const fb::Piece& piece)
+        : piece_(piece) {
+      const size_t unit = byteSize(static_cast<DType>(weight.dtype()));
+      begin_ = part.offset / unit;
+      end_ = (part.offset + part.memory.size()) / unit;
+    }
+
+    // No run before it has any. (Runs that lie side by side have all to be looked at.)
+    uint64_t firstRun() const {
+      const uint64_t length = (piece_.run() - 1) * piece_.dest_step() + 1;
+      const uint64_t first_end = piece_.dest_offset() + length;
+      if (begin_ < first_end || piece_.dest_stride() == 0) return 0;
+      return std::min((begin_ - first_end) / piece_.dest_stride() + 1, piece_.count() - 1);
+    }
+    // Elements [begin, end) of a run; none where begin >= end.
+    std::pair<uint64_t, uint64_t> ofRun(uint64_t run) const {
+      const uint64_t at = start(run), step = piece_.dest_step();
+      const uint64_t begin = begin_ > at ? ceilDiv(begin_ - at, step) : 0;
+      const uint64_t end = end_ > at ? ceilDiv(end_ - at, step) : 0;
+      return {begin, std::min(end, piece_.run())};
+    }
+    bool hasAll(uint64_t run) const {
+      return ofRun(run) == std::pair<uint64_t, uint64_t>(0, piece_.run());
+    }
+    // It and all runs behind it begin behind the part.
+    bool isBehind(uint64_t run) const { return start(run) >= end_; }
+
+   private:
+    uint64_t start(uint64_t run) const { return piece_.dest_offset() + run * piece_.dest_stride(); }
+
+    const fb::Piece& piece_;
+    uint64_t begin_, end_;
+  };
+
+  void endRun(const fb::Piece& piece, uint64_t runs, bool last) {
     first_ = 0;
-    run_ += block.runs;
-    if (run_ < block.piece->count()) return;
-    run_ = 0;
+    run_ += runs;
+    if (!last && run_ < piece.count()) return;
+    begins_ = true;
     ++piece_;
   }
 
   const fb::Plan& plan_;
-  std::span<const std::span<uint8_t>> memory_;
+  std::span<const WeightPart> parts_;
   std::mutex mutex_;
-  uint32_t weight_ = 0, piece_ = 0;
+  uint32_t part_ = 0, piece_ = 0;
   uint64_t run_ = 0, first_ = 0;
+  bool begins_ = true;  // the piece
 };
 
 // Elements that lie side by side to their places in the weight.
@@ -181,7 +239,6 @@ struct Encoded {
 Status readEncodedBlock(const Encoded& source, const Block& block, std::span<uint8_t> buffer) {
   const fb::Piece& piece = source.piece;
   const fb::Decoding decoding = piece.decoding();
-  const DType to = static_cast<DType>(block.weight->dtype());
   // Of one run at a time: a row's elements, their scales, and what they are.
   constexpr uint64_t kSome = 32768;
   std::span<uint8_t> bytes = buffer.first(kSome);
@@ -207,13 +264,10 @@ Status readEncodedBlock(const Encoded& source, const Block& block, std::span<uin
       // What publishers decode to; every element of mxfp4 is one.
       convertElements(DType::kF32, reinterpret_cast<uint8_t*>(values), DType::kBF16,
                       reinterpret_cast<uint8_t*>(rounded), n);
-      uint8_t* out =
-          block.memory +
-          (piece.dest_offset() + run * piece.dest_stride() + i * piece.dest_step()) * byteSize(to);
-      Block part = block;
-      part.first = i;
-      part.elements = n;
-      placeElements(part, DType::kBF16, reinterpret_cast<uint8_t*>(rounded), out);
+      Block some = block;
+      some.first = i;
+      some.elements = n;
+      placeElements(some, DType::kBF16, reinterpret_cast<uint8_t*>(rounded), block.place(run, i));
     }
   }
   return Status::success();
@@ -224,15 +278,10 @@ Status readBlock(const Source& source, const Block& block, std::span<uint8_t> bu
   const fb::Piece& piece = *block.piece;
   const DType from = static_cast<DType>(piece.source_dtype());
   const DType to = static_cast<DType>(block.weight->dtype());
-  const uint64_t in_size = byteSize(from), out_size = byteSize(to);
+  const uint64_t in_size = byteSize(from);
   auto sourceByte = [&](uint64_t run) {
     return piece.source_offset() +
            (run * piece.source_stride() + block.first * piece.source_step()) * in_size;
-  };
-  auto destination = [&](uint64_t run) {
-    return block.memory +
-           (piece.dest_offset() + run * piece.dest_stride() + block.first * piece.dest_step()) *
-               out_size;
   };
   const uint64_t run_bytes = spanOf(piece, block.elements) * in_size;
   const uint64_t stride_bytes = piece.source_stride() * in_size;
@@ -242,7 +291,7 @@ Status readBlock(const Source& source, const Block& block, std::span<uint8_t> bu
     DCC_RETURN_IF_ERROR(source.read(from, sourceByte(block.run), buffer.first(bytes)));
   }
   for (uint64_t i = 0; i < block.runs; ++i) {
-    uint8_t* out = destination(block.run + i);
+    uint8_t* out = block.place(block.run + i, block.first);
     if (together) {
       placeRun(block, buffer.data() + i * stride_bytes, out);
     } else if (from == to && piece.source_step() == 1 && piece.dest_step() == 1) {
@@ -259,8 +308,9 @@ Status readBlock(const Source& source, const Block& block, std::span<uint8_t> bu
 // Sums up bytes read, and keeps the first error, which stops all threads.
 class Tally {
  public:
-  Tally(uint64_t total, const WeightLoader::Progress& progress)
-      : total_(total), progress_(progress) {}
+  // `done` counts on.
+  Tally(uint64_t& done, uint64_t total, const WeightLoader::Progress& progress)
+      : total_(total), done_(done), progress_(progress) {}
 
   void add(uint64_t bytes) {
     std::lock_guard lock(mutex_);
@@ -276,7 +326,8 @@ class Tally {
   Status status() const { return status_; }
 
  private:
-  uint64_t total_, done_ = 0;
+  uint64_t total_;
+  uint64_t& done_;
   const WeightLoader::Progress& progress_;
   std::mutex mutex_;
   std::atomic<bool> failed_ = false;
@@ -344,16 +395,20 @@ Status WeightLoader::openFile(const std::string& dir, uint32_t index) {
   return checkFile(expected, file);
 }
 
-Status WeightLoader::load(std::span<const std::span<uint8_t>> memory, uint32_t threads,
-                          const Progress& progress) const {
-  uint32_t weights = rows(plan_->weights()).size();
-  for (uint32_t i = 0; i < weights; ++i) {
-    if (memory.size() != weights || memory[i].size() != weightBytes(*plan_->weights()->Get(i))) {
-      return runtimeError("weight " + std::to_string(i) + ": its memory has the wrong size");
+Status WeightLoader::load(std::span<const WeightPart> parts, uint32_t threads,
+                          const Progress& progress) {
+  const auto weights = rows(plan_->weights());
+  for (const WeightPart& part : parts) {
+    const uint64_t bytes = part.weight < weights.size() ? weightBytes(*weights[part.weight]) : 0;
+    const uint64_t unit =
+        bytes > 0 ? byteSize(static_cast<DType>(weights[part.weight]->dtype())) : 1;
+    if (part.memory.size() % unit != 0 || part.offset % unit != 0 || part.memory.size() > bytes ||
+        part.offset > bytes - part.memory.size()) {
+      return runtimeError("weight " + std::to_string(part.weight) + ": has no such part");
     }
   }
-  Blocks blocks(*plan_, memory);
-  Tally tally(total_bytes_, progress);
+  Blocks blocks(*plan_, parts);
+  Tally tally(done_bytes_, total_bytes_, progress);
   auto work = [&] {
     const std::unique_ptr<uint8_t[]> bytes(new (std::nothrow) uint8_t[kBlockBytes]);
     if (!bytes) return tally.fail(runtimeError("memory: there is none left to read weights with"));

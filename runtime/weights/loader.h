@@ -11,6 +11,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/plan/plan.h"
+#include "runtime/weights/part.h"
 
 namespace dcc {
 
@@ -32,11 +33,10 @@ class WeightLoader {
   // What load() reads from the checkpoint.
   uint64_t totalBytes() const { return total_bytes_; }
 
-  // Fills memory[i], weightBytes() of Plan.weights[i], for all i, with `threads` threads. Reads no
-  // other bytes than those of the pieces and small gaps between them. Errors (runtime): reading
-  // fails or a file has become shorter; they name file and tensor.
-  Status load(std::span<const std::span<uint8_t>> memory, uint32_t threads,
-              const Progress& progress = {}) const;
+  // Fills these parts of weights with `threads` threads. Reads no other bytes than those of the
+  // pieces and small gaps between them. What `progress` is told counts on from call to call. Errors
+  // (runtime): reading fails or a file has become shorter; they name file and tensor.
+  Status load(std::span<const WeightPart> parts, uint32_t threads, const Progress& progress = {});
 
  private:
   // Opens a file of the plan, once, and sees that it is the right one.
@@ -46,7 +46,7 @@ class WeightLoader {
 
   plan::Plan plan_;
   std::vector<InputFile> files_;  // of Plan.files; closed where no piece needs it
-  uint64_t total_bytes_ = 0;
+  uint64_t total_bytes_ = 0, done_bytes_ = 0;
 };
 
 }  // namespace dcc

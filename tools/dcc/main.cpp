@@ -89,7 +89,6 @@ int run(int argc, char** argv) {
 
   dcc::CompileOptions options;
   NotBuilt not_built;
-  std::string target = "cpu";
   CLI::App* compile = app.add_subcommand("compile", "compile a model into a plan directory");
   compile
       ->add_option("MODEL", options.model,
@@ -116,7 +115,8 @@ int run(int argc, char** argv) {
                    "a library of strategies (include/dcc/strategy.h)")
       ->allow_extra_args(false);
   compile->add_option("--dtype", options.dtype, "auto, f32, bf16, f16");
-  compile->add_option("--target", target, "cpu, cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+  compile->add_option("--target", options.target, "cpu (the default), cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
   compile
       ->add_option("--numerics", options.numerics,
                    "fast, or invariant: the same bits at --tp 1, 2, 4 and 8")
@@ -165,10 +165,7 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (auto error = not_built.used()) return fail(*error);
-  if (compile->parsed()) {
-    if (target != "cpu") return fail(dcc::userError("--target " + target + ": not built yet"));
-    return runCompile(options);
-  }
+  if (compile->parsed()) return runCompile(options);
   if (inspect->parsed() || explain->parsed()) {
     if (collectives == "tcp") why.transport = dcc::TransportKind::kTcp;
     dcc::Result<std::string> text = inspect->parsed() ? dcc::inspect(view) : dcc::explain(why);

@@ -26,6 +26,12 @@ namespace {
 using namespace dcc;
 using namespace dcc::drun;
 
+#ifdef DCC_WITH_CUDA
+constexpr MakeCuda kMakeCuda = makeCudaBackend;
+#else
+constexpr MakeCuda kMakeCuda = nullptr;
+#endif
+
 // Ranks elsewhere that wait for this process, and as whom it has to tell them if it fails.
 struct Awaited {
   launch::Contact contact;
@@ -81,7 +87,7 @@ Status joinRanks(const Options& options, const launch::Place& place,
   DCC_ASSIGN(const launch::Place own, placeInWorld(options, place));
   awaited.reset();
   self = launch::Rank::joining(own);
-  return rankMain(options, *self);
+  return rankMain(options, *self, kMakeCuda);
 }
 
 int fail(const Error& error) {
@@ -104,7 +110,7 @@ int main(int argc, char** argv) {
     // What goes wrong here is the launcher's to say.
     launch::Rank& self = **rank;
     if (!forced.ok()) return self.end(forced);
-    return self.end(options.ok() ? guarded([&] { return rankMain(**options, self); })
+    return self.end(options.ok() ? guarded([&] { return rankMain(**options, self, kMakeCuda); })
                                  : Status(options.error()));
   }
   if (!options.ok()) return fail(options.error());

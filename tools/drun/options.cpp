@@ -149,9 +149,6 @@ Status checkCombination(const CLI::App& app, const Options& options) {
   for (const std::string& text : options.stop) {
     if (text.empty()) return userError("--stop: an empty text would end everything at once");
   }
-  if (given("--device") && app.get_option("--device")->as<std::string>() != "cpu") {
-    return userError("--device cuda: not built yet; cpu is");
-  }
   for (const char* name : {"--node-rank", "--master-addr", "--master-port"}) {
     if (given(name) && !given("--nnodes")) {
       return userError(std::string(name) + ": means nothing without --nnodes");
@@ -160,9 +157,8 @@ Status checkCombination(const CLI::App& app, const Options& options) {
   if (options.nodes.address && options.nodes.address->empty()) {
     return userError("--master-addr: empty; the name or address of a host is right");
   }
-  const auto collectives = app.get_option("--collectives")->as<std::string>();
-  if (collectives == "nccl") {
-    return userError("--collectives nccl: not built yet; shm and tcp are");
+  if (options.nccl && options.device == plan::Target::kCpu) {
+    return userError("--collectives nccl: needs --device cuda; shm and tcp are for the CPU");
   }
   if (options.chat && (options.decode || options.no_special_tokens)) {
     return userError("--chat: gives texts; --decode and --no-special-tokens mean nothing to it");
@@ -212,7 +208,7 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   Options options;
   std::vector<std::string> words;
   double timeout = 30;
-  std::string collectives = "auto", bind = "cores";
+  std::string collectives = "auto", bind = "cores", device;
 
   CLI::App app("Runs a compiled plan on N ranks.", "drun");
   app.footer(kFooter);
@@ -233,9 +229,9 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   app.add_option("--timeout", timeout,
                  "a rank may give no sign of life for so long (default: 30; to start: 60)")
       ->option_text("SECONDS");
-  app.add_option("--device", "what computes (default: cpu)")
+  app.add_option("--device", device, "what computes (default: what the plan was compiled for)")
       ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->option_text("cpu");
+      ->option_text("cpu|cuda");
   app.add_option("--collectives", collectives, "how ranks talk (default: auto)")
       ->check(CLI::IsMember({"auto", "shm", "tcp", "nccl"}))
       ->option_text("auto|shm|tcp");
@@ -362,6 +358,10 @@ Result<std::optional<Options>> parseOptions(int argc, const char* const* argv) {
   options.meet.transport = collectives == "shm"   ? launch::Transport::kSharedMemory
                            : collectives == "tcp" ? launch::Transport::kTcp
                                                   : launch::Transport::kAuto;
+  options.nccl = collectives == "nccl";
+  if (!device.empty()) {
+    options.device = device == "cuda" ? plan::Target::kCuda : plan::Target::kCpu;
+  }
   options.bind = bind == "cores";
   DCC_RETURN_IF_ERROR(readWords(words, options));
   DCC_RETURN_IF_ERROR(checkCombination(app, options));

@@ -11,6 +11,7 @@
 #include "runtime/generate/generation_config.h"
 #include "runtime/launch/nodes.h"
 #include "runtime/launch/rank.h"
+#include "runtime/plan/directory.h"
 
 namespace dcc::drun {
 
@@ -21,8 +22,10 @@ struct Options {
   std::string dir;  // "" where the command has none
 
   std::optional<uint32_t> nproc;
-  std::optional<uint32_t> threads;  // per rank
-  std::string checkpoint;           // "": where the plan says
+  std::optional<uint32_t> threads;     // per rank
+  std::optional<plan::Target> device;  // nothing: what the plan was compiled for
+  bool nccl = false;                   // or not at all
+  std::string checkpoint;              // "": where the plan says
   std::chrono::milliseconds timeout{30'000};
   launch::MeetOptions meet;
   launch::NodeOptions nodes;

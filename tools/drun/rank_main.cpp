@@ -76,10 +76,37 @@ std::string loadingText(uint32_t ranks) {
          (ranks == 1 ? std::string() : " of rank 0 of " + std::to_string(ranks));
 }
 
+Result<std::unique_ptr<Backend>> backendFor(const Options& options, plan::Target target,
+                                            uint32_t threads, const launch::Rank& rank,
+                                            MakeCuda make_cuda) {
+  if (target == plan::Target::kCpu) return makeCpuBackend({threads});
+  if (make_cuda == nullptr) {
+    return userError(
+        "--device cuda: this drun was built without CUDA; build it where nvcc is, or "
+        "run with --device cpu");
+  }
+  CudaOptions cuda;
+  cuda.local_rank = rank.localRank();
+  cuda.deadline = options.timeout;
+  if (options.nccl) cuda.transport = cuda::DeviceTransport::kNccl;
+  if (options.meet.transport != launch::Transport::kAuto) {
+    cuda.transport = cuda::DeviceTransport::kHost;
+  }
+  return make_cuda(cuda);
+}
+
 Status work(const Options& options, launch::Rank& rank, uint32_t threads, Communicator& world,
-            Injector& injector) {
+            Injector& injector, MakeCuda make_cuda) {
   DCC_ASSIGN(const plan::Manifest manifest, plan::readManifest(options.dir));
   DCC_ASSIGN(plan::Plan plan, plan::loadRank(options.dir, manifest, rank.rank()));
+  const plan::Target target = options.device.value_or(manifest.target);
+  if (options.nccl && target == plan::Target::kCpu) {
+    return userError("--collectives nccl: " + options.dir +
+                     " was compiled for the CPU; give --device cuda too");
+  }
+  // Before anything long begins: whether there is such a device.
+  DCC_ASSIGN(std::unique_ptr<Backend> backend,
+             backendFor(options, target, threads, rank, make_cuda));
   rank.describeBy([plan](uint32_t entry, uint32_t instruction) {
     return plan::placeText(*plan, entry, instruction);
   });
@@ -121,8 +148,10 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
     DCC_RETURN_IF_ERROR(command->prepare(limits));
   }
   const auto transport = rank.overTcp() ? TransportKind::kTcp : TransportKind::kSharedMemory;
-  DCC_RETURN_IF_ERROR(
-      checkMemory(plan, {threads, transport}, pagesInUse(limits, command.get()), world));
+  if (target == plan::Target::kCpu) {  // a GPU says by itself what it has not got
+    DCC_RETURN_IF_ERROR(
+        checkMemory(plan, {threads, transport}, pagesInUse(limits, command.get()), world));
+  }
   if (options.command == Command::kBench) {
     DCC_ASSIGN(bench, benchFacts(plan, threads, world));
   }
@@ -130,25 +159,29 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
   const auto start = std::chrono::steady_clock::now();
   world.whereabouts().set(&Whereabouts::place, kLoading);
   injector.reached("load");
-  DCC_ASSIGN(const WeightLoader loader, WeightLoader::open(plan, options.checkpoint));
-  const auto load = [&](std::span<const std::span<uint8_t>> weights) {
-    std::optional<Progress> line;
-    if (rank.rank() == 0) line.emplace(loadingText(world.size()), "bytes");
-    return loader.load(weights, threads, [&](uint64_t done, uint64_t all) {
+  DCC_ASSIGN(WeightLoader loader, WeightLoader::open(plan, options.checkpoint));
+  std::optional<Progress> line;
+  if (rank.rank() == 0) line.emplace(loadingText(world.size()), "bytes");
+  const auto load = [&](std::span<const WeightPart> parts) {
+    return loader.load(parts, threads, [&](uint64_t done, uint64_t all) {
       world.noteProgress();
       if (line) line->update(done, all);
     });
   };
   DCC_ASSIGN(const std::unique_ptr<Executor> executor,
-             Executor::create(std::move(plan), makeCpuBackend({threads}), axes, load));
+             Executor::create(std::move(plan), std::move(backend), axes, load));
+  line.reset();
   executor->publish(world.whereabouts());
   DCC_ASSIGN(Observer* const fault, injector.watch(*executor->plan()));
   if (fault != nullptr) executor->watch(fault);
   bench.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.command == Command::kBench) {
-    DCC_ASSIGN(bench.memory_bandwidth,
-               weightBandwidth(executor->weightMemory(), threads, rank.localSize(), world));
+    DCC_ASSIGN(bench.memory_bandwidth, executor->deviceBandwidth(world));
+    if (bench.memory_bandwidth == 0) {
+      DCC_ASSIGN(bench.memory_bandwidth,
+                 weightBandwidth(executor->weightMemory(), threads, rank.localSize(), world));
+    }
   }
   generate::PlanRunner plan_runner(*executor, output.name);
   std::unique_ptr<HashingRunner> hashing;
@@ -200,7 +233,7 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
 
 }  // namespace
 
-Status rankMain(const Options& options, launch::Rank& rank) {
+Status rankMain(const Options& options, launch::Rank& rank, MakeCuda make_cuda) {
   DCC_ASSIGN(const std::optional<Injection> injection, injectionFromEnvironment());
   if (injection && injection->rank >= rank.worldSize()) {
     return userError(std::string(kInjectVariable) + ": rank " + std::to_string(injection->rank) +
@@ -217,7 +250,7 @@ Status rankMain(const Options& options, launch::Rank& rank) {
   wait.crowded = uint64_t{threads} * ranks > cores;
   DCC_RETURN_IF_ERROR(rank.connect(wait));
   if (options.bind) DCC_RETURN_IF_ERROR(launch::bindToOwnCpus(rank.world(), threads));
-  return work(options, rank, threads, rank.world(), injector);
+  return work(options, rank, threads, rank.world(), injector, make_cuda);
 }
 
 }  // namespace dcc::drun

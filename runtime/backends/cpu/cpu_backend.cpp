@@ -1,14 +1,12 @@
 #include "runtime/backends/cpu/cpu_backend.h"
 
-#include <set>
 #include <utility>
 
+#include "runtime/backends/check_plan.h"
 #include "runtime/backends/cpu/memory.h"
 #include "runtime/backends/cpu/op.h"
 #include "runtime/backends/cpu/registry.h"
-#include "runtime/base/dtype.h"
 #include "runtime/plan/access.h"
-#include "runtime/plan/kernels.h"
 #include "runtime/plan/workspace.h"
 
 namespace dcc {
@@ -68,78 +66,6 @@ class CpuProgram final : public Program {
   const std::byte* arena_;
 };
 
-// What of a plan the CPU cannot run, each said once.
-class Lacks {
- public:
-  void add(const std::string& what, const flatbuffers::String* module) {
-    if (!said_.insert(what).second) return;
-    if (!list_.empty()) list_ += ", ";
-    list_ += what;
-    if (module && module->size() > 0) list_ += " (" + module->str() + ")";
-  }
-  Status status() const {
-    if (list_.empty()) return Status::success();
-    return userError("the cpu backend of this build lacks " + list_ +
-                     "; recompile the model for it, or use a newer drun");
-  }
-
- private:
-  std::set<std::string> said_;
-  std::string list_;
-};
-
-void checkKernel(const fb::Kernel& kernel, const flatbuffers::String* module, Lacks& lacks) {
-  const plan::KernelInfo* info = plan::kernelInfo(kernel.kind());
-  if (info == nullptr || findKernel(kernel.kind()) == nullptr) {
-    lacks.add(info ? "kernel " + std::string(info->name)
-                   : "kernel number " + std::to_string(static_cast<int>(kernel.kind())),
-              module);
-    return;
-  }
-  for (const fb::Attr* attr : plan::rows(kernel.attrs())) {
-    if (attr->key() == fb::AttrKey::function && (attr->i() < 0 || attr->i() >= plan::kFunctions)) {
-      lacks.add("activation function number " + std::to_string(attr->i()), module);
-    }
-    if (attr->key() == fb::AttrKey::head_dim && attr->i() > kBlock) {
-      lacks.add("heads of more than " + std::to_string(kBlock) + " columns", module);
-    }
-  }
-}
-
-void checkEntry(const fb::Entry& entry, Lacks& lacks) {
-  const auto dtypeOf = [&](uint32_t buffer) {
-    return static_cast<DType>(entry.buffers()->Get(buffer)->dtype());
-  };
-  for (const fb::Buffer* buffer : plan::rows(entry.buffers())) {
-    const auto dtype = static_cast<DType>(buffer->dtype());
-    if (buffer->storage() == fb::Storage::arena && !isFloat(dtype)) {
-      lacks.add("buffers of type " + std::string(name(dtype)), entry.name());
-    }
-  }
-  for (const fb::Instruction* instruction : plan::rows(entry.instructions())) {
-    if (const fb::Kernel* kernel = instruction->body_as_Kernel()) {
-      checkKernel(*kernel, instruction->module_(), lacks);
-    } else if (const fb::Collective* c = instruction->body_as_Collective()) {
-      if (!hasCollective(*c)) {
-        lacks.add(std::string("collective ") + fb::EnumNameCollectiveKind(c->kind()) + " of " +
-                      fb::EnumNameReduction(c->reduction()),
-                  instruction->module_());
-      } else if (c->reduction() != fb::Reduction::none && dtypeOf(c->input()) != DType::kF32) {
-        lacks.add("sums over ranks in " + std::string(name(dtypeOf(c->input()))),
-                  instruction->module_());
-      }
-    } else if (instruction->body_type() != fb::Body::Gemm) {
-      lacks.add("instruction kind " + std::to_string(static_cast<int>(instruction->body_type())),
-                instruction->module_());
-    }
-  }
-  for (const fb::Output* output : plan::rows(entry.outputs())) {
-    if (dtypeOf(output->buffer()) != DType::kF32) {
-      lacks.add("outputs of type " + std::string(name(dtypeOf(output->buffer()))), output->name());
-    }
-  }
-}
-
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(uint32_t threads) : shared_(threads) {}
@@ -152,25 +78,10 @@ class CpuBackend final : public Backend {
       return userError("this CPU: has no SSE4.2; the cpu backend needs it");
     }
 #endif
-    Lacks lacks;
-    for (const fb::Weight* weight : plan::rows(plan.weights())) {
-      const auto dtype = static_cast<DType>(weight->dtype());
-      if (!isFloat(dtype)) {
-        lacks.add("weights of type " + std::string(dcc::name(dtype)), weight->module_());
-      }
-      if (weight->layout() != fb::Layout::row_major) {
-        lacks.add("weight layout number " + std::to_string(static_cast<int>(weight->layout())),
-                  weight->module_());
-      }
-    }
-    for (const fb::Cache* cache : plan::rows(plan.caches())) {
-      const auto dtype = static_cast<DType>(cache->dtype());
-      if (!isFloat(dtype)) {
-        lacks.add("caches of type " + std::string(dcc::name(dtype)), cache->module_());
-      }
-    }
-    for (const fb::Entry* entry : plan::rows(plan.entries())) checkEntry(*entry, lacks);
-    return lacks.status();
+    return checkPlan(plan, {.name = "cpu",
+                            .has_kernel = [](fb::KernelKind k) { return findKernel(k) != nullptr; },
+                            .has_collective = hasCollective,
+                            .max_head_dim = kBlock});
   }
 
   Result<std::byte*> allocate(MemoryUse, size_t bytes) override {
@@ -180,7 +91,7 @@ class CpuBackend final : public Backend {
   }
 
   Status upload(std::span<const std::span<uint8_t>> weights, const LoadWeights& load) override {
-    return load(weights);
+    return load(wholeWeights(weights));
   }
 
   Result<std::unique_ptr<Program>> prepare(const fb::Plan& plan, uint32_t entry,

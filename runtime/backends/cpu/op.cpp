@@ -1,5 +1,6 @@
 #include "runtime/backends/cpu/op.h"
 
+#include "runtime/backends/plan_views.h"
 #include "runtime/plan/access.h"
 #include "runtime/plan/plan.h"
 
@@ -44,32 +45,10 @@ BufferRef PrepareContext::buffer(uint32_t index) const {
 }
 
 WeightView PrepareContext::weight(uint32_t index) const {
-  const fb::Weight& w = *plan_.weights()->Get(index);
-  WeightView view;
-  view.data = reinterpret_cast<const std::byte*>(memory_.weights[index].data());
-  view.dtype = static_cast<DType>(w.dtype());
-  view.rows = static_cast<int64_t>(w.rows());
-  view.cols = view.stride = static_cast<int64_t>(w.cols());
-  view.row_origin = static_cast<int64_t>(w.row_origin());
-  return view;
+  return weightView(plan_, memory_, index);
 }
 
-CacheView PrepareContext::cache(uint32_t index) const {
-  const fb::Cache& c = *plan_.caches()->Get(index);
-  const fb::PageGroup& group = *plan_.page_groups()->Get(c.group());
-  CacheView view;
-  view.pool = memory_.pools[c.group()];
-  view.dtype = static_cast<DType>(c.dtype());
-  view.group = c.group();
-  view.tokens_per_page = group.tokens_per_page();
-  view.bytes_per_page = static_cast<int64_t>(group.bytes_per_page());
-  view.heads = c.heads();
-  view.k_dim = c.k_dim();
-  view.v_dim = c.v_dim();
-  view.k_offset = static_cast<int64_t>(c.k_offset());
-  view.v_offset = static_cast<int64_t>(c.v_offset());
-  return view;
-}
+CacheView PrepareContext::cache(uint32_t index) const { return cacheView(plan_, memory_, index); }
 
 std::span<const float> PrepareContext::constant(uint32_t index) const {
   const auto* values = plan_.constants()->Get(index)->values();

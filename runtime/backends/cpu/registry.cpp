@@ -5,44 +5,25 @@
 #include <utility>
 
 #include "runtime/backends/cpu/gemm.h"
+#include "runtime/backends/plan_views.h"
 #include "runtime/plan/access.h"
 
 namespace dcc::cpu {
 namespace {
 
-// A kernel's operands and attributes by their place in runtime/plan/kernels.h.
-class Args {
+// A kernel's operands as they lie in memory.
+class Args : public KernelArgs {
  public:
-  Args(PrepareContext& context, const fb::Kernel& kernel) : context_(context), kernel_(kernel) {}
+  Args(PrepareContext& context, const fb::Kernel& kernel) : KernelArgs(kernel), context_(context) {}
 
   BufferRef buffer(uint32_t i) const { return context_.buffer(index(i)); }
   WeightView weight(uint32_t i) const { return context_.weight(index(i)); }
   const float* vector(uint32_t i) const { return context_.vector(index(i)); }
   CacheView cache(uint32_t i) const { return context_.cache(index(i)); }
-  uint32_t index(uint32_t i) const { return kernel_.operands()->Get(i)->index(); }
-
-  // Of an operand that may be left out.
-  bool given(uint32_t i) const { return i < kernel_.operands()->size(); }
   const float* vectorIfGiven(uint32_t i) const { return given(i) ? vector(i) : nullptr; }
 
-  bool has(fb::AttrKey key) const { return find(key) != nullptr; }
-  float real(fb::AttrKey key) const { return static_cast<float>(find(key)->f()); }
-  double exact(fb::AttrKey key) const { return find(key)->f(); }
-  int64_t integer(fb::AttrKey key, int64_t otherwise = 0) const {
-    const fb::Attr* attr = find(key);
-    return attr ? attr->i() : otherwise;
-  }
-
  private:
-  const fb::Attr* find(fb::AttrKey key) const {
-    for (const fb::Attr* attr : plan::rows(kernel_.attrs())) {
-      if (attr->key() == key) return attr;
-    }
-    return nullptr;
-  }
-
   PrepareContext& context_;
-  const fb::Kernel& kernel_;
 };
 
 Op prepareEmbedding(PrepareContext& context, const fb::Kernel& kernel) {
@@ -100,14 +81,14 @@ Op prepareKvWrite(PrepareContext& context, const fb::Kernel& kernel) {
   });
 }
 
-AttentionShape attentionShape(const Args& args, const fb::Kernel& kernel) {
+AttentionShape attentionShape(const Args& args) {
   AttentionShape shape;
   shape.head_dim = args.integer(fb::AttrKey::head_dim);
   shape.scale = args.real(fb::AttrKey::scale);
   shape.window = args.integer(fb::AttrKey::window);
   shape.chunk = args.integer(fb::AttrKey::chunk);
-  if (args.has(fb::AttrKey::softcap)) shape.softcap = args.real(fb::AttrKey::softcap);
-  if (const auto pairing = plan::rows(kernel.ranges()); !pairing.empty()) {
+  shape.softcap = args.real(fb::AttrKey::softcap);
+  if (const auto pairing = args.ranges(); !pairing.empty()) {
     shape.first = static_cast<int64_t>(pairing[0]);
     shape.group = static_cast<int64_t>(pairing[1]);
   }
@@ -118,7 +99,7 @@ Op prepareAttention(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
   const BufferRef q = args.buffer(0);
   const CacheView cache = args.cache(1);
-  AttentionShape shape = attentionShape(args, kernel);
+  AttentionShape shape = attentionShape(args);
   shape.sinks = args.vectorIfGiven(3);
   shape.longest = context.longestSequence();
   return kernelOp([q, cache, shape, out = args.buffer(2)](StepState& s) {
@@ -128,7 +109,7 @@ Op prepareAttention(PrepareContext& context, const fb::Kernel& kernel) {
 
 Op prepareSelfAttention(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
-  const AttentionShape shape = attentionShape(args, kernel);
+  const AttentionShape shape = attentionShape(args);
   return kernelOp([q = args.buffer(0), k = args.buffer(1), v = args.buffer(2), shape,
                    out = args.buffer(3)](StepState& s) {
     selfAttention(*s.pool, q.at(s), k.at(s), v.at(s), s.step->starts, shape, out.at(s), s.scratch);
@@ -171,7 +152,7 @@ Op preparePool(PrepareContext& context, const fb::Kernel& kernel) {
 Op prepareSliceColumns(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
   std::vector<int64_t> ranges;
-  for (uint64_t column : plan::rows(kernel.ranges())) {
+  for (uint64_t column : args.ranges()) {
     ranges.push_back(static_cast<int64_t>(column));
   }
   return kernelOp([x = args.buffer(0), out = args.buffer(1), ranges = std::move(ranges)](
@@ -180,8 +161,8 @@ Op prepareSliceColumns(PrepareContext& context, const fb::Kernel& kernel) {
 
 Op prepareSliceRows(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
-  const auto part = static_cast<int64_t>(kernel.ranges()->Get(0));
-  const auto parts = static_cast<int64_t>(kernel.ranges()->Get(1));
+  const auto part = static_cast<int64_t>(args.ranges()[0]);
+  const auto parts = static_cast<int64_t>(args.ranges()[1]);
   return kernelOp([x = args.buffer(0), out = args.buffer(1), part, parts](StepState& s) {
     sliceRows(x.at(s), part, parts, out.at(s));
   });
@@ -270,10 +251,8 @@ Op prepareExperts(PrepareContext& context, const fb::Kernel& kernel) {
   weights.gate_bias = args.vectorIfGiven(6);
   weights.up_bias = args.vectorIfGiven(7);
   weights.function = plan::Function{args.integer(fb::AttrKey::function)};
-  if (args.has(fb::AttrKey::limit)) {
-    weights.limit = args.real(fb::AttrKey::limit);
-    weights.alpha = args.real(fb::AttrKey::alpha);
-  }
+  weights.limit = args.real(fb::AttrKey::limit);
+  weights.alpha = args.real(fb::AttrKey::alpha);
   weights.scaled_inputs = args.integer(fb::AttrKey::scaled_inputs) != 0;
   weights.chunks = args.integer(fb::AttrKey::chunks, 1);
   weights.groups = args.integer(fb::AttrKey::groups, 1);

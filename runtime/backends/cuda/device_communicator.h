@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "runtime/backends/cuda/cuda.h"
+#include "runtime/backends/cuda/device_transport.h"
 #include "runtime/base/status.h"
 #include "runtime/collectives/communicator.h"
 
@@ -54,13 +55,6 @@ class DeviceCommunicator {
   // Makes work that waits for peers on the device end soon; of no use afterwards. Callable from any
   // thread.
   virtual void abort() = 0;
-};
-
-// How ranks' devices talk.
-enum class DeviceTransport {
-  kAuto,  // directly where the devices reach each other, and NCCL; else as kHost
-  kNccl,  // NCCL, and directly what is small
-  kHost,  // through host memory and the ranks' Communicator
 };
 
 struct DeviceGroupOptions {

@@ -41,7 +41,6 @@ void embedding(const Launch& on, const int32_t* tokens, const WeightView& weight
                const Matrix& out);
 
 // ---- norms: a block of threads per row (or per block of head_dim columns)
-// -------------------------
 void rmsNorm(const Launch& on, const Matrix& x, const float* weight, float eps, int64_t head_dim,
              const Matrix& out);
 void addRmsNorm(const Launch& on, const Matrix& x, const Matrix& y, const float* weight, float eps,
@@ -51,9 +50,12 @@ void unitNorm(const Launch& on, const Matrix& x, float eps, int64_t head_dim, co
 void layerNorm(const Launch& on, const Matrix& x, const float* weight, const float* bias, float eps,
                int64_t head_dim, const Matrix& out);
 
+// Heads have at most so many columns.
+inline constexpr int64_t kMaxHeadDim = 1024;
+
 // ---- rotary positions
-// ----------------------------------------------------------------------------- A kernel's
-// frequencies in device memory. Which sequences use `beyond`: runtime/plan/kernels.h.
+
+// A kernel's frequencies in device memory. Which sequences use `beyond`: runtime/plan/kernels.h.
 struct RopeShape {
   const float* frequencies = nullptr;  // [half]
   const float* beyond = nullptr;       // [half], or null
@@ -75,7 +77,6 @@ void ropeAndWrite(const Launch& on, const Matrix& q, const RopeShape& q_shape, c
                   const CacheView& cache, const StepView& step, const PagesView& pages);
 
 // ---- attention
-// ------------------------------------------------------------------------------------
 struct AttentionShape {
   int64_t head_dim = 0;  // of keys
   float scale = 1;
@@ -107,7 +108,6 @@ size_t attentionScratchBytes(int64_t T, int64_t B, int64_t q_heads, const CacheV
                              const AttentionShape& shape);
 
 // ---- element by element
-// ---------------------------------------------------------------------------
 void add(const Launch& on, const Matrix& x, const Matrix& y, const Matrix& out);
 void mul(const Launch& on, const Matrix& x, const Matrix& y, const Matrix& out);
 void addBias(const Launch& on, const Matrix& x, const float* bias, const Matrix& out);
@@ -124,7 +124,6 @@ void temperature(const Launch& on, const Matrix& x, const int32_t* positions, fl
 void copy(const Launch& on, const Matrix& x, const Matrix& out);
 
 // ---- rows and columns
-// -----------------------------------------------------------------------------
 void sliceHeads(const Launch& on, const Matrix& x, int64_t head_dim, int64_t first, int64_t size,
                 const Matrix& out);
 void extendHeads(const Launch& on, const Matrix& x, const Matrix& y, int64_t head_dim,
@@ -139,7 +138,6 @@ void sliceColumns(const Launch& on, const Matrix& x, int64_t begin, const Matrix
 void sliceRows(const Launch& on, const Matrix& x, int64_t part, int64_t parts, const Matrix& out);
 
 // ---- experts
-// --------------------------------------------------------------------------------------
 struct RouteShape {
   int64_t k = 1;
   plan::Scores scores = plan::Scores::kSoftmax;
@@ -171,7 +169,8 @@ size_t expertsScratchBytes(int64_t rows, int64_t width, int64_t out, int64_t exp
                            int64_t chosen);
 
 // ---- products
-// ------------------------------------------------------------------------------------- out[m, n] =
+
+// out[m, n] =
 // sum_k a[m, k] * weight[n, k] (+ bias[n]), accumulated in f32.
 //
 // For 1 to kGemvRows rows: each weight read once, at the memory's speed.
@@ -188,7 +187,8 @@ void tiledGemm(const Launch& on, const Matrix& a, const WeightView& weight, cons
                const Matrix& out);
 
 // ---- after the last layer
-// ------------------------------------------------------------------------- The largest of each of
+
+// The largest of each of
 // these rows of f32 logits, [rows, columns], the first among equals; a NaN counts as the largest.
 // `scratch`: argmaxScratchBytes(); zeroed once, left zeroed.
 struct Largest {

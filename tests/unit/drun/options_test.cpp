@@ -157,9 +157,8 @@ TEST(Options, NothingIsSilentlyIgnored) {
   EXPECT_EQ(refused({"plan", "logits", "--input", "a", "--output", "b", "--json"}),
             "--json: means nothing to logits");
   EXPECT_EQ(refused({"tokenize", "plan", "--nproc", "2"}), "--nproc: means nothing to tokenize");
-  EXPECT_EQ(refused({"plan", "--device", "cuda"}), "--device cuda: not built yet; cpu is");
-  EXPECT_EQ(refused({"plan", "--collectives", "nccl"}),
-            "--collectives nccl: not built yet; shm and tcp are");
+  EXPECT_EQ(refused({"plan", "--device", "cpu", "--collectives", "nccl"}),
+            "--collectives nccl: needs --device cuda; shm and tcp are for the CPU");
   EXPECT_TRUE(parsed({"plan"}).bind);
   EXPECT_FALSE(parsed({"plan", "--bind", "none"}).bind);
   EXPECT_EQ(parsed({"plan", "--collectives", "tcp"}).meet.transport, launch::Transport::kTcp);

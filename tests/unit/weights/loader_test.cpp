@@ -82,6 +82,31 @@ plan::Plan packed(plan::fb::PlanT& plan) {
   return plan::Plan::fromBytes(plan::pack(plan), "rank.dplan").value();
 }
 
+// Loaded a few parts at a time, the weights are what they were as wholes.
+void expectSameInParts(const plan::Plan& plan, const Memory& wholes, uint64_t elements) {
+  Memory memory(plan);
+  auto loader = WeightLoader::open(plan);
+  ASSERT_TRUE(loader.ok()) << loader.error().message;
+  std::vector<WeightPart> parts;
+  for (uint32_t i = 0; i < memory.spans.size(); ++i) {
+    const size_t unit = byteSize(static_cast<DType>(plan->weights()->Get(i)->dtype()));
+    for (uint64_t first = 0; first * unit < memory.spans[i].size(); first += elements) {
+      const size_t rest = memory.spans[i].size() - first * unit;
+      parts.push_back({i, first * unit,
+                       memory.spans[i].subspan(first * unit, std::min(rest, elements * unit))});
+    }
+  }
+  uint64_t read = 0;
+  const auto progress = [&](uint64_t done, uint64_t) { read = done; };
+  for (size_t at = 0; at < parts.size(); at += 5) {
+    const auto some = std::span(parts).subspan(at, std::min<size_t>(5, parts.size() - at));
+    const Status status = loader->load(some, 2, progress);
+    ASSERT_TRUE(status.ok()) << status.error().message;
+  }
+  EXPECT_EQ(read, loader->totalBytes());
+  EXPECT_EQ(memory.storage, wholes.storage) << "parts of " << elements;
+}
+
 TEST(Loader, EveryRankGetsItsPartsInEveryType) {
   TemporaryDirectory dir;
   ASSERT_TRUE(plan::testing::writeExampleCheckpoint(dir.path()).ok());
@@ -95,7 +120,7 @@ TEST(Loader, EveryRankGetsItsPartsInEveryType) {
         Memory memory(plan);
         auto loader = WeightLoader::open(plan);
         ASSERT_TRUE(loader.ok()) << loader.error().message;
-        Status status = loader->load(memory.spans, 2);
+        Status status = loader->load(wholeWeights(memory.spans), 2);
         ASSERT_TRUE(status.ok()) << status.error().message;
 
         const size_t q = 16 / ranks, v = 16 / ranks, kv_head = rank * 2 / ranks;
@@ -112,6 +137,7 @@ TEST(Loader, EveryRankGetsItsPartsInEveryType) {
         EXPECT_EQ(asF32(memory.storage[2], type), cut(tensors[layer + "self_attn.o_proj.weight"],
                                                       16, 0, 8, rank * q, (rank + 1) * q));
         EXPECT_EQ(asF32(memory.storage[7], DType::kF32), tensors["model.norm.weight"]);
+        for (uint64_t elements : {1, 3, 7, 8, 20, 1000}) expectSameInParts(plan, memory, elements);
       }
     }
   }
@@ -175,7 +201,7 @@ class Strided {
       EXPECT_EQ(total, loader->totalBytes());
       last = done;
     };
-    Status status = loader->load(memory.spans, threads, progress);
+    Status status = loader->load(wholeWeights(memory.spans), threads, progress);
     ASSERT_TRUE(status.ok()) << status.error().message;
     EXPECT_EQ(last, loader->totalBytes());
     std::vector<float> loaded = asF32(memory.storage.back(), type_);
@@ -188,6 +214,7 @@ class Strided {
     // Runs of 8 elements again and again from the same place.
     std::vector<float> repeated = asF32(memory.storage[2], DType::kF32);
     for (size_t i = 0; i < repeated.size(); ++i) ASSERT_EQ(repeated[i], value(0, i % 8));
+    expectSameInParts(plan, memory, rows_ * part_ / 7 + 1);
   }
 
  private:
@@ -267,7 +294,7 @@ TEST_F(LoaderErrors, AFileTruncatedWhileLoadingIsARuntimeError) {
   ASSERT_TRUE(loader.ok());
   ASSERT_EQ(::truncate(path_.c_str(), 3500), 0);
   Memory memory(plan);
-  Status status = loader->load(memory.spans, 2);
+  Status status = loader->load(wholeWeights(memory.spans), 2);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().fault, Fault::kRuntime);
   EXPECT_NE(status.error().message.find(path_ + ": ends at byte 3500"), std::string::npos)
@@ -275,14 +302,21 @@ TEST_F(LoaderErrors, AFileTruncatedWhileLoadingIsARuntimeError) {
   EXPECT_NE(status.error().message.find("(tensor lm_head.weight)"), std::string::npos);
 }
 
-TEST_F(LoaderErrors, MemoryOfTheWrongSizeIsRefused) {
+TEST_F(LoaderErrors, PartsThatWeightsDoNotHaveAreRefused) {
   plan::Plan plan = packed(plans_[0]);
   auto loader = WeightLoader::open(plan);
   Memory memory(plan);
-  memory.spans[3] = memory.spans[3].first(4);
-  EXPECT_FALSE(loader->load(memory.spans, 1).ok());
-  memory.spans.pop_back();
-  EXPECT_FALSE(loader->load(memory.spans, 1).ok());
+  const auto refused = [&](const WeightPart& part) {
+    return !loader->load(std::span(&part, 1), 1).ok();
+  };
+  const std::span<uint8_t> whole = memory.spans[3];
+  EXPECT_FALSE(refused({3, 0, whole}));
+  EXPECT_FALSE(refused({3, 4, whole.subspan(4)}));
+  EXPECT_TRUE(refused({3, 4, whole}));
+  EXPECT_TRUE(refused({3, UINT64_MAX - 3, whole}));
+  EXPECT_TRUE(refused({3, 2, whole.first(4)}));  // between two elements
+  EXPECT_TRUE(refused({3, 0, whole.first(3)}));
+  EXPECT_TRUE(refused({static_cast<uint32_t>(memory.spans.size()), 0, whole}));
 }
 
 }  // namespace

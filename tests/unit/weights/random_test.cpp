@@ -180,7 +180,9 @@ TEST(RandomWeights, EveryRankDrawsItsParts) {
       auto loader = WeightLoader::open(plan);  // in a directory that does not exist
       ASSERT_TRUE(loader.ok()) << loader.error().message;
       uint64_t drawn = 0;
-      ASSERT_TRUE(loader->load(memory, 2, [&](uint64_t done, uint64_t) { drawn = done; }).ok());
+      ASSERT_TRUE(
+          loader->load(wholeWeights(memory), 2, [&](uint64_t done, uint64_t) { drawn = done; })
+              .ok());
       EXPECT_EQ(drawn, loader->totalBytes());
       const std::vector<std::vector<float>> weights = expected(plan);
       for (size_t i = 0; i < weights.size(); ++i) {

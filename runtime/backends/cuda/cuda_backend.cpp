@@ -1,0 +1,183 @@
+#include "runtime/backends/cuda/cuda_backend.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/backends/check_plan.h"
+#include "runtime/backends/cuda/program.h"
+#include "runtime/base/checked.h"
+#include "runtime/plan/access.h"
+
+namespace dcc {
+namespace cuda {
+namespace {
+
+// Weights go to the device through two of these in turns: while one is copied the other is read.
+constexpr size_t kStagingBytes = size_t{64} << 20;
+constexpr size_t kAlignment = 64;
+
+class CudaBackend final : public Backend {
+ public:
+  static Result<std::unique_ptr<Backend>> create(const CudaOptions& options) {
+    auto backend = std::make_unique<CudaBackend>();
+    int devices = 0;
+    if (const cudaError_t error = cudaGetDeviceCount(&devices);
+        error != cudaSuccess || devices == 0) {
+      cudaGetLastError();
+      return userError(std::string("--device cuda: this machine has no GPU that CUDA can use (") +
+                       (error != cudaSuccess ? cudaGetErrorString(error) : "none is visible") +
+                       "); run with --device cpu, or see `drun doctor`");
+    }
+    backend->device_ = static_cast<int>(options.local_rank % devices);
+    DCC_RETURN_IF_ERROR(cuda::check(cudaSetDevice(backend->device_), "taking a GPU"));
+    int major = 0, minor = 0;
+    DCC_RETURN_IF_ERROR(cuda::check(
+        cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, backend->device_),
+        "asking for the GPU's kind"));
+    DCC_RETURN_IF_ERROR(cuda::check(
+        cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, backend->device_),
+        "asking for the GPU's kind"));
+    backend->shared_.compute_capability = major * 10 + minor;
+    if (major < 8) {
+      return userError("--device cuda: this GPU has compute capability " + std::to_string(major) +
+                       "." + std::to_string(minor) + "; 8.0 (A100) or later is needed");
+    }
+    backend->shared_.group.transport = options.transport;
+    backend->shared_.group.deadline = options.deadline;
+    DCC_ASSIGN(backend->shared_.stream, Stream::create());
+    DCC_ASSIGN(backend->shared_.done, Event::create());
+    return std::unique_ptr<Backend>(std::move(backend));
+  }
+
+  std::string_view name() const override { return "cuda"; }
+
+  Status check(const fb::Plan& plan) const override;
+  Result<double> copyBandwidth() override;
+  Result<std::byte*> allocate(MemoryUse, size_t bytes) override {
+    DCC_ASSIGN(DeviceMemory memory, DeviceMemory::allocate(bytes));
+    memory_.push_back(std::move(memory));
+    return memory_.back().data();
+  }
+  Status upload(std::span<const std::span<uint8_t>> weights, const LoadWeights& load) override;
+  Result<std::unique_ptr<Program>> prepare(const fb::Plan& plan, uint32_t entry,
+                                           const PlanMemory& memory,
+                                           std::span<Communicator* const> axes) override;
+
+ private:
+  int device_ = 0;
+  std::vector<DeviceMemory> memory_;
+  Shared shared_;
+};
+
+Status CudaBackend::check(const fb::Plan& plan) const {
+  return checkPlan(plan, {.name = "cuda",
+                          .has_kernel = [](fb::KernelKind k) { return findKernel(k) != nullptr; },
+                          .has_collective = hasCollective,
+                          .max_head_dim = kMaxHeadDim,
+                          .invariant = false});
+}
+
+// The best of a few copies of 1 GiB, or of what is easily there.
+Result<double> CudaBackend::copyBandwidth() {
+  size_t free = 0, total = 0;
+  DCC_RETURN_IF_ERROR(cuda::check(cudaMemGetInfo(&free, &total), "asking for free memory"));
+  const size_t bytes = std::clamp(free / 8, size_t{1} << 20, size_t{1} << 30);
+  DCC_ASSIGN(const DeviceMemory from, DeviceMemory::allocate(bytes));
+  DCC_ASSIGN(const DeviceMemory to, DeviceMemory::allocate(bytes));
+  DCC_ASSIGN(const Event begin, Event::create(cudaEventDefault));
+  DCC_ASSIGN(const Event end, Event::create(cudaEventDefault));
+  const cudaStream_t stream = shared_.stream.get();
+  float best = 0;
+  for (int i = 0; i < 10; ++i) {
+    cudaEventRecord(begin.get(), stream);
+    cudaMemcpyAsync(to.data(), from.data(), bytes, cudaMemcpyDeviceToDevice, stream);
+    cudaEventRecord(end.get(), stream);
+    DCC_RETURN_IF_ERROR(cuda::check(cudaEventSynchronize(end.get()), "measuring a copy"));
+    float milliseconds = 0;
+    DCC_RETURN_IF_ERROR(cuda::check(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()),
+                                    "measuring a copy"));
+    if (best == 0 || milliseconds < best) best = milliseconds;
+  }
+  return 2.0 * static_cast<double>(bytes) / (best * 1e-3);
+}
+
+Status CudaBackend::upload(std::span<const std::span<uint8_t>> weights, const LoadWeights& load) {
+  struct Staging {
+    PinnedMemory memory;
+    Event copied;
+  };
+  Staging stagings[2];
+  for (Staging& staging : stagings) {
+    DCC_ASSIGN(staging.memory, PinnedMemory::allocate(kStagingBytes));
+    DCC_ASSIGN(staging.copied, Event::create());
+  }
+  const cudaStream_t stream = shared_.stream.get();
+  uint32_t weight = 0;
+  size_t done = 0;  // bytes of it
+  for (uint32_t turn = 0; weight < weights.size(); ++turn) {
+    Staging& staging = stagings[turn % 2];
+    DCC_RETURN_IF_ERROR(
+        cuda::check(cudaEventSynchronize(staging.copied.get()), "bringing weights to the GPU"));
+    std::vector<WeightPart> parts;
+    std::vector<std::byte*> places;
+    size_t used = 0;
+    while (weight < weights.size() && used + kAlignment <= kStagingBytes) {
+      // An element has at most 4 bytes, so that all parts end between two.
+      const size_t bytes = std::min(weights[weight].size() - done, kStagingBytes - used);
+      parts.push_back(
+          {weight, done, {reinterpret_cast<uint8_t*>(staging.memory.data()) + used, bytes}});
+      places.push_back(reinterpret_cast<std::byte*>(weights[weight].data()) + done);
+      used += alignUp(bytes, kAlignment);
+      done += bytes;
+      if (done < weights[weight].size()) break;
+      ++weight;
+      done = 0;
+    }
+    DCC_RETURN_IF_ERROR(load(parts));
+    for (size_t i = 0; i < parts.size(); ++i) {
+      DCC_RETURN_IF_ERROR(
+          cuda::check(cudaMemcpyAsync(places[i], parts[i].memory.data(), parts[i].memory.size(),
+                                      cudaMemcpyHostToDevice, stream),
+                      "bringing weights to the GPU"));
+    }
+    DCC_RETURN_IF_ERROR(
+        cuda::check(cudaEventRecord(staging.copied.get(), stream), "bringing weights to the GPU"));
+  }
+  return cuda::check(cudaStreamSynchronize(stream), "bringing weights to the GPU");
+}
+
+Result<std::unique_ptr<Program>> CudaBackend::prepare(const fb::Plan& plan, uint32_t entry,
+                                                      const PlanMemory& memory,
+                                                      std::span<Communicator* const> axes) {
+  if (shared_.scratch.size() == 0) {
+    for (Communicator* axis : axes) {
+      if (axis == nullptr) {
+        shared_.axes.push_back(nullptr);
+        continue;
+      }
+      DCC_ASSIGN(auto communicator, deviceCommunicator(*axis, shared_.group));
+      shared_.axes.push_back(communicator.get());
+      shared_.groups.push_back(communicator.get());
+      shared_.communicators.push_back(std::move(communicator));
+    }
+    // Of all entries, before a graph has its address.
+    size_t scratch = 1;
+    for (uint32_t i = 0; i < plan::rows(plan.entries()).size(); ++i) {
+      PrepareContext context(plan, i, memory, shared_.axes, shared_.constants);
+      DCC_RETURN_IF_ERROR(prepareInstructions(context, true));
+      scratch = std::max(scratch, context.scratch());
+    }
+    DCC_ASSIGN(shared_.scratch, DeviceMemory::allocate(scratch));
+  }
+  DCC_ASSIGN(auto program, CudaProgram::create(shared_, plan, entry, memory));
+  return std::unique_ptr<Program>(std::move(program));
+}
+
+}  // namespace
+}  // namespace cuda
+
+Result<std::unique_ptr<Backend>> makeCudaBackend(const CudaOptions& options) {
+  return cuda::CudaBackend::create(options);
+}
+
+}  // namespace dcc
