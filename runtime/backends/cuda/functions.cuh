@@ -1,6 +1,8 @@
 // Activation functions in device code: those of plan::Function on f32.
 #pragma once
 
+#include <type_traits>
+
 #include "runtime/backends/cuda/cuda.h"
 #include "runtime/plan/functions.h"
 
@@ -36,6 +38,29 @@ __device__ inline float applyFunction(plan::Function function, float x) {
     }
   }
   return x;
+}
+
+// For kernels that a function is compiled into: calls
+// body(std::integral_constant<plan::Function, function>()).
+template <class Body>
+void withFunction(plan::Function function, Body&& body) {
+  using F = plan::Function;
+  switch (function) {
+    case F::kSilu:
+      return body(std::integral_constant<F, F::kSilu>());
+    case F::kGelu:
+      return body(std::integral_constant<F, F::kGelu>());
+    case F::kGeluTanh:
+      return body(std::integral_constant<F, F::kGeluTanh>());
+    case F::kRelu:
+      return body(std::integral_constant<F, F::kRelu>());
+    case F::kSigmoid:
+      return body(std::integral_constant<F, F::kSigmoid>());
+    case F::kTanh:
+      return body(std::integral_constant<F, F::kTanh>());
+    case F::kRelu2:
+      return body(std::integral_constant<F, F::kRelu2>());
+  }
 }
 
 }  // namespace dcc::cuda

@@ -41,6 +41,8 @@ void embedding(const Launch& on, const int32_t* tokens, const WeightView& weight
                const Matrix& out);
 
 // ---- norms: a block of threads per row (or per block of head_dim columns)
+// Columns over which a norm runs (a row's, or head_dim), at most.
+inline constexpr int64_t kNormColumns = 32768;
 void rmsNorm(const Launch& on, const Matrix& x, const float* weight, float eps, int64_t head_dim,
              const Matrix& out);
 void addRmsNorm(const Launch& on, const Matrix& x, const Matrix& y, const float* weight, float eps,
@@ -147,7 +149,8 @@ struct RouteShape {
   const float* bias = nullptr;  // of the choice
 };
 // `live_rows`: how many of logits' rows are no padding, in device memory; gates of the others are
-// 0.
+// 0. Null: all. At most kRouteExperts columns.
+inline constexpr int64_t kRouteExperts = 4096;
 void route(const Launch& on, const Matrix& logits, const RouteShape& shape,
            const int32_t* live_rows, const Matrix& out);
 

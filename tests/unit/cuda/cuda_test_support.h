@@ -53,8 +53,8 @@ class DeviceBytes {
 // A TestMatrix in device memory, its guards too.
 class DeviceMatrix {
  public:
-  explicit DeviceMatrix(TestMatrix host)
-      : host_(std::move(host)), device_(host_.bytes().data(), host_.bytes().size()) {}
+  explicit DeviceMatrix(const TestMatrix& host)
+      : host_(host), device_(host_.bytes().data(), host_.bytes().size()) {}
 
   Matrix view() const {
     Matrix m = host_.view();

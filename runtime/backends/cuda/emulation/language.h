@@ -149,6 +149,17 @@ inline unsigned __ballot_sync(unsigned mask, bool vote) {
 }
 inline bool __any_sync(unsigned mask, bool vote) { return __ballot_sync(mask, vote) != 0; }
 inline bool __all_sync(unsigned mask, bool vote) { return __ballot_sync(mask, vote) == mask; }
+// The smallest or largest of what the lanes of `mask` give.
+inline unsigned __reduce_min_sync(unsigned mask, unsigned value) {
+  const auto& all = dcc::cuda::emulation::exchange(mask, value);
+  for (unsigned i = 0; i < 32; ++i) {
+    if (mask >> i & 1) value = std::min(value, static_cast<unsigned>(all[i]));
+  }
+  return value;
+}
+inline unsigned __reduce_max_sync(unsigned mask, unsigned value) {
+  return ~__reduce_min_sync(mask, ~value);
+}
 inline int __popc(unsigned x) { return std::popcount(x); }
 inline int __ffs(int x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1; }
 
@@ -190,6 +201,9 @@ T __ldcg(const T* at) {
 }
 inline float __expf(float x) { return std::exp(x); }
 inline float __fdividef(float x, float y) { return x / y; }
+// Products and sums that are never contracted to one operation.
+inline float __fmul_rn(float x, float y) { return x * y; }
+inline float __fadd_rn(float x, float y) { return x + y; }
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline float __int_as_float(int x) { return std::bit_cast<float>(x); }
 inline int __float_as_int(float x) { return std::bit_cast<int>(x); }
