@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "plan_generated.h"
+#include "runtime/backends/views.h"
 #include "runtime/base/status.h"
 #include "runtime/collectives/communicator.h"
 #include "runtime/executor/step.h"
@@ -61,8 +62,13 @@ class Program {
   virtual Status run(const StepContext& context) = 0;
 
   // Entry.outputs[index] in host memory, f32, rows `row_stride` of the buffer apart; valid until
-  // the next run of any program.
+  // the next run of any program. Not to be read after wholeOutputs(false).
   virtual const float* output(uint32_t index) const = 0;
+
+  // From now on outputs are wanted as wholes, which they are at first, or nothing but largest().
+  virtual void wholeOutputs(bool) {}
+  // Of each row of Entry.outputs[index], where the device has looked for it; valid as output() is.
+  virtual std::span<const Largest> largest(uint32_t) const { return {}; }
 };
 
 class Backend {

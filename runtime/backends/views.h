@@ -65,4 +65,10 @@ struct CacheView {
   }
 };
 
+// The largest element of a row, the first among equals; a NaN counts as the largest.
+struct Largest {
+  float value;
+  int32_t column;
+};
+
 }  // namespace dcc

@@ -249,6 +249,10 @@ Traffic Executor::movedSoFar() const {
   return moved;
 }
 
+void Executor::wantLargestOnly() {
+  for (const auto& program : programs_) program->wholeOutputs(false);
+}
+
 size_t Executor::outputCount() const {
   return plan::rows(plan_->entries()->Get(entry_)->outputs()).size();
 }
@@ -263,6 +267,7 @@ OutputView Executor::output(uint32_t index) const {
   view.rows = sizes_[buffer.rows()];
   view.cols = static_cast<int64_t>(buffer.cols());
   view.row_stride = static_cast<int64_t>(buffer.row_stride());
+  view.largest = programs_[entry_]->largest(index);
   return view;
 }
 

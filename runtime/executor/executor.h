@@ -22,6 +22,7 @@ struct OutputView {
   int64_t rows = 0;
   int64_t cols = 0;
   int64_t row_stride = 0;
+  std::span<const Largest> largest;  // of each row, where the backend has looked for it
 
   std::span<const float> row(int64_t r) const {
     return {data + r * row_stride, static_cast<size_t>(cols)};
@@ -50,6 +51,8 @@ class Executor {
   // Of the last successful step; valid until the next one.
   size_t outputCount() const;
   OutputView output(uint32_t index) const;
+  // From now on nothing of outputs is read but `largest`, where that is there.
+  void wantLargestOnly();
 
   const plan::Plan& plan() const { return plan_; }
   // Collective. Bytes per second that a copy in the device's memory reads and writes, of all ranks

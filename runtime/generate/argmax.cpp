@@ -5,7 +5,7 @@
 
 namespace dcc::generate {
 
-Largest argmax(std::span<const float> values) {
+Argmax argmax(std::span<const float> values) {
   // Independent lanes, which the compiler turns into vectors; the position is looked up afterwards.
   constexpr size_t kLanes = 32;
   constexpr float kLowest = -std::numeric_limits<float>::infinity();

@@ -6,12 +6,12 @@
 
 namespace dcc::generate {
 
-struct Largest {
+struct Argmax {
   float value;
   int32_t index;  // of its first occurrence; -1 when there are no values or one is NaN
   bool nan;
 };
 
-Largest argmax(std::span<const float> values);
+Argmax argmax(std::span<const float> values);
 
 }  // namespace dcc::generate

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -7,6 +8,14 @@
 
 namespace dcc::generate {
 namespace {
+
+Argmax largestOf(const LogitsPart& logits, int32_t row) {
+  if (logits.largest.empty()) {
+    return argmax({logits.data + row * logits.row_stride, static_cast<size_t>(logits.columns)});
+  }
+  const Largest& found = logits.largest[row];
+  return {found.value, found.column, std::isnan(found.value)};
+}
 
 class Greedy final : public Sampler {
  public:
@@ -34,8 +43,7 @@ Status Greedy::sampleRows(const LogitsPart& logits, std::span<const int32_t> row
   candidates_.resize(rows.size() * (world_.size() + 1));
   const std::span own = std::span(candidates_).first(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
-    const Largest best =
-        argmax({logits.data + rows[i] * logits.row_stride, static_cast<size_t>(logits.columns)});
+    const Argmax best = largestOf(logits, rows[i]);
     if (best.nan) {
       return runtimeError("logits: row " + std::to_string(rows[i]) +
                           " holds NaN, not a number; the checkpoint may be damaged");

@@ -10,6 +10,7 @@ Status PlanRunner::run(const Step& step) {
     const OutputView view = executor_.output(i);
     if (plan::text(view.info->name()) != output_) continue;
     logits_ = {view.data, view.rows, view.cols, view.row_stride, {}, {}};
+    logits_.largest = view.largest;
     if (view.info->axis() >= 0) {
       logits_.begins = {view.info->begins()->data(), view.info->begins()->size()};
       logits_.ends = {view.info->ends()->data(), view.info->ends()->size()};

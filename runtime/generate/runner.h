@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "runtime/backends/backend.h"
 #include "runtime/base/status.h"
 #include "runtime/collectives/communicator.h"
 #include "runtime/executor/step.h"
@@ -19,6 +20,9 @@ struct LogitsPart {
   int64_t columns = 0;
   int64_t row_stride = 0;                  // elements
   std::span<const uint64_t> begins, ends;  // per rank, or empty
+  // Of each row, where the device has found it; `data` may then be out of date
+  // (Executor::wantLargestOnly).
+  std::span<const Largest> largest = {};
 
   // Columns of all ranks' parts together; those that several ranks hold count for each.
   size_t allColumns() const {

@@ -102,6 +102,7 @@ class Sampling final : public Sampler {
     }
     LogitsPart part = logits;
     part.data = copies_.data();
+    part.largest = {};
     part.rows = static_cast<int64_t>(rows_.size());
     part.row_stride = logits.columns;
     return part;
@@ -122,7 +123,7 @@ class Sampling final : public Sampler {
     const auto columns = static_cast<size_t>(part.columns);
     std::vector<float> largest(n), largests;
     for (size_t i = 0; i < n; ++i) {
-      const Largest own = argmax({part.data + rows_[i] * part.row_stride, columns});
+      const Argmax own = argmax({part.data + rows_[i] * part.row_stride, columns});
       // NaN travels to all ranks, so that all fail alike.
       largest[i] = own.nan ? std::numeric_limits<float>::quiet_NaN() : own.value;
     }

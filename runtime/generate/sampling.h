@@ -17,6 +17,9 @@ struct SamplingOptions {
   double min_p = 0;               // [0, 1): of the largest probability
   double repetition_penalty = 1;  // > 0; of logits of tokens that the sequence has
   uint64_t seed = 0;
+
+  // Nothing of the logits is needed but the largest.
+  bool greedy() const { return temperature == 0 && repetition_penalty == 1; }
 };
 
 std::unique_ptr<Sampler> makeSampler(const SamplingOptions& options, Communicator& world);

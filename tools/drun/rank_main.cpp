@@ -212,6 +212,7 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
     generate::SamplingOptions sampling;
     if (command) sampling = command->sampling();
     DCC_RETURN_IF_ERROR(world.broadcast(&sampling, sizeof(sampling), 0));
+    if (sampling.greedy() && options.command != Command::kLogits) executor->wantLargestOnly();
     const std::unique_ptr<generate::Sampler> sampler = generate::makeSampler(sampling, group);
     generate::StepLoop loop(limits, group, runner, *sampler);
     if (part) {

@@ -191,13 +191,8 @@ void tiledGemm(const Launch& on, const Matrix& a, const WeightView& weight, cons
 
 // ---- after the last layer
 
-// The largest of each of
-// these rows of f32 logits, [rows, columns], the first among equals; a NaN counts as the largest.
-// `scratch`: argmaxScratchBytes(); zeroed once, left zeroed.
-struct Largest {
-  float value;
-  int32_t column;
-};
+// Of each of these rows of f32 logits, [rows, columns]. `scratch`: argmaxScratchBytes(); zeroed
+// once, left zeroed.
 void argmax(const Launch& on, const Matrix& logits, Largest* out, std::byte* scratch);
 size_t argmaxScratchBytes(int64_t rows, int64_t columns);
 

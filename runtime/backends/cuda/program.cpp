@@ -51,10 +51,17 @@ Status CudaProgram::prepareOps() {
   DCC_ASSIGN(single_, prepareInstructions(context, false));
   DCC_ASSIGN(fused_, prepareInstructions(context, true));
   for (const fb::Output* output : plan::rows(context.entry().outputs())) {
-    OutputCopy copy{context.buffer(output->buffer()), {}};
+    OutputCopy copy;
+    copy.buffer = context.buffer(output->buffer());
     const Matrix& m = copy.buffer.matrix;
     DCC_ASSIGN(copy.memory,
                PinnedMemory::allocate(context.maxRows(copy.buffer) * m.stride * sizeof(float)));
+    const int64_t rows = context.maxRows(copy.buffer);
+    if (rows == context.maxSequences()) {
+      DCC_ASSIGN(copy.largest, DeviceMemory::allocate(rows * sizeof(Largest)));
+      DCC_ASSIGN(copy.largest_host, PinnedMemory::allocate(rows * sizeof(Largest)));
+      DCC_ASSIGN(copy.scratch, DeviceMemory::allocate(argmaxScratchBytes(rows, m.cols)));
+    }
     outputs_.push_back(std::move(copy));
   }
   return Status::success();
@@ -130,10 +137,19 @@ StepState CudaProgram::stateOf(const Bucket& bucket, int64_t T, int64_t B,
   return state;
 }
 
+void CudaProgram::findLargest(const StepState& state) {
+  for (const OutputCopy& output : outputs_) {
+    if (output.largest.size() == 0) continue;
+    argmax(state.on, output.buffer.at(state), reinterpret_cast<Largest*>(output.largest.data()),
+           output.scratch.data());
+  }
+}
+
 Status CudaProgram::enqueue(const std::vector<Op>& ops, const StepState& state) {
   for (const Op& op : ops) {
     if (op) DCC_RETURN_IF_ERROR(op(state));
   }
+  findLargest(state);
   return check(cudaGetLastError(), "launching kernels");
 }
 
@@ -177,12 +193,21 @@ Status CudaProgram::runObserved(const StepContext& context, const StepState& sta
               "bringing results to the host"));
     DCC_RETURN_IF_ERROR(context.observer->ran(context.step.entry, i, context.sizes, arena_.data()));
   }
+  findLargest(state);
   return Status::success();
 }
 
 Status CudaProgram::copyOutputs(std::span<const int64_t> sizes) {
-  for (const OutputCopy& output : outputs_) {
+  for (OutputCopy& output : outputs_) {
     const Matrix& m = output.buffer.matrix;
+    if (output.largest.size() > 0) {
+      output.rows = sizes[output.buffer.rows];
+      DCC_RETURN_IF_ERROR(check(cudaMemcpyAsync(output.largest_host.data(), output.largest.data(),
+                                                output.rows * sizeof(Largest),
+                                                cudaMemcpyDeviceToHost, shared_.stream.get()),
+                                "bringing the largest logits to the host"));
+      if (!whole_outputs_) continue;
+    }
     const size_t pitch = m.stride * sizeof(float);
     DCC_RETURN_IF_ERROR(check(
         cudaMemcpy2DAsync(output.memory.data(), pitch, m.data, pitch, m.cols * sizeof(float),

@@ -41,11 +41,20 @@ class CudaProgram final : public Program {
 
   Status run(const StepContext& context) override;
   const float* output(uint32_t index) const override { return outputs_[index].host(); }
+  void wholeOutputs(bool whole) override { whole_outputs_ = whole; }
+  std::span<const Largest> largest(uint32_t index) const override {
+    return {reinterpret_cast<const Largest*>(outputs_[index].largest_host.data()),
+            outputs_[index].rows};
+  }
 
  private:
   struct OutputCopy {
     BufferRef buffer;
     PinnedMemory memory;
+    // Of entries with a row for each sequence: each row's largest.
+    DeviceMemory largest, scratch;
+    PinnedMemory largest_host;
+    size_t rows = 0;  // of the last step, that have one
     const float* host() const { return reinterpret_cast<const float*>(memory.data()); }
   };
   // A graph for a number of sequences.
@@ -64,6 +73,7 @@ class CudaProgram final : public Program {
   Status capture(Bucket& bucket);
   Status enqueue(const std::vector<Op>& ops, const StepState& state);
   Status runObserved(const StepContext& context, const StepState& state);
+  void findLargest(const StepState& state);
   Status copyOutputs(std::span<const int64_t> sizes);
   Status wait();
   StepState stateOf(const Bucket& bucket, int64_t T, int64_t B,
@@ -76,6 +86,7 @@ class CudaProgram final : public Program {
   std::vector<Op> single_;  // one per instruction, for observers
   std::vector<Op> fused_;
   std::vector<OutputCopy> outputs_;
+  bool whole_outputs_ = true;
   Bucket whole_;  // at the entry's bounds, without a graph
   std::vector<int64_t> bucket_sizes_;
   std::vector<Bucket> buckets_;
