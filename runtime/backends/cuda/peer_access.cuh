@@ -16,10 +16,11 @@ inline void storeLine(Line* to, uint64_t first, uint64_t second) {
   std::atomic_ref<uint64_t>(to->halves[0]).store(first, std::memory_order_relaxed);
   std::atomic_ref<uint64_t>(to->halves[1]).store(second, std::memory_order_relaxed);
 }
-inline Line loadLine(const Line* from) {
-  Line line;
+inline Line loadLineIf(bool wanted, const Line* from) {
+  Line line = {};
   // Its halves may come at different times, in any order.
   for (const int half : {1, 0}) {
+    if (!wanted) break;
     line.halves[half] = std::atomic_ref<uint64_t>(const_cast<Line*>(from)->halves[half])
                             .load(std::memory_order_relaxed);
   }
@@ -43,12 +44,15 @@ __device__ inline void storeLine(Line* to, uint64_t first, uint64_t second) {
   asm volatile("st.relaxed.sys.global.v2.b64 [%0], {%1, %2};" ::"l"(to), "l"(first), "l"(second)
                : "memory");
 }
-__device__ inline Line loadLine(const Line* from) {
-  Line line;
-  asm volatile("ld.relaxed.sys.global.v2.b64 {%0, %1}, [%2];"
-               : "=l"(line.halves[0]), "=l"(line.halves[1])
-               : "l"(from)
-               : "memory");
+// Zeros if it is not wanted. No branch, so that many loads can be on their way at once.
+__device__ inline Line loadLineIf(bool wanted, const Line* from) {
+  Line line = {};
+  asm volatile(
+      "{ .reg .pred wanted; setp.ne.b32 wanted, %3, 0;\n"
+      "  @wanted ld.relaxed.sys.global.v2.b64 {%0, %1}, [%2]; }"
+      : "+l"(line.halves[0]), "+l"(line.halves[1])
+      : "l"(from), "r"(static_cast<uint32_t>(wanted))
+      : "memory");
   return line;
 }
 __device__ inline uint32_t loadShared(const uint32_t* from) {

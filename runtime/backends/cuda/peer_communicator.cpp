@@ -72,6 +72,7 @@ class Peers final : public DeviceCommunicator {
       const uint32_t of[] = {options_.ranks.empty() ? missing - 1 : options_.ranks[missing - 1]};
       return silenceError(of, options_.deadline);
     }
+    if (memory_->stopped()) return runtimeError("collectives between GPUs were aborted");
     return large_ != nullptr ? large_->poll() : host_.standBy();
   }
   void abort() override {

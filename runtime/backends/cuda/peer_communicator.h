@@ -16,11 +16,10 @@ struct PeerAttempt {
   std::string refused;
 };
 
-// Shape of launches.
+// The largest launches, within what the devices run at once: half a MiB in one exchange, in 2 MiB
+// of device memory for each pair of ranks.
 struct PeerShape {
-  // Twice the payload of one row of a large model's layer in every block's first exchange, and few
-  // enough blocks to run at once on every GPU we compile for.
-  uint32_t blocks = 64;
+  uint32_t blocks = 128;
   uint32_t threads = 256;
 };
 

@@ -49,11 +49,11 @@ Result<std::string> PeerMemory::open(Communicator& host, std::span<const DeviceC
 Status PeerMemory::take(Offer& offer) {
   constexpr const char* kWhere = "memory shared by GPUs";
   const size_t lines = peerLinesBytes(group_.ranks, group_.blocks, group_.threads);
-  const size_t all = lines + group_.blocks * sizeof(uint32_t);
+  const size_t all = lines + group_.blocks * sizeof(PeerBlock);
   std::byte* memory = nullptr;
   DCC_RETURN_IF_ERROR(check(cudaMalloc(&memory, all), kWhere));
   offer.lines = group_.lines[group_.rank] = reinterpret_cast<Line*>(memory);
-  group_.exchanges = reinterpret_cast<uint32_t*>(memory + lines);
+  group_.own = reinterpret_cast<PeerBlock*>(memory + lines);
   DCC_RETURN_IF_ERROR(check(cudaMemset(memory, 0, all), kWhere));
   void* state = nullptr;
   DCC_RETURN_IF_ERROR(check(cudaHostAlloc(&state, sizeof(PeerState), cudaHostAllocMapped), kWhere));
@@ -85,6 +85,9 @@ Status PeerMemory::openAll(std::span<const DeviceCard> cards, std::span<const Of
   return Status::success();
 }
 
+bool PeerMemory::stopped() const {
+  return std::atomic_ref<uint32_t>(state_->stop).load(std::memory_order_relaxed) != 0;
+}
 uint32_t PeerMemory::missing() const {
   return std::atomic_ref<uint32_t>(state_->missing).load(std::memory_order_relaxed);
 }

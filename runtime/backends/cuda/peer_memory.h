@@ -25,6 +25,7 @@ class PeerMemory {
   // For launches; `patience` is the caller's.
   const PeerGroup& group() const { return group_; }
   // What the device and the host tell each other.
+  bool stopped() const;
   uint32_t missing() const;
   void stop();
 

@@ -4,11 +4,11 @@
 //
 // Data travels in lines that carry the number of the exchange beside it, so that whoever sees the
 // number has the data: no barriers, no fences, one way of latency. Each thread of each block has
-// its own two lines' places per peer, used in turns. That is enough: who writes a place again has
-// received what the peer wrote in the exchange in between, which it did after it had read the
-// place. For this every thread of a block takes part in all of the block's exchanges, also where it
-// has no data, and a block counts its exchanges in device memory, over launches and replays of
-// graphs.
+// lines of its own for every peer, two sets used in turns. That is enough: who writes a set again
+// has received what the peer sent in the exchange in between, in the same launch or an earlier one,
+// and the peer sent that after it had read the set. For this all threads of a launch take part in
+// all exchanges of their block, also where they have no data, and a block counts its exchanges in
+// device memory, over launches and replays of graphs.
 #pragma once
 
 #include <cstddef>
@@ -36,16 +36,22 @@ struct PeerState {
   uint32_t missing;  // a rank + 1 that was waited for in vain
 };
 
+// What a block keeps from launch to launch.
+struct alignas(8) PeerBlock {
+  uint32_t exchanges;  // so far
+  uint32_t ended;      // not 0: one of its threads has given up, and it says nothing any more
+};
+
 // What a rank's kernels need to know of the group, the same on all ranks but for addresses.
 struct PeerGroup {
   uint32_t rank = 0, ranks = 0;
-  // A launch has up to so many blocks, of so many threads (a multiple of 32, at most 256). Not more
-  // blocks than all run at once: each waits for its like on other GPUs.
+  // A launch has up to so many blocks, of up to so many threads (a multiple of 32, at most 256).
+  // Not more blocks than all run at once: each waits for its like on other GPUs.
   uint32_t blocks = 0, threads = 0;
-  Line* lines[kMaxPeers] = {};    // every rank's memory of peerLinesBytes(), as this one reaches it
-  uint32_t* exchanges = nullptr;  // [blocks] in this rank's own memory, zeroed at first
-  PeerState* state = nullptr;     // as the device reaches it
-  uint64_t patience = 0;          // nanoseconds that a peer is waited for
+  Line* lines[kMaxPeers] = {};  // every rank's memory of peerLinesBytes(), as this one reaches it
+  PeerBlock* own = nullptr;     // [blocks] in this rank's own memory, zeroed at first
+  PeerState* state = nullptr;   // as the device reaches it
+  uint64_t patience = 0;        // nanoseconds that a peer is waited for
 };
 
 // Zeroed at first.

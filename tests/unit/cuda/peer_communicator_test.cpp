@@ -60,14 +60,14 @@ TEST_F(Peers, ResultsAreTheRankOrderSumsBitForBit) {
 TEST_F(Peers, ThousandsOfCallsInARow) {
   Ranks ranks(4);
   ranks.mustRun([](Communicator& host) -> Status {
-    DCC_ASSIGN(const auto group, peersOf(host, {}, {2, 32}));
+    DCC_ASSIGN(const auto group, peersOf(host, {}, {2, 64}));
     const Stream stream;
     constexpr uint32_t kCalls = 3000;
-    constexpr size_t kMost = 300;
+    constexpr size_t kMost = 600;
     const testing::DeviceBytes in{std::vector<float>(kMost)};
     const testing::DeviceBytes out{std::vector<float>(kCalls)};
     for (uint32_t call = 0; call < kCalls; ++call) {
-      // The first element is checked, others make that calls have 1 or 2 blocks and 1 or 2 turns.
+      // Calls have 1 to 3 warps in 1 or 2 blocks, and 1 or 2 turns.
       const float x = testing::contribution(host.rank(), call);
       const size_t count = 1 + call * 37 % kMost;
       std::vector<float> given(count, x);
@@ -167,6 +167,7 @@ TEST_F(Peers, AbortEndsTheWait) {
           group->allReduceSum(data.as<float>(), data.as<float>(), 4, SumOrder::kRanks, nullptr));
       EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
       EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(5000));
+      EXPECT_EQ(group->poll().error().message, "collectives between GPUs were aborted");
       other.join();
     }
     return host.barrier();

@@ -175,19 +175,32 @@ __device__ void send(const Place& place, const Words& words, uint32_t number) {
   }
 }
 
-// Whether all of it has come; what has not is garbage.
-__device__ bool receive(const Place& place, uint32_t number, Words& words) {
-  bool all = true;
+// Looks once for what all others have sent, and returns one whose words have not come, or
+// kMaxPeers. `own` are this rank's among `all`.
+__device__ uint32_t receive(const PeerGroup& g, uint32_t number, const Words& own,
+                            Words (&all)[kMaxPeers]) {
+  Line lines[kMaxPeers][kLinesPerThread];
   DCC_UNROLL
-  for (uint32_t l = 0; l < kLinesPerThread; ++l) {
-    const Line line = loadLine(place.first + l * place.stride);
+  for (uint32_t r = 0; r < kMaxPeers; ++r) {
+    const bool sends = r < g.ranks && r != g.rank;
+    const Place place = placeOf(g, sends ? r : 0, g.rank, number);
     DCC_UNROLL
-    for (uint32_t h = 0; h < 2; ++h) {
-      words.word[2 * l + h] = static_cast<uint32_t>(line.halves[h]);
-      all = all && line.halves[h] >> 32 == number;
+    for (uint32_t l = 0; l < kLinesPerThread; ++l) {
+      lines[r][l] = loadLineIf(sends, place.first + l * place.stride);
     }
   }
-  return all;
+  uint32_t missing = kMaxPeers;
+  DCC_UNROLL
+  for (uint32_t r = 0; r < kMaxPeers; ++r) {
+    const bool sends = r < g.ranks && r != g.rank;
+    DCC_UNROLL
+    for (uint32_t w = 0; w < kWordsPerThread; ++w) {
+      const uint64_t half = lines[r][w / 2].halves[w % 2];
+      all[r].word[w] = r == g.rank ? own.word[w] : static_cast<uint32_t>(half);
+      if (sends && half >> 32 != number) missing = r;
+    }
+  }
+  return missing;
 }
 
 // How long a thread has waited; asks for the time seldom.
@@ -226,13 +239,16 @@ __global__ void __launch_bounds__(kMaxThreads)
                    int64_t longest) {
   waitForInputs();
   constexpr int64_t kBytes = kWordsPerThread * sizeof(uint32_t);
-  const int64_t block_bytes = group.threads * kBytes;
-  uint32_t number = group.exchanges[blockIdx.x];
+  const int64_t block_bytes = blockDim.x * kBytes;
+  PeerBlock& block = group.own[blockIdx.x];
+  const PeerBlock before = block;
+  uint32_t number = before.exchanges;
   for (int64_t begin = blockIdx.x * block_bytes; begin < longest;
        begin += gridDim.x * block_bytes) {
     const int64_t at = begin + threadIdx.x * kBytes;
     ++number;
     const Words own = what.wordsFor(group.rank, at);
+    if (before.ended != 0) break;  // asked for here so as not to be waited for before
     // Each rank begins with the one behind it, so that not all write to the same at once.
     for (uint32_t i = 1; i < group.ranks; ++i) {
       const uint32_t to =
@@ -240,34 +256,34 @@ __global__ void __launch_bounds__(kMaxThreads)
       send(placeOf(group, group.rank, to, number), What::kSameToAll ? own : what.wordsFor(to, at),
            number);
     }
-    Words all[kMaxPeers] = {};
+    Words all[kMaxPeers];
     Patience patience(group);
     uint32_t missing;
     do {
-      missing = kMaxPeers;
-      DCC_UNROLL
-      for (uint32_t r = 0; r < kMaxPeers; ++r) {
-        if (r >= group.ranks) continue;
-        if (r == group.rank) {
-          all[r] = own;
-        } else if (!receive(placeOf(group, r, group.rank, number), number, all[r])) {
-          missing = r;
-        }
-      }
+      missing = receive(group, number, own, all);
     } while (missing != kMaxPeers && !patience.ends(missing));
+    if (missing != kMaxPeers) {
+      // Who still waits must find what this rank has sent so far.
+      block.ended = 1;
+      break;
+    }
     what.take(all, group.ranks, at);
   }
   __syncthreads();  // all have read the number
-  if (threadIdx.x == 0) group.exchanges[blockIdx.x] = number;
+  if (threadIdx.x == 0) block.exchanges = number;
 }
 
+// As many blocks as there are warps' worths of data, so that it goes over all of the GPU's ways
+// out.
 template <class What>
 void exchange(const Launch& on, const PeerGroup& group, const What& what, int64_t longest) {
   if (longest == 0) return;
-  const int64_t block_bytes = int64_t{group.threads} * kWordsPerThread * sizeof(uint32_t);
-  const int64_t blocks = std::min<int64_t>(group.blocks, (longest + block_bytes - 1) / block_bytes);
-  launch(on, exchangeKernel<What>, dim3(static_cast<unsigned>(blocks)), dim3(group.threads), 0,
-         what, group, longest);
+  constexpr int64_t kWarp = 32, kWarpBytes = kWarp * kWordsPerThread * sizeof(uint32_t);
+  const int64_t warps = (longest + kWarpBytes - 1) / kWarpBytes;
+  const int64_t blocks = std::min<int64_t>(group.blocks, warps);
+  const int64_t threads = std::min<int64_t>(group.threads, kWarp * ((warps + blocks - 1) / blocks));
+  launch(on, exchangeKernel<What>, dim3(static_cast<unsigned>(blocks)),
+         dim3(static_cast<unsigned>(threads)), 0, what, group, longest);
 }
 
 // The ranks' parts, each of sizes[r] units; `longest` becomes the bytes of the largest.
