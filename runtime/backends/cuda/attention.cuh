@@ -103,19 +103,6 @@ struct PackedKeys {
   }
 };
 
-// Scores in units of ln 2, so that weights are powers of two.
-struct Scoring {
-  float scale, softcap;
-
-  __host__ __device__ explicit Scoring(const AttentionShape& shape)
-      : scale(shape.softcap > 0 ? shape.scale / shape.softcap : shape.scale * kLog2E),
-        softcap(shape.softcap * kLog2E) {}
-  __device__ float operator()(float product) const {
-    const float score = product * scale;
-    return softcap > 0 ? softcap * tanhf(score) : score;
-  }
-};
-
 // 2^x to about two units in the last place; 0 below 2^-126.
 __device__ inline float powerOf2(float x) {
 #ifdef __CUDA_ARCH__
@@ -130,5 +117,22 @@ __device__ inline float powerOf2(float x) {
 __device__ inline float weightOf(float x, float max) {
   return powerOf2(x - (max == kNone ? 0 : max));
 }
+
+// Scores of products of queries and keys, in units of ln 2, so that weights are powers of two.
+struct Scoring {
+  float scale, cap;  // scale * product, or cap * tanh(scale * product) where cap > 0
+
+  __host__ __device__ explicit Scoring(const AttentionShape& shape)
+      : scale(shape.softcap > 0 ? shape.scale / shape.softcap : shape.scale * kLog2E),
+        cap(shape.softcap * kLog2E) {}
+  __device__ float operator()(float product) const {
+    const float score = product * scale;
+    return cap > 0 ? cap * tanhf(score) : score;
+  }
+  // For scores of 16-bit numbers: an error of 2^-22 of the cap, no branch.
+  __device__ float capped(float product) const {
+    return cap - 2 * cap / (powerOf2(product * (2 * kLog2E * scale)) + 1);
+  }
+};
 
 }  // namespace dcc::cuda

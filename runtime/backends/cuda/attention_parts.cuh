@@ -24,7 +24,7 @@ struct Splits {
   static constexpr int kUnit = 64, kLeastUnits = 2;
 
   int most = 1;                  // parts of a sequence
-  uint32_t* counters = nullptr;  // [rows of the launch], 0 between launches
+  uint32_t* counters = nullptr;  // Launch's: one for each token and query head of a launch
   float* values = nullptr;       // [tokens, query heads, most, v_stride]
   Weight* weights = nullptr;     // [tokens, query heads, most]
 
@@ -41,17 +41,20 @@ struct Splits {
   }
 };
 
-// Counters of a launch at most: they lie first in the scratch, so that launches of any shapes leave
-// them alone that are not theirs.
-inline constexpr int64_t kSplitCounters = 32768;
 // Parts of a sequence at most: two blocks for each processor, where one sequence is alone.
 int splitsAtMost(const AttentionShape& shape, int kv_heads);
 // In `scratch` for `tokens`, as attentionScratchBytes() counts.
-Splits splitsIn(std::byte* scratch, int most, int64_t tokens, int64_t q_heads, int v_dim);
+Splits splitsIn(const Launch& on, std::byte* scratch, int most, int64_t tokens, int64_t q_heads,
+                int v_dim);
+// Tokens of a launch at most, for counters and sizes of grids.
+inline int64_t tokensAtOnce(int64_t q_heads) {
+  const int64_t most = kCounters / q_heads;
+  return most < 65535 ? most : 65535;
+}
 
-// Whose the rows of a block are.
+// Whose the rows of a block are: query heads of a token, which is the item-th of the launch.
 struct RowsOfToken {
-  int token, first_head, count, q_heads;
+  int token, item, first_head, count, q_heads;
 };
 
 struct Joined {
@@ -104,10 +107,10 @@ __device__ inline void writeResult(const Joined& all, const float* sinks, int he
 
 // The end of a block, whose `own` parts lie in shared memory and have been seen by a barrier: rows'
 // results where the block had all keys; else their parts go to memory, and the last block of
-// `splits` for these rows joins them. `counter`: the rows' own.
+// `splits` for these rows joins them.
 __device__ inline void deliver(const Parts& own, int own_count, const RowsOfToken& rows, int v_dim,
                                const float* sinks, const Matrix& out, const Splits& splits,
-                               int split, int count, int64_t counter) {
+                               int split, int count) {
   const int columns = own.v_stride / 4;
   const auto forEach = [&](auto&& body) {
     for (int i = static_cast<int>(threadIdx.x); i < rows.count * columns;
@@ -124,7 +127,8 @@ __device__ inline void deliver(const Parts& own, int own_count, const RowsOfToke
     return;
   }
 
-  const int64_t first = (int64_t{rows.token} * rows.q_heads + rows.first_head) * splits.most;
+  const int64_t counter = int64_t{rows.item} * rows.q_heads + rows.first_head;
+  const int64_t first = counter * splits.most;
   const Parts all = {splits.values + first * own.v_stride, splits.weights + first, 1, splits.most,
                      own.v_stride};
   forEach([&](int row, int column) {

@@ -10,7 +10,10 @@ namespace dcc::cuda {
 // The sizes of a block, and its elements of shared memory.
 template <int kK, int kV>
 struct PrefillTiles {
-  static constexpr int kWarps = 8, kRowTiles = 1, kKeys = 64;
+  // Keys and values that a warp reads serve two tiles of rows, where registers suffice for their
+  // results.
+  static constexpr int kRowTiles = kV <= 128 && kK <= 128 ? 2 : 1, kWarps = 8 / kRowTiles,
+                       kKeys = 64;
   static constexpr int kThreads = kWarps * 32, kWarpRows = kRowTiles * 16;
   static constexpr int kRows = kWarps * kWarpRows;
   // Queries are kept in registers where these suffice beside the results.
@@ -28,12 +31,13 @@ struct PrefillTiles {
 // sequence have the most keys, and come first.
 template <class T, int kK, int kV, class Keys>
 __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
-    prefillKernel(Matrix q, Keys keys, const int32_t* starts, int sequences, AttentionShape shape,
-                  Matrix out) {
+    prefillKernel(Matrix q, Keys keys, const int32_t* starts, int sequences, int least,
+                  AttentionShape shape, Matrix out) {
   waitForInputs();
   using Tiles = PrefillTiles<kK, kV>;
   constexpr int kKeys = Tiles::kKeys, kWarpRows = Tiles::kWarpRows;
-  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const unsigned lane = threadIdx.x % 32;
+  const int warp = static_cast<int>(threadIdx.x / 32);
   const int kv_head = static_cast<int>(blockIdx.y);
   const int q_heads = static_cast<int>(q.cols) / kK;
   const Heads heads = headsOf(shape, q_heads, keys.heads(), kv_head);
@@ -43,11 +47,13 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
   const auto firstOf = [&](int b) { return b + starts[b] * heads.count / Tiles::kRows; };
   int sequence = -1;
   for (int b = 0; b < sequences; b += 32) {
-    sequence += __popc(__ballot_sync(~0u, b + lane < sequences && firstOf(b + lane) <= number));
+    const int mine = b + static_cast<int>(lane);
+    sequence += __popc(__ballot_sync(~0u, mine < sequences && firstOf(mine) <= number));
   }
-  const int start = starts[sequence], all_rows = (starts[sequence + 1] - start) * heads.count;
+  const int start = starts[sequence], tokens = starts[sequence + 1] - start;
+  const int all_rows = tokens * heads.count;
   const int first_row = (number - firstOf(sequence)) * Tiles::kRows;
-  if (first_row >= all_rows) return;
+  if (first_row >= all_rows || tokens < least) return;
   const auto tokenOf = [&](int row) { return start + row / heads.count; };
   const auto headOf = [&](int row) { return heads.first + row % heads.count; };
   // Rows behind the last are like it.
@@ -59,47 +65,38 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
   T* const key_tile = dynamicShared<T>() + Tiles::kQueries;
   T* const value_tile = key_tile + Tiles::kKeyTile;
   const int warp_row = first_row + warp * kWarpRows;
-  fetchRows<kWarpRows, kK>(
-      queries,
-      [&](int r) {
-        const int row = warp_row + r;
-        return row < all_rows
-                   ? reinterpret_cast<const T*>(q.at(tokenOf(row), int64_t{headOf(row)} * kK))
-                   : nullptr;
-      },
-      lane);
+  DCC_ROLL
+  for (unsigned piece = lane; piece < kWarpRows * kK / 8; piece += 32) {
+    const int r = static_cast<int>(piece) / (kK / 8),
+              column = static_cast<int>(piece) % (kK / 8) * 8;
+    const int row = min(warp_row + r, all_rows - 1);
+    copyAsync16(queries + r * sharedStride(kK) + column,
+                q.at(tokenOf(row), int64_t{headOf(row)} * kK + column), true);
+  }
   commitCopies();
 
   // What any of the block's rows sees, and some or all of the warp's.
   const KeyRange block = {seenBy(first_row).begin, seenBy(first_row + Tiles::kRows - 1).end};
   const KeyRange first = seenBy(warp_row), last = seenBy(warp_row + kWarpRows - 1);
-  KeyRange seen[Tiles::kRowTiles][2];
-  DCC_UNROLL
-  for (int i = 0; i < 2 * Tiles::kRowTiles; ++i) {
-    seen[i / 2][i % 2] = seenBy(warp_row + lane / 4 + 8 * i);
-  }
 
   // A warp brings keys that follow each other, which are in one page.
   constexpr int kEach = kKeys / Tiles::kWarps;
   static_assert(kTogether % kEach == 0);
   KeyValue place = {};
-  const auto rowOf = [&](const std::byte* data, int64_t stride, int tile) {
-    return [=](int row) {
-      const int key = tile * kKeys + warp * kEach + row;
-      return key >= block.begin && key < block.end ? reinterpret_cast<const T*>(data) + row * stride
-                                                   : nullptr;
-    };
+  const auto rowsOf = [&](int tile) {
+    const int key = tile * kKeys + warp * kEach;
+    return TileRange{max(0, block.begin - key), max(0, block.end - key)};
   };
   const auto fetchKeys = [&](int tile) {
     const int key = tile * kKeys + warp * kEach;
     if (key + kEach > block.begin && key < block.end) place = keys.at(sequence, kv_head, key);
     fetchRows<kEach, kK>(key_tile + warp * kEach * sharedStride(kK),
-                         rowOf(place.k, keys.kStride(), tile), lane);
+                         reinterpret_cast<const T*>(place.k), keys.kStride(), rowsOf(tile), lane);
     commitCopies();
   };
   const auto fetchValues = [&](int tile) {
     fetchRows<kEach, kV>(value_tile + warp * kEach * sharedStride(kV),
-                         rowOf(place.v, keys.vStride(), tile), lane);
+                         reinterpret_cast<const T*>(place.v), keys.vStride(), rowsOf(tile), lane);
     commitCopies();
   };
 
@@ -130,8 +127,9 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
     }
     results.take(
         products, score, key >= last.begin && key + kKeys <= first.end,
-        [&](int r, int half, int j) {
-          return key + j >= seen[r][half].begin && key + j < seen[r][half].end;
+        [&](int r, int half) {
+          const KeyRange seen = seenBy(warp_row + static_cast<int>(lane) / 4 + 16 * r + 8 * half);
+          return TileRange{max(0, seen.begin - key), max(0, seen.end - key)};
         },
         value_tile, swap, lane);
   }
@@ -141,7 +139,7 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
   __syncwarp();
   DCC_UNROLL
   for (int i = 0; i < 2 * Tiles::kRowTiles; ++i) {
-    const int r = i / 2, half = i % 2, in_warp = lane / 4 + 8 * i;
+    const int r = i / 2, half = i % 2, in_warp = static_cast<int>(lane) / 4 + 8 * i;
     float factor = 1, sum = results.sum[r][half];
     if (shape.sinks != nullptr) {
       const float max = results.max[r][half];
@@ -158,13 +156,14 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
     }
   }
   __syncwarp();
-  DCC_UNROLL
-  for (int i = 0; i < kWarpRows * kV / 8 / 32; ++i) {
-    const int piece = i * 32 + lane, row = piece / (kV / 8), column = piece % (kV / 8) * 8;
-    if (warp_row + row >= all_rows) continue;
-    *reinterpret_cast<Bytes16*>(
-        out.at(tokenOf(warp_row + row), int64_t{headOf(warp_row + row)} * kV + column)) =
-        *reinterpret_cast<const Bytes16*>(queries + row * sharedStride(kK) + column);
+  DCC_ROLL
+  for (unsigned piece = lane; piece < kWarpRows * kV / 8; piece += 32) {
+    const int r = static_cast<int>(piece) / (kV / 8),
+              column = static_cast<int>(piece) % (kV / 8) * 8;
+    const int row = warp_row + r;
+    if (row >= all_rows) break;
+    *reinterpret_cast<Bytes16*>(out.at(tokenOf(row), int64_t{headOf(row)} * kV + column)) =
+        *reinterpret_cast<const Bytes16*>(queries + r * sharedStride(kK) + column);
   }
 }
 
@@ -176,6 +175,7 @@ struct Prefill {
   const StepView& step;
   const AttentionShape& shape;
   const Matrix& out;
+  int least;  // of sequences with fewer tokens it does nothing
 
   template <class T, int kK, int kV>
   void run() const {
@@ -185,7 +185,7 @@ struct Prefill {
                     static_cast<unsigned>(keys.heads()));
     allowShared(prefillKernel<T, kK, kV, Keys>, Tiles::kBytes);
     launch(on, prefillKernel<T, kK, kV, Keys>, grid, dim3(Tiles::kThreads), Tiles::kBytes, q, keys,
-           step.starts, static_cast<int>(step.B), shape, out);
+           step.starts, static_cast<int>(step.B), least, shape, out);
   }
 };
 

@@ -77,16 +77,16 @@ __global__ void __launch_bounds__(kRowThreads)
   }
   if (tid == 0) weight = {max, sum};
   __syncthreads();
-  deliver({values, &weight, 0, 0, valueStride(v_dim)}, 1, {token, head, 1, q_heads}, v_dim,
-          shape.sinks, out, splits, split, part.count, int64_t{token - first} * q_heads + head);
+  deliver({values, &weight, 0, 0, valueStride(v_dim)}, 1, {token, token - first, head, 1, q_heads},
+          v_dim, shape.sinks, out, splits, split, part.count);
 }
 
-// Of all tokens; splits.most is 1, or counters there are enough for `tokens` at a time.
+// Of all tokens.
 template <class Keys>
 void attentionByRows(const Launch& on, const Matrix& q, const Keys& keys, const int32_t* sequences,
                      const AttentionShape& shape, const Matrix& out, const Splits& splits) {
   const int64_t heads = q.cols / keys.kDim();
-  const int64_t most = splits.most == 1 ? q.rows : kSplitCounters / heads;
+  const int64_t most = splits.most == 1 ? q.rows : tokensAtOnce(heads);
   const size_t shared = (valueStride(keys.vDim()) + keys.kDim()) * sizeof(float);
   for (int64_t first = 0; first < q.rows; first += most) {
     const int64_t tokens = q.rows - first < most ? q.rows - first : most;

@@ -13,18 +13,25 @@ namespace dcc::cuda {
 // ldmatrix reads are then in different banks.
 __host__ __device__ constexpr int sharedStride(int dim) { return dim + 8; }
 
-// Brings kRows rows to shared memory, by a warp and asynchronously: row r from `place(r)`, zeros
-// where that is null. A row has kDim elements, at a multiple of 16 bytes.
-template <int kRows, int kDim, class T, class Place>
-__device__ void fetchRows(T* to, const Place& place, int lane) {
-  constexpr int kPieces = kDim / 8;
+// Rows or keys [begin, end) of those of a tile.
+struct TileRange {
+  int begin, end;
+  __device__ bool has(unsigned row) const {
+    return row - static_cast<unsigned>(begin) < static_cast<unsigned>(end - begin);
+  }
+};
+
+// Brings kRows rows of kDim elements to shared memory, by a warp and asynchronously: row r from
+// `from + r * stride`, a multiple of 16 bytes; zeros for those not in `valid`.
+template <int kRows, int kDim, class T>
+__device__ void fetchRows(T* to, const T* from, int64_t stride, TileRange valid, unsigned lane) {
+  constexpr unsigned kPieces = kDim / 8, kAll = kRows * kPieces;
   DCC_UNROLL
-  for (int i = 0; i < (kRows * kPieces + 31) / 32; ++i) {
-    const int piece = i * 32 + lane, row = piece / kPieces, column = piece % kPieces * 8;
-    if (kRows * kPieces % 32 != 0 && piece >= kRows * kPieces) break;
-    const T* from = place(row);
-    copyAsync16(to + row * sharedStride(kDim) + column, from + (from != nullptr ? column : 0),
-                from != nullptr);
+  for (unsigned i = 0; i < (kAll + 31) / 32; ++i) {
+    const unsigned piece = i * 32 + lane, row = piece / kPieces, column = piece % kPieces * 8;
+    if (kAll % 32 != 0 && piece >= kAll) break;
+    copyAsync16(to + row * sharedStride(kDim) + column, from + row * stride + column,
+                valid.has(row));
   }
 }
 
@@ -34,8 +41,8 @@ template <class T, int kDim, int kRowTiles, bool kKeep>
 class Queries {
  public:
   // `rows` holds until the last use where they are not kept.
-  __device__ Queries(const T* rows, int lane)
-      : rows_(fragmentRow(rows, sharedStride(kDim), static_cast<unsigned>(lane))) {
+  __device__ Queries(const T* rows, unsigned lane)
+      : rows_(fragmentRow(rows, sharedStride(kDim), lane)) {
     if constexpr (kKeep) {
       DCC_UNROLL
       for (int i = 0; i < kRowTiles * kDim / 16; ++i)
@@ -72,9 +79,9 @@ struct Sums {
 // queries * keys', kKeys keys from `keys` in shared memory.
 template <int kKeys, class T, int kDim, int kRowTiles, bool kKeep>
 __device__ Sums<kRowTiles, kKeys> productsOf(const Queries<T, kDim, kRowTiles, kKeep>& queries,
-                                             const T* keys, int lane) {
+                                             const T* keys, unsigned lane) {
   Sums<kRowTiles, kKeys> sums = {};
-  const T* row = transposedRow(keys, sharedStride(kDim), static_cast<unsigned>(lane));
+  const T* row = transposedRow(keys, sharedStride(kDim), lane);
   DCC_UNROLL
   for (int step = 0; step < kDim / 16; ++step) {
     FragmentA q[kRowTiles];
@@ -109,47 +116,63 @@ struct RowResults {
   }
 
   // Takes kKeys more keys: their products with the queries, and their values in shared memory,
-  // which are read after `ready()`. Key j is seen where seen(tile, half, j); `all`: by every row.
+  // which are read after `ready()`. A row sees the keys seen(tile, half) of them; `all`: all rows
+  // see all.
+  // Scores grow with products.
   template <int kKeys, class Seen, class Ready>
   __device__ void take(Sums<kRowTiles, kKeys>& products, const Scoring& score, bool all,
-                       const Seen& seen, const T* rows, const Ready& ready, int lane) {
+                       const Seen& seen, const T* rows, const Ready& ready, unsigned lane) {
+    if (score.cap > 0) {
+      DCC_UNROLL
+      for (int i = 0; i < kRowTiles * kKeys / 2; ++i) {
+        float& x = products.of[i / (kKeys / 2)][i / 4 % (kKeys / 8)].values[i % 4];
+        x = score.capped(x);
+      }
+    }
+    if (!all) {
+      DCC_UNROLL
+      for (int row = 0; row < 2 * kRowTiles; ++row) {
+        const TileRange keys = seen(row / 2, row % 2);
+        DCC_UNROLL
+        for (int i = 0; i < kKeys / 4; ++i) {
+          if (!keys.has(i / 2 * 8 + lane % 4 * 2 + i % 2)) {
+            products.at(row / 2, row % 2, i / 2, i % 2) = kNone;
+          }
+        }
+      }
+    }
+    const float scale = score.cap > 0 ? 1 : score.scale;
     FragmentA weights[kRowTiles][kKeys / 16];
     DCC_UNROLL
     for (int r = 0; r < kRowTiles; ++r) {
       DCC_UNROLL
       for (int half = 0; half < 2; ++half) {
-        float largest = max[r][half];
+        float largest = kNone;
         DCC_UNROLL
         for (int i = 0; i < kKeys / 4; ++i) {
-          float& x = products.at(r, half, i / 2, i % 2);
-          x = score(x);
-          if (!all && !seen(r, half, i / 2 * 8 + lane % 4 * 2 + i % 2)) x = kNone;
-          largest = fmaxf(largest, x);
+          largest = fmaxf(largest, products.at(r, half, i / 2, i % 2));
         }
         largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 1));
         largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, 2));
+        largest = fmaxf(max[r][half], largest * scale);
         const float shift = largest == kNone ? 0 : largest;
         const float shrink = powerOf2(max[r][half] - shift);
         max[r][half] = largest;
         float added = 0;
         DCC_UNROLL
-        for (int i = 0; i < kKeys / 4; ++i) {
-          float& x = products.at(r, half, i / 2, i % 2);
-          x = powerOf2(x - shift);
-          added += x;
+        for (int n = 0; n < kKeys / 8; ++n) {
+          const float first = powerOf2(products.at(r, half, n, 0) * scale - shift);
+          const float second = powerOf2(products.at(r, half, n, 1) * scale - shift);
+          added += first + second;
+          weights[r][n / 2].words[n % 2 * 2 + half] = packPair<T>(first, second);
         }
         sum[r][half] = sum[r][half] * shrink + added;
         DCC_UNROLL
         for (int i = 0; i < kDim / 4; ++i) values.at(r, half, i / 2, i % 2) *= shrink;
-        DCC_UNROLL
-        for (int n = 0; n < kKeys / 8; ++n) {
-          weights[r][n / 2].words[n % 2 * 2 + half] =
-              packPair<T>(products.at(r, half, n, 0), products.at(r, half, n, 1));
-        }
       }
     }
     ready();
-    const T* row = fragmentRow(rows, sharedStride(kDim), static_cast<unsigned>(lane));
+    const T* row = fragmentRow(rows, sharedStride(kDim), lane);
     DCC_UNROLL
     for (int step = 0; step < kKeys / 16; ++step) {
       DCC_UNROLL
@@ -177,16 +200,19 @@ struct RowResults {
 // Keys of a page that tiles take to follow each other.
 inline constexpr int kTogether = 16;
 
-// Whether tiles can do it: one 16-bit type, and rows that begin at multiples of 16 bytes.
+// Whether tiles can do it: one 16-bit type, rows that begin at multiples of 16 bytes, and scores
+// that grow with the products.
 inline bool evenRows(const Matrix& m, DType type) {
   return m.dtype == type && reinterpret_cast<uintptr_t>(m.data) % 16 == 0 && m.stride % 8 == 0;
 }
-inline bool tilesTake(const Matrix& k, const Matrix& v, const Matrix& q, const Matrix& out) {
-  return k.dtype != DType::kF32 && evenRows(k, k.dtype) && evenRows(v, k.dtype) &&
-         evenRows(q, k.dtype) && evenRows(out, k.dtype);
+inline bool tilesTake(const Matrix& k, const Matrix& v, const Matrix& q, const Matrix& out,
+                      const AttentionShape& shape) {
+  return shape.scale > 0 && k.dtype != DType::kF32 && evenRows(k, k.dtype) &&
+         evenRows(v, k.dtype) && evenRows(q, k.dtype) && evenRows(out, k.dtype);
 }
-inline bool tilesTake(const CacheView& cache, const Matrix& q, const Matrix& out) {
-  return cache.dtype != DType::kF32 && cache.tokens_per_page % kTogether == 0 &&
+inline bool tilesTake(const CacheView& cache, const Matrix& q, const Matrix& out,
+                      const AttentionShape& shape) {
+  return shape.scale > 0 && cache.dtype != DType::kF32 && cache.tokens_per_page % kTogether == 0 &&
          reinterpret_cast<uintptr_t>(cache.pool) % 16 == 0 && cache.bytes_per_page % 16 == 0 &&
          cache.k_offset % 16 == 0 && cache.v_offset % 16 == 0 && evenRows(q, cache.dtype) &&
          evenRows(out, cache.dtype);
@@ -205,5 +231,9 @@ bool forTileSizes(DType type, int k_dim, int v_dim, const F& f) {
   };
   return type == DType::kBF16 ? of(BFloat16()) : of(Float16());
 }
+
+// Of sequences that have one token, and only of them; false where tiles can't.
+bool decodeByTiles(const Launch& on, const Matrix& q, const CachedKeys& keys, const StepView& step,
+                   const AttentionShape& shape, const Matrix& out, std::byte* scratch);
 
 }  // namespace dcc::cuda

@@ -3,6 +3,8 @@
 // be tested where there is no GPU.
 #pragma once
 
+#include <cstdint>
+
 #ifdef DCC_CUDA_EMULATION
 #include "runtime/backends/cuda/emulation/language.h"
 #include "runtime/backends/cuda/emulation/runtime_api.h"
@@ -10,11 +12,14 @@
 #include <cuda_runtime.h>
 #endif
 
-// Before a loop of few turns, known when it is compiled, whose arrays shall lie in registers.
+// Before a loop of few turns, known when it is compiled, whose arrays shall lie in registers; and
+// before one that shall stay a loop, to keep code small that runs once.
 #ifdef __CUDACC__
 #define DCC_UNROLL _Pragma("unroll")
+#define DCC_ROLL _Pragma("unroll 1")
 #else
 #define DCC_UNROLL
+#define DCC_ROLL
 #endif
 
 namespace dcc::cuda {
@@ -25,7 +30,11 @@ struct Launch {
   // Whether a kernel may start while the one before it in the stream still runs (from sm_90 on).
   // Every kernel waits with waitForInputs() before it touches what another writes or reads.
   bool overlap = false;
+  // kCounters counters in device memory, zero between kernels: blocks count in them which is the
+  // last to finish, which zeroes what it used. For one stream.
+  uint32_t* counters = nullptr;
 };
+inline constexpr int64_t kCounters = 32768;
 
 #ifdef DCC_CUDA_EMULATION
 

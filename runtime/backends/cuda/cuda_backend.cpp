@@ -168,6 +168,7 @@ Result<std::unique_ptr<Program>> CudaBackend::prepare(const fb::Plan& plan, uint
       scratch = std::max(scratch, context.scratch());
     }
     DCC_ASSIGN(shared_.scratch, DeviceMemory::allocate(scratch));
+    DCC_ASSIGN(shared_.counters, DeviceMemory::allocate(kCounters * sizeof(uint32_t)));
   }
   DCC_ASSIGN(auto program, CudaProgram::create(shared_, plan, entry, memory));
   return std::unique_ptr<Program>(std::move(program));

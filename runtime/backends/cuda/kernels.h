@@ -92,9 +92,8 @@ struct AttentionShape {
 };
 // One token of each sequence: keys and values read at the memory's speed, each once for the query
 // heads that share them, long sequences split over blocks; how depends on a sequence's length, not
-// on the others of the step. `scratch`: device memory, attentionScratchBytes(), 16-byte aligned;
-// zeroed once, then for calls of attention only, of any shapes, one after the other. Any number of
-// tokens: attention().
+// on the others of the step. `scratch`: device memory, attentionScratchBytes(), 16-byte aligned; it
+// needs Launch.counters. Any number of tokens: attention().
 void decodeAttention(const Launch& on, const Matrix& q, const CacheView& cache,
                      const StepView& step, const PagesView& pages, const AttentionShape& shape,
                      const Matrix& out, std::byte* scratch);
@@ -105,8 +104,8 @@ void attention(const Launch& on, const Matrix& q, const CacheView& cache, const 
 // Tokens see all of their sequence, whose rows of k and v are `starts`' [B + 1].
 void selfAttention(const Launch& on, const Matrix& q, const Matrix& k, const Matrix& v,
                    const StepView& step, const AttentionShape& shape, const Matrix& out);
-// Of attention and decodeAttention for up to T tokens of B sequences.
-size_t attentionScratchBytes(int64_t T, int64_t B, int64_t q_heads, const CacheView& cache,
+// Of attention and decodeAttention for up to B sequences.
+size_t attentionScratchBytes(int64_t B, int64_t q_heads, const CacheView& cache,
                              const AttentionShape& shape);
 
 // ---- element by element

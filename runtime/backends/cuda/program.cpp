@@ -129,6 +129,7 @@ StepState CudaProgram::stateOf(const Bucket& bucket, int64_t T, int64_t B,
   StepState state;
   state.on.stream = shared_.stream.get();
   state.on.overlap = shared_.compute_capability >= 90;
+  state.on.counters = reinterpret_cast<uint32_t*>(shared_.counters.data());
   state.step = bucket.layout.view(bucket.device.data(), T, B);
   state.pages = bucket.pages;
   state.live_tokens = bucket.layout.liveTokens(bucket.device.data());

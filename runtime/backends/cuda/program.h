@@ -18,7 +18,7 @@ struct Shared {
   Stream stream;
   Event done;
   Constants constants;
-  DeviceMemory scratch;
+  DeviceMemory scratch, counters;  // Launch.counters
   DeviceGroupOptions group;
   std::vector<std::unique_ptr<DeviceCommunicator>> communicators;
   std::vector<DeviceCommunicator*> axes;    // per mesh axis, null where its size is 1

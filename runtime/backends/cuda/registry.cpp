@@ -82,8 +82,8 @@ Result<Op> prepareAttention(const Args& args) {
   AttentionShape shape = attentionShape(args);
   shape.sinks = args.vectorIfGiven(3);
   PrepareContext& context = args.context();
-  context.needScratch(attentionScratchBytes(context.maxRows(q), context.maxSequences(),
-                                            q.matrix.cols / shape.head_dim, cache, shape));
+  context.needScratch(
+      attentionScratchBytes(context.maxSequences(), q.matrix.cols / shape.head_dim, cache, shape));
   return kernelOp([q, cache, shape, out = args.buffer(2)](const StepState& s) {
     const auto run = s.step.T == s.step.B ? decodeAttention : attention;
     run(s.on, q.at(s), cache, s.step, s.pages[cache.group], shape, out.at(s), s.scratch);

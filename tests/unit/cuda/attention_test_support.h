@@ -111,15 +111,13 @@ class AttentionModel {
     for (const Part& part : parts) step.longest = std::max(step.longest, part.count);
     AttentionShape shape = shapeOf<AttentionShape>();
     shape.sinks = case_.sinks ? device_sinks_->f32() : nullptr;
-    const size_t bytes = attentionScratchBytes(step.T, step.B, case_.heads, device_cache_, shape);
-    const DeviceBytes scratch{std::vector<std::byte>(bytes)};
+    const size_t bytes = attentionScratchBytes(step.B, case_.heads, device_cache_, shape);
+    const DeviceBytes scratch{std::vector<std::byte>(bytes, std::byte{0xff})};
     const PagesView view = {table.as<int32_t>(), stride_};
-    // Twice: what it leaves in its scratch must do for the next time.
-    for (int i = 0; i < (decode ? 2 : 1); ++i) {
-      (decode ? decodeAttention : attention)(on_, device_q.view(), device_cache_, step, view, shape,
-                                             results.got->view(), scratch.as());
-    }
+    (decode ? decodeAttention : attention)(on_, device_q.view(), device_cache_, step, view, shape,
+                                           results.got->view(), scratch.as());
     EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+    EXPECT_EQ(counters_.download<uint32_t>(), std::vector<uint32_t>(kCounters));
     return results;
   }
 
@@ -182,7 +180,8 @@ class AttentionModel {
   std::unique_ptr<DeviceBytes> device_pool_;
   std::unique_ptr<DeviceMatrix> device_sinks_;
   cpu::ThreadPool pool_{1};
-  Launch on_;
+  DeviceBytes counters_{std::vector<uint32_t>(kCounters)};
+  Launch on_{.counters = counters_.as<uint32_t>()};
 };
 
 }  // namespace dcc::cuda::testing

@@ -25,54 +25,50 @@ struct Room {
   static_assert(kWarps * kRows * kV * sizeof(float) <= kBytes);
 };
 
-// Grid: parts, KV heads times tiles of their query heads, tokens from `first` on.
+// Of sequences that have one token. Grid: parts, KV heads times tiles of their query heads,
+// sequences from `first` on.
 template <class T, int kK, int kV>
 __global__ void __launch_bounds__(kWarps * 32)
-    decodeKernel(Matrix q, CachedKeys keys, const int32_t* sequences, AttentionShape shape,
-                 Matrix out, Splits splits, int row_tiles, int first) {
+    decodeKernel(Matrix q, CachedKeys keys, const int32_t* starts, AttentionShape shape, Matrix out,
+                 Splits splits, int row_tiles, int first) {
   waitForInputs();
   using Room = Room<kK, kV>;
   __shared__ Weight weights[kWarps][kRows];
   T* const shared = dynamicShared<T>();
 
-  const int token = first + static_cast<int>(blockIdx.z), split = static_cast<int>(blockIdx.x);
+  const int sequence = first + static_cast<int>(blockIdx.z), split = static_cast<int>(blockIdx.x);
   const int kv_head = static_cast<int>(blockIdx.y) / row_tiles;
   const int first_row = static_cast<int>(blockIdx.y) % row_tiles * kRows;
-  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const unsigned lane = threadIdx.x % 32;
+  const int warp = static_cast<int>(threadIdx.x / 32);
   const int q_heads = static_cast<int>(q.cols) / kK;
-  const int sequence = sequences[token];
+  const int token = starts[sequence];
   const Heads heads = headsOf(shape, q_heads, keys.heads(), kv_head);
   const int rows = min(kRows, heads.count - first_row), first_head = heads.first + first_row;
-  if (sequence < 0 || rows <= 0) return;
+  if (starts[sequence + 1] != token + 1 || rows <= 0) return;
   const Splits::Part part = splits.part(keys.seen(shape, sequence, token), split);
   if (split >= part.count) return;
 
-  const auto* queries = reinterpret_cast<const T*>(q.at(token, int64_t{first_head} * kK));
-  fetchRows<kRows / kWarps, kK>(
-      shared + warp * (kRows / kWarps) * sharedStride(kK),
-      [&](int row) {
-        row += warp * (kRows / kWarps);
-        return row < rows ? queries + row * kK : nullptr;
-      },
-      lane);
+  constexpr int kEach = kRows / kWarps;
+  fetchRows<kEach, kK>(
+      shared + warp * kEach * sharedStride(kK),
+      reinterpret_cast<const T*>(q.at(token, int64_t{first_head + warp * kEach} * kK)), kK,
+      {0, max(0, rows - warp * kEach)}, lane);
   commitCopies();
 
   T* const stages = shared + Room::kQueries + warp * kStages * Room::kStage;
   const int end = (part.keys.end - 1) / kKeys + 1;
+  const auto seenOf = [&](int tile) {
+    return TileRange{max(0, part.keys.begin - tile * kKeys), part.keys.end - tile * kKeys};
+  };
   // Keys [kKeys * tile, ...), of which those that the token does not see may be no numbers.
   const auto fetch = [&](int tile, int stage) {
     if (tile < end) {
       const KeyValue from = keys.at(sequence, kv_head, tile * kKeys);
-      const auto rowOf = [&](const std::byte* data, int dim) {
-        return [=, keys = part.keys](int row) {
-          const int key = tile * kKeys + row;
-          const bool seen = key >= keys.begin && key < keys.end;
-          return seen ? reinterpret_cast<const T*>(data) + row * dim : nullptr;
-        };
-      };
+      const TileRange seen = seenOf(tile);
       T* const to = stages + stage * Room::kStage;
-      fetchRows<kKeys, kK>(to, rowOf(from.k, kK), lane);
-      fetchRows<kKeys, kV>(to + Room::kKeyTile, rowOf(from.v, kV), lane);
+      fetchRows<kKeys, kK>(to, reinterpret_cast<const T*>(from.k), kK, seen, lane);
+      fetchRows<kKeys, kV>(to + Room::kKeyTile, reinterpret_cast<const T*>(from.v), kV, seen, lane);
     }
     commitCopies();
   };
@@ -90,11 +86,10 @@ __global__ void __launch_bounds__(kWarps * 32)
     __syncwarp();
     const T* at = stages + stage * Room::kStage;
     auto products = productsOf<kKeys>(operands, at, lane);
-    const int begin = part.keys.begin - tile * kKeys, stop = part.keys.end - tile * kKeys;
+    const TileRange seen = seenOf(tile);
     results.take(
-        products, score, begin <= 0 && stop >= kKeys,
-        [&](int, int, int key) { return key >= begin && key < stop; }, at + Room::kKeyTile, [] {},
-        lane);
+        products, score, seen.begin == 0 && seen.end >= kKeys, [&](int, int) { return seen; },
+        at + Room::kKeyTile, [] {}, lane);
     __syncwarp();
     fetch(tile + kStages * kWarps, stage);
   }
@@ -105,7 +100,7 @@ __global__ void __launch_bounds__(kWarps * 32)
   const Parts parts = {reinterpret_cast<float*>(shared), weights[0], kRows, 1, kV};
   DCC_UNROLL
   for (int half = 0; half < 2; ++half) {
-    const int row = lane / 4 + 8 * half, place = warp * kRows + row;
+    const int row = static_cast<int>(lane) / 4 + 8 * half, place = warp * kRows + row;
     if (row >= rows) continue;
     DCC_UNROLL
     for (int n = 0; n < kV / 8; ++n) {
@@ -115,15 +110,15 @@ __global__ void __launch_bounds__(kWarps * 32)
     if (lane % 4 == 0) weights[warp][row] = {results.max[0][half], results.sum[0][half]};
   }
   __syncthreads();
-  deliver(parts, kWarps, {token, first_head, rows, q_heads}, kV, shape.sinks, out, splits, split,
-          part.count, int64_t{blockIdx.z} * q_heads + first_head);
+  deliver(parts, kWarps, {token, sequence - first, first_head, rows, q_heads}, kV, shape.sinks, out,
+          splits, split, part.count);
 }
 
 struct Decode {
   const Launch& on;
   const Matrix& q;
   const CachedKeys& keys;
-  const int32_t* sequences;
+  const StepView& step;
   const AttentionShape& shape;
   const Matrix& out;
   const Splits& splits;
@@ -132,13 +127,13 @@ struct Decode {
   void run() const {
     const int heads = static_cast<int>(q.cols) / kK, kv_heads = keys.heads();
     const int tiles = (mostHeads(shape, heads, kv_heads) + kRows - 1) / kRows;
-    const int64_t most = std::min<int64_t>(kSplitCounters / heads, 65535);
+    const int64_t most = tokensAtOnce(heads);
     allowShared(decodeKernel<T, kK, kV>, Room<kK, kV>::kBytes);
-    for (int64_t first = 0; first < q.rows; first += most) {
+    for (int64_t first = 0; first < step.B; first += most) {
       const dim3 grid(static_cast<unsigned>(splits.most), static_cast<unsigned>(kv_heads * tiles),
-                      static_cast<unsigned>(std::min(most, q.rows - first)));
+                      static_cast<unsigned>(std::min(most, step.B - first)));
       launch(on, decodeKernel<T, kK, kV>, grid, dim3(kWarps * 32), Room<kK, kV>::kBytes, q, keys,
-             sequences, shape, out, splits, tiles, static_cast<int>(first));
+             step.starts, shape, out, splits, tiles, static_cast<int>(first));
     }
   }
 };
@@ -157,33 +152,39 @@ int splitsAtMost(const AttentionShape& shape, int kv_heads) {
   return static_cast<int>(std::clamp<int64_t>((2 * processors + kv_heads - 1) / kv_heads, 1, room));
 }
 
-Splits splitsIn(std::byte* scratch, int most, int64_t tokens, int64_t q_heads, int v_dim) {
+Splits splitsIn(const Launch& on, std::byte* scratch, int most, int64_t tokens, int64_t q_heads,
+                int v_dim) {
   Splits splits;
   splits.most = most;
-  splits.counters = reinterpret_cast<uint32_t*>(scratch);
-  splits.values = reinterpret_cast<float*>(splits.counters + kSplitCounters);
+  splits.counters = on.counters;
+  splits.values = reinterpret_cast<float*>(scratch);
   splits.weights =
       reinterpret_cast<Weight*>(splits.values + tokens * q_heads * most * valueStride(v_dim));
   return splits;
 }
 
-size_t attentionScratchBytes(int64_t T, int64_t B, int64_t q_heads, const CacheView& cache,
+size_t attentionScratchBytes(int64_t B, int64_t q_heads, const CacheView& cache,
                              const AttentionShape& shape) {
-  const int64_t tokens = std::min(T, B);  // decodeAttention's; attention() takes none
-  const int64_t parts = tokens * q_heads * splitsAtMost(shape, static_cast<int>(cache.heads));
-  return kSplitCounters * sizeof(uint32_t) +
-         parts * (valueStride(static_cast<int>(cache.v_dim)) * sizeof(float) + sizeof(Weight));
+  const int64_t parts = B * q_heads * splitsAtMost(shape, static_cast<int>(cache.heads));
+  return parts * (valueStride(static_cast<int>(cache.v_dim)) * sizeof(float) + sizeof(Weight));
+}
+
+bool decodeByTiles(const Launch& on, const Matrix& q, const CachedKeys& keys, const StepView& step,
+                   const AttentionShape& shape, const Matrix& out, std::byte* scratch) {
+  const Splits splits = splitsIn(on, scratch, splitsAtMost(shape, keys.heads()), step.B,
+                                 q.cols / keys.kDim(), keys.vDim());
+  return tilesTake(keys.cache, q, out, shape) &&
+         forTileSizes(keys.kType(), keys.kDim(), keys.vDim(),
+                      Decode{on, q, keys, step, shape, out, splits});
 }
 
 void decodeAttention(const Launch& on, const Matrix& q, const CacheView& cache,
                      const StepView& step, const PagesView& pages, const AttentionShape& shape,
                      const Matrix& out, std::byte* scratch) {
-  const int k_dim = static_cast<int>(cache.k_dim), v_dim = static_cast<int>(cache.v_dim);
-  const Splits splits = splitsIn(scratch, splitsAtMost(shape, static_cast<int>(cache.heads)),
-                                 q.rows, q.cols / k_dim, v_dim);
   const CachedKeys keys = {cache, pages, step.positions};
-  const Decode tiles = {on, q, keys, step.sequences, shape, out, splits};
-  if (tilesTake(cache, q, out) && forTileSizes(cache.dtype, k_dim, v_dim, tiles)) return;
+  if (decodeByTiles(on, q, keys, step, shape, out, scratch)) return;
+  const Splits splits = splitsIn(on, scratch, splitsAtMost(shape, keys.heads()), step.B,
+                                 q.cols / keys.kDim(), keys.vDim());
   attentionByRows(on, q, keys, step.sequences, shape, out, splits);
 }
 
