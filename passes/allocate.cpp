@@ -2,6 +2,9 @@
 //
 // A buffer lives from its first use to its last, views counted with their base. Largest first, each
 // goes to the lowest offset that is free during its life; sizes are taken at the entry's bounds.
+//
+// What a product reads lives until the gated activation of its result, where that follows: a backend may
+// make one kernel of both, which writes the end while it still reads the beginning.
 #include "passes/Passes.h"
 
 #include "runtime/base/checked.h"
@@ -85,8 +88,17 @@ class Allocator {
         continue;
       }
       block.first = std::min(block.first, when[user]);
-      block.last = std::max(block.last, isa<planir::OutputOp>(user) ? end : when[user]);
+      block.last = std::max(block.last, isa<planir::OutputOp>(user) ? end : when[lastReader(user)]);
     }
+  }
+
+  // The instruction itself, or the one that it may become one kernel with.
+  static Operation* lastReader(Operation* user) {
+    if (!isa<planir::GemmOp>(user)) return user;
+    Operation* next = user->getNextNode();
+    while (isa_and_nonnull<planir::ViewOp, planir::AllocOp>(next)) next = next->getNextNode();
+    auto kernel = dyn_cast_if_present<planir::KernelOp>(next);
+    return kernel && kernel.getKind() == "gated_activation" ? next : user;
   }
 
   static int64_t lowestFree(const Block& block, ArrayRef<Block> placed) {

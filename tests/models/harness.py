@@ -1,6 +1,7 @@
 """What the end-to-end tests share: running dcc and drun, reading safetensors.
 
 Standard library only. The programs are taken from DCC_BIN (ctest sets it), by default build/bin of this checkout.
+DCC_TARGET=cuda: plans are compiled for GPUs and run by the drun that DCC_DRUN names, drun-emulated where there is none.
 """
 import array
 import contextlib
@@ -23,6 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODELS = ROOT / "tests/models"
 BUNDLED = ROOT / "examples/shakespeare-llama"
 BIN = pathlib.Path(os.environ.get("DCC_BIN", ROOT / "build/bin"))
+DRUN = os.environ.get("DCC_DRUN", "drun")
+TARGET = os.environ.get("DCC_TARGET", "cpu")
 
 PHASES = ["import", "annotate", "shard", "collectives", "optimize", "localize", "schedule",
           "allocate", "specialize"]
@@ -166,19 +169,21 @@ class EndToEnd(unittest.TestCase):
     def compile(cls, model, out, *options):
         """Compiles into scratch/out, which must succeed; returns the plan directory."""
         plan = cls.scratch / out
-        done = run("dcc", "compile", model, "-o", plan, *options)
+        done = run("dcc", "compile", model, "-o", plan, "--target", TARGET, *options)
         if done.status != 0:
             raise cls.failureException(str(done))
         return plan
 
     def drun(self, *args, **keywords):
         """Runs drun, which must succeed; returns its stdout."""
-        done = run("drun", *args, **keywords)
+        done = run(DRUN, *args, **keywords)
         self.assertEqual(done.status, 0, done)
         return done.out
 
     def on_every_instruction_set(self, check):
         """check() with each that this machine has."""
+        if TARGET != "cpu":
+            self.skipTest("instruction sets are the CPU's")
         used = []
         for name in INSTRUCTION_SETS:
             with instructions(name) as there, self.subTest(instructions=name):

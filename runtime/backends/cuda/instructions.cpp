@@ -29,6 +29,8 @@ class Fuser {
   }
   // Whether two buffers share columns of the same memory.
   bool overlap(uint32_t a, uint32_t b) const;
+  // Whether two buffers, alive at the same time or not, have bytes of the arena in common.
+  bool collide(uint32_t a, uint32_t b) const;
   // Whether an instruction from i on, or the entry's caller, reads what is in the buffer.
   bool isUsedFrom(uint32_t i, uint32_t buffer) const;
 
@@ -50,6 +52,20 @@ bool Fuser::overlap(uint32_t a, uint32_t b) const {
   return begin(a) < end(b) && begin(b) < end(a);
 }
 
+bool Fuser::collide(uint32_t a, uint32_t b) const {
+  const fb::Entry& entry = context_.entry();
+  const uint32_t roots[] = {plan::rootOf(entry, a), plan::rootOf(entry, b)};
+  if (roots[0] == roots[1]) return overlap(a, b);
+  std::byte *begins[2], *ends[2];
+  for (int i = 0; i < 2; ++i) {
+    const BufferRef buffer = context_.buffer(roots[i]);
+    if (buffer.storage != fb::Storage::arena) return false;
+    begins[i] = buffer.matrix.data;
+    ends[i] = buffer.matrix.at(context_.maxRows(buffer), 0);
+  }
+  return begins[0] < ends[1] && begins[1] < ends[0];
+}
+
 bool Fuser::isUsedFrom(uint32_t i, uint32_t buffer) const {
   for (; i < instructions_.size(); ++i) {
     for (const uint32_t read : plan::accessesOf(*instructions_[i]).reads) {
@@ -68,10 +84,11 @@ Result<uint32_t> Fuser::fuseRopes(uint32_t i, std::vector<Op>& ops) {
   const fb::Kernel* write = kernel(i + 2, fb::KernelKind::kv_write);
   if (q_rope == nullptr || k_rope == nullptr || write == nullptr) return 0;
   const Args q(context_, *q_rope), k(context_, *k_rope), kv(context_, *write);
-  if (kv.index(0) != k.index(3) || overlap(k.index(0), q.index(3))) return 0;
+  if (kv.index(0) != k.index(3) || collide(k.index(0), q.index(3))) return 0;
   DCC_ASSIGN(const RopeShape q_shape, ropeShape(q));
   DCC_ASSIGN(const RopeShape k_shape, ropeShape(k));
   const bool keep = isUsedFrom(i + 3, k.index(3));
+  if (keep && collide(q.index(0), k.index(3))) return 0;
   ops.emplace_back();
   ops.emplace_back();
   ops.push_back(
@@ -93,7 +110,7 @@ Result<uint32_t> Fuser::fuseGatedProduct(uint32_t i, std::vector<Op>& ops) {
   const int64_t half = both.matrix.cols / 2;
   if (both.matrix.cols != 2 * half || gate.matrix.cols != half || up.matrix.cols != half ||
       gate.matrix.data != both.matrix.data || up.matrix.data != both.matrix.at(0, half) ||
-      isUsedFrom(i + 2, gemm->out())) {
+      isUsedFrom(i + 2, gemm->out()) || collide(gemm->a(), args.index(2))) {
     return 0;
   }
   DCC_ASSIGN(Op product, prepareGemm(context_, *gemm));

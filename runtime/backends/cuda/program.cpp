@@ -156,7 +156,8 @@ Status CudaProgram::enqueue(const std::vector<Op>& ops, const StepState& state) 
 
 Status CudaProgram::run(const StepContext& context) {
   const Step& step = context.step;
-  if (!buckets_.empty() && context.observer == nullptr) {
+  // A graph is of one token of each sequence.
+  if (!buckets_.empty() && step.T() == step.B() && context.observer == nullptr) {
     Bucket& bucket = buckets_[bucketFor(bucket_sizes_, step.B())];
     bucket.layout.fill(step, bucket.host.data());
     DCC_RETURN_IF_ERROR(
