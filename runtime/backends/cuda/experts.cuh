@@ -83,6 +83,11 @@ inline DType hiddenType(const Matrix& x, const Experts& w) {
   return bf16 ? DType::kBF16 : DType::kF32;
 }
 
+// All of experts() for up to kGemvRows rows; false, and nothing done, for types and alignments it
+// does not take. `hidden` has out.rows rows for each expert that may be asked for.
+bool expertsOfFewRows(const Launch& on, const Matrix& x, const Matrix& gates,
+                      const Experts& weights, const Matrix& hidden, const Matrix& out);
+
 // hidden[i, :] = what gatedValue() says of the i-th sorted request, and results[i, :] = hidden[i,
 // :] down', for as many requests as there are.
 void multiplyExperts(const Launch& on, const Matrix& x, const Matrix& gates, const Experts& weights,

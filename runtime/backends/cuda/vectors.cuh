@@ -71,24 +71,24 @@ __device__ inline void loadVectors(const T* at, float (&out)[N]) {
 
 // Sums of N values each over the warp's lanes, N a power of two up to 32: lane l has that of value
 // l % N. In every step lanes keep one half of the values and give the other away, so that it takes
-// about as many shuffles as there are values.
-template <int N>
-__device__ float warpSums(float (&values)[N]) {
-  const unsigned lane = threadIdx.x % 32;
-  DCC_UNROLL
-  for (int half = N / 2; half > 0; half /= 2) {
-    const bool upper = (lane & half) != 0;
+// about as many shuffles as there are values. kSums: as many lanes have different values.
+template <int N, int kSums = N>
+__device__ float warpSums(const float (&values)[N]) {
+  if constexpr (N > 1) {
+    const bool upper = (threadIdx.x & (N / 2)) != 0;
+    float kept[N / 2];
     DCC_UNROLL
-    for (int i = 0; i < half; ++i) {
-      const float kept = upper ? values[i + half] : values[i];
-      const float given = upper ? values[i] : values[i + half];
-      values[i] = kept + __shfl_xor_sync(~0u, given, half);
+    for (int i = 0; i < N / 2; ++i) {
+      const float low = values[i], high = values[i + N / 2];
+      kept[i] = (upper ? high : low) + __shfl_xor_sync(~0u, upper ? low : high, N / 2);
     }
+    return warpSums<N / 2, kSums>(kept);
+  } else {
+    float sum = values[0];
+    DCC_UNROLL
+    for (int step = kSums; step < 32; step *= 2) sum += __shfl_xor_sync(~0u, sum, step);
+    return sum;
   }
-  float sum = values[0];
-  DCC_UNROLL
-  for (int step = N; step < 32; step *= 2) sum += __shfl_xor_sync(~0u, sum, step);
-  return sum;
 }
 
 // Whether rows of `m`, a Matrix or WeightView, can be read 16 bytes at a time from any multiple of

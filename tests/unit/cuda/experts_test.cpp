@@ -95,8 +95,11 @@ class ExpertKernels : public testing::OnDevice {
   }
 };
 
-constexpr Sizes kSizes[] = {
-    {1, 40, 24, 40, 5, 2}, {2, 24, 17, 9, 40, 7}, {7, 72, 136, 50, 9, 3}, {21, 40, 70, 72, 33, 4}};
+constexpr Sizes kSizes[] = {{1, 40, 24, 40, 5, 2},
+                            {2, 24, 17, 9, 40, 7},
+                            {3, 48, 264, 20, 6, 2},
+                            {7, 72, 136, 50, 9, 3},
+                            {21, 40, 70, 72, 33, 4}};
 
 TEST_F(ExpertKernels, EveryTypeAndVariant) {
   int variant = 0;

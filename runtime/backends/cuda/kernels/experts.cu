@@ -117,7 +117,9 @@ struct Scratch {
     lists.place = parts.take<int32_t>(requests);
     lists.sorted = parts.take<int32_t>(requests);
     lists.first = parts.take<int32_t>(experts + 1);
-    hidden = reinterpret_cast<std::byte*>(parts.take<float>(requests * width));
+    // Few rows have room for all of them at each expert.
+    const int64_t few = std::min(rows, kGemvRows) * std::min(experts, kGemvRows * chosen);
+    hidden = reinterpret_cast<std::byte*>(parts.take<float>(std::max(requests, few) * width));
     results = parts.take<float>(requests * out);
     bytes = parts.bytes();
   }
@@ -145,6 +147,9 @@ void experts(const Launch& on, const Matrix& x, const Matrix& gates, const Exper
   const int64_t width = weights.down.cols;
   const Scratch s(scratch, out.rows, width, out.cols, gates.cols, weights.chosen);
   const int64_t requests = s.lists.rows * s.lists.chosen;
+  const int64_t live = std::min(gates.cols, requests);
+  const Matrix few{s.hidden, hiddenType(x, weights), live * out.rows, width, width};
+  if (expertsOfFewRows(on, x, gates, weights, few, out)) return;
   const Matrix hidden{s.hidden, hiddenType(x, weights), requests, width, width};
   const Matrix results{reinterpret_cast<std::byte*>(s.results), DType::kF32, requests, out.cols,
                        out.cols};

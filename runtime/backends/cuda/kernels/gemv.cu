@@ -1,13 +1,11 @@
-// Products of few rows: what counts is that every weight is read once, at the memory's speed. A
-// group of warps takes some rows of the weight, each warp a part of k, and has enough loads of 16
-// bytes under way that others' latency is hidden; the first ones leave before the kernel waits for
-// its inputs. The groups' partial sums are added in the warps' order: the result is the same every
-// time.
+// Products of few rows. The first loads of weights leave before the kernel waits for its inputs.
+// The warps that share rows add their partial sums in the warps' order: the result is the same
+// every time.
 #include <algorithm>
 
 #include "runtime/backends/cuda/functions.cuh"
 #include "runtime/backends/cuda/kernels.h"
-#include "runtime/backends/cuda/vectors.cuh"
+#include "runtime/backends/cuda/row_stream.cuh"
 
 namespace dcc::cuda {
 namespace {
@@ -41,50 +39,24 @@ constexpr int depth(int m, int r) { return (m == 8 ? 6 : 8) / r; }
 // share a tile, tiles of the block).
 template <class W, class A, int M, int R, bool kGated>
 __global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) vectorKernel(Product p) {
-  constexpr int kPer = kPerVector<W>;
-  constexpr int kDepth = depth(M, R);
   constexpr int kCols = kGated ? R / 2 : R;
   __shared__ float partial[kWarps][M * R];
 
-  const int k = static_cast<int>(p.weight.cols), step = static_cast<int>(blockDim.x) * kPer;
   const int64_t tile = int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
-  int at = static_cast<int>(threadIdx.x) * kPer;  // in k, of the next vectors to use
-  const W* rows[R];
-  Bytes16 ahead[kDepth][R];
+  RowStream<W, R, depth(M, R)> stream;
   DCC_UNROLL
-  for (int j = 0; j < R; ++j) rows[j] = weightRow<W, kGated, R>(p, tile * kCols, j);
-  DCC_UNROLL
-  for (int u = 0; u < kDepth; ++u) {
-    DCC_UNROLL
-    for (int j = 0; j < R; ++j) {
-      if (at + u * step < k) ahead[u][j] = loadOnce(rows[j] + at + u * step);
-    }
-  }
+  for (int j = 0; j < R; ++j) stream.rows[j] = weightRow<W, kGated, R>(p, tile * kCols, j);
+  stream.k = static_cast<int>(p.weight.cols);
+  stream.at = static_cast<int>(threadIdx.x) * kPerVector<W>;
+  stream.step = static_cast<int>(blockDim.x) * kPerVector<W>;
+  stream.begin();
   waitForInputs();
 
   const A* const a = reinterpret_cast<const A*>(p.a.data);
   const int last_row = static_cast<int>(p.a.rows) - 1;
   float sums[M * R] = {};
-  while (at < k) {
-    DCC_UNROLL
-    for (int u = 0; u < kDepth && at < k; ++u, at += step) {
-      const int next = at + kDepth * step;
-      float x[M][kPer];
-      DCC_UNROLL
-      for (int m = 0; m < M; ++m) loadVectors<A>(a + min(m, last_row) * p.a.stride + at, x[m]);
-      DCC_UNROLL
-      for (int j = 0; j < R; ++j) {
-        float w[kPer];
-        unpack<W>(ahead[u][j], w);
-        if (next < k) ahead[u][j] = loadOnce(rows[j] + next);
-        DCC_UNROLL
-        for (int m = 0; m < M; ++m) {
-          DCC_UNROLL
-          for (int v = 0; v < kPer; ++v) sums[m * R + j] += x[m][v] * w[v];
-        }
-      }
-    }
-  }
+  multiplyStream<A, M, false>(
+      stream, [&](int m) { return a + min(m, last_row) * p.a.stride; }, ~0u, sums);
 
   const int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
   const float sum = warpSums(sums);
