@@ -94,6 +94,40 @@ __device__ inline Eight fromF32(const float (&x)[kEight], DType type) {
   return e;
 }
 
+// Matrix::at() of f32, bf16 and f16, without branches.
+__device__ inline std::byte* addressOf(const Matrix& m, int64_t row, int64_t col) {
+  return m.data + ((row * m.stride + col) << (m.dtype == DType::kF32 ? 2 : 1));
+}
+__device__ inline Eight readEight(const Matrix& m, int64_t row, int64_t col, int64_t n) {
+  return readEight(addressOf(m, row, col), m.dtype, n);
+}
+__device__ inline void writeEight(const Matrix& m, int64_t row, int64_t col, int64_t n,
+                                  const Eight& e) {
+  writeEight(addressOf(m, row, col), m.dtype, n, e);
+}
+
+// Types of a kernel's matrices, as its template's argument: any, or one that all of them have,
+// which spares the branches where microseconds count.
+struct AnyTypes {
+  template <class... Matrices>
+  __device__ static void fix(Matrices&...) {}
+};
+template <DType kType>
+struct Only {
+  template <class... Matrices>
+  __device__ static void fix(Matrices&... m) {
+    ((m.dtype = kType), ...);
+  }
+};
+// Calls body(Only<type>()) where these matrices are all bf16 or all f16, else body(AnyTypes()).
+template <class Body, class... Matrices>
+void withTypes(Body&& body, const Matrix& first, const Matrices&... others) {
+  const bool same = ((others.dtype == first.dtype) && ...);
+  if (same && first.dtype == DType::kBF16) return body(Only<DType::kBF16>());
+  if (same && first.dtype == DType::kF16) return body(Only<DType::kF16>());
+  body(AnyTypes());
+}
+
 // Elements of `from` as elements of `to`.
 __device__ inline Eight converted(const Eight& e, DType from, DType to) {
   if (from == to) return e;

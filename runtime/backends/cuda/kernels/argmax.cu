@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(kThreads)
   Eight e[kEights];
   DCC_UNROLL for (int i = 0; i < kEights; ++i) {
     const int64_t col = first + i * kThreads * kEight;
-    e[i] = readEight(logits.at(row, col), logits.dtype, logits.cols - col);
+    e[i] = readEight(logits, row, col, logits.cols - col);
   }
   uint32_t key = kBelowAll, column = ~0u;
   DCC_UNROLL for (int i = 0; i < kEights; ++i) {

@@ -13,24 +13,25 @@ __global__ void unaryKernel(F f, Matrix x, Matrix out) {
   const Place at = placeIn(out);
   if (at.n <= 0) return;
   float v[kEight];
-  toF32(readEight(x.at(at.row, at.col), x.dtype, at.n), x.dtype, v);
+  toF32(readEight(x, at.row, at.col, at.n), x.dtype, v);
   DCC_UNROLL for (int i = 0; i < kEight; ++i) v[i] = f(v[i]);
-  writeEight(out.at(at.row, at.col), out.dtype, at.n, fromF32(v, out.dtype));
+  writeEight(out, at.row, at.col, at.n, fromF32(v, out.dtype));
 }
 
 // out = f(x, y).
-template <class F>
+template <class F, class Types>
 __global__ void binaryKernel(F f, Matrix x, Matrix y, Matrix out) {
+  Types::fix(x, y, out);
   waitForInputs();
   const Place at = placeIn(out);
   if (at.n <= 0) return;
-  const Eight left = readEight(x.at(at.row, at.col), x.dtype, at.n);
-  const Eight right = readEight(y.at(at.row, at.col), y.dtype, at.n);
+  const Eight left = readEight(x, at.row, at.col, at.n);
+  const Eight right = readEight(y, at.row, at.col, at.n);
   float v[kEight], w[kEight];
   toF32(left, x.dtype, v);
   toF32(right, y.dtype, w);
   DCC_UNROLL for (int i = 0; i < kEight; ++i) v[i] = f(v[i], w[i]);
-  writeEight(out.at(at.row, at.col), out.dtype, at.n, fromF32(v, out.dtype));
+  writeEight(out, at.row, at.col, at.n, fromF32(v, out.dtype));
 }
 
 // out = x * factor(row).
@@ -39,12 +40,12 @@ __global__ void scaleKernel(Factor factor, Matrix x, Matrix out) {
   waitForInputs();
   const Place at = placeIn(out);
   if (at.n <= 0) return;
-  const Eight in = readEight(x.at(at.row, at.col), x.dtype, at.n);
+  const Eight in = readEight(x, at.row, at.col, at.n);
   const float by = factor(at.row);
   float v[kEight];
   toF32(in, x.dtype, v);
   DCC_UNROLL for (int i = 0; i < kEight; ++i) v[i] *= by;
-  writeEight(out.at(at.row, at.col), out.dtype, at.n, fromF32(v, out.dtype));
+  writeEight(out, at.row, at.col, at.n, fromF32(v, out.dtype));
 }
 
 struct Add {
@@ -55,7 +56,7 @@ struct Mul {
 };
 struct SoftCap {
   float cap;
-  __device__ float operator()(float x) const { return cap * tanhf(x / cap); }
+  __device__ float operator()(float x) const { return cap * tanhf(__fdividef(x, cap)); }
 };
 template <plan::Function kFunction>
 struct Activation {
@@ -89,7 +90,11 @@ void unary(const Launch& on, F f, const Matrix& x, const Matrix& out) {
 }
 template <class F>
 void binary(const Launch& on, F f, const Matrix& x, const Matrix& y, const Matrix& out) {
-  launchOverEights(on, out, binaryKernel<F>, f, x, y, out);
+  withTypes(
+      [&](auto types) {
+        launchOverEights(on, out, binaryKernel<F, decltype(types)>, f, x, y, out);
+      },
+      x, y, out);
 }
 template <class Factor>
 void scaleBy(const Launch& on, Factor factor, const Matrix& x, const Matrix& out) {

@@ -13,8 +13,8 @@ __global__ void gatherKernel(RowOf row_of, Matrix from, Matrix out) {
   if (at.n <= 0) return;
   const int64_t row = row_of(at.row);
   Eight e;  // all bits zero is 0 in every type
-  if (row >= 0) e = readEight(from.at(row, at.col), from.dtype, at.n);
-  writeEight(out.at(at.row, at.col), out.dtype, at.n, converted(e, from.dtype, out.dtype));
+  if (row >= 0) e = readEight(from, row, at.col, at.n);
+  writeEight(out, at.row, at.col, at.n, converted(e, from.dtype, out.dtype));
 }
 
 template <class RowOf>

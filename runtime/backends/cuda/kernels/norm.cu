@@ -20,6 +20,7 @@ struct Norm {
   int64_t weight_stride = 0;
   int64_t head_dim = 0;
   float eps = 0;
+  float share = 0;  // of a column in a mean: 1 / head_dim
 };
 
 enum class Kind { kRms, kAddRms, kLayer };
@@ -56,8 +57,25 @@ __device__ float sumOfSquares(const float (&x)[kEights][kEight], float mean, int
   return sumAlongX<kBlock>(sum, partial);
 }
 
-template <Kind kKind, bool kBlock, int kEights>
+// Eight columns of this thread: from `col` of the row on, of which there are n; x, and where y is
+// given their sum as others read it.
+template <Kind kKind>
+__device__ void held(const Norm& norm, int64_t row, int64_t col, int n, const Eight& left,
+                     const Eight& right, float (&x)[kEight]) {
+  toF32(left, norm.x.dtype, x);
+  if constexpr (kKind == Kind::kAddRms) {
+    float y[kEight];
+    toF32(right, norm.y.dtype, y);
+    DCC_UNROLL for (int i = 0; i < kEight; ++i) x[i] += y[i];
+    const Eight sum = fromF32(x, norm.sum.dtype);
+    writeEight(norm.sum, row, col, n, sum);
+    toF32(sum, norm.sum.dtype, x);
+  }
+}
+
+template <Kind kKind, bool kBlock, int kEights, class Types>
 __global__ void __launch_bounds__(kThreads) normKernel(Norm norm) {
+  Types::fix(norm.x, norm.y, norm.sum, norm.out);
   __shared__ float partial[2][kThreads / 32];
   const int64_t row = blockIdx.x;
   const int64_t head = static_cast<int64_t>(blockIdx.y) * blockDim.y + threadIdx.y;
@@ -70,67 +88,64 @@ __global__ void __launch_bounds__(kThreads) normKernel(Norm norm) {
     const float* of_head = all + head * norm.weight_stride + first + e * step;
     return readEight(reinterpret_cast<const std::byte*>(of_head), DType::kF32, n - e * step);
   };
-  // Weights are no other kernel's output. While there is room for them they come early.
+  const bool weighted = norm.weight != nullptr;
+  const bool biased = kKind == Kind::kLayer && norm.bias != nullptr;
+  // They are no other kernel's output. While there is room for them they come early.
   constexpr bool kEarly = kEights <= 2;
-  Eight weight[kEights];
-  if (kEarly && norm.weight != nullptr) {
-    DCC_UNROLL for (int e = 0; e < kEights; ++e) weight[e] = parameter(norm.weight, e);
+  Eight weight[kEights], bias[kEights];
+  if (kEarly) {
+    DCC_UNROLL for (int e = 0; e < kEights; ++e) {
+      if (weighted) weight[e] = parameter(norm.weight, e);
+      if (biased) bias[e] = parameter(norm.bias, e);
+    }
   }
   waitForInputs();
 
-  Eight left[kEights], right[kEights];
-  DCC_UNROLL for (int e = 0; e < kEights; ++e) {
-    left[e] = readEight(norm.x.at(row, col + e * step), norm.x.dtype, n - e * step);
-    if (kKind == Kind::kAddRms) {
-      right[e] = readEight(norm.y.at(row, col + e * step), norm.y.dtype, n - e * step);
-    }
-  }
+  // As many under way at once as there are registers for.
+  constexpr int kAtOnce = kEights <= 4 ? kEights : 2;
   float x[kEights][kEight];
-  DCC_UNROLL for (int e = 0; e < kEights; ++e) {
-    toF32(left[e], norm.x.dtype, x[e]);
-    if (kKind == Kind::kAddRms) {
-      float y[kEight];
-      toF32(right[e], norm.y.dtype, y);
-      DCC_UNROLL for (int i = 0; i < kEight; ++i) x[e][i] += y[i];
-      // The norm is one of the sum as others read it.
-      const Eight sum = fromF32(x[e], norm.sum.dtype);
-      writeEight(norm.sum.at(row, col + e * step), norm.sum.dtype, n - e * step, sum);
-      toF32(sum, norm.sum.dtype, x[e]);
+  DCC_UNROLL for (int from = 0; from < kEights; from += kAtOnce) {
+    Eight left[kAtOnce], right[kAtOnce];
+    DCC_UNROLL for (int i = 0; i < kAtOnce; ++i) {
+      const int by = (from + i) * step;
+      left[i] = readEight(norm.x, row, col + by, n - by);
+      if (kKind == Kind::kAddRms) right[i] = readEight(norm.y, row, col + by, n - by);
+    }
+    DCC_UNROLL for (int i = 0; i < kAtOnce; ++i) {
+      const int by = (from + i) * step;
+      held<kKind>(norm, row, col + by, n - by, left[i], right[i], x[from + i]);
     }
   }
 
-  const auto count = static_cast<float>(norm.head_dim);
   float mean = 0;
   if (kKind == Kind::kLayer) {
     float sum = 0;  // columns that there are not are zeros
     DCC_UNROLL for (int e = 0; e < kEights; ++e) {
       DCC_UNROLL for (int i = 0; i < kEight; ++i) sum += x[e][i];
     }
-    mean = sumAlongX<kBlock>(sum, partial[0]) / count;
+    mean = sumAlongX<kBlock>(sum, partial[0]) * norm.share;
   }
   const float squares = sumOfSquares<kBlock>(x, mean, n, partial[1]);
-  const float factor = rsqrtf(squares / count + norm.eps);
+  const float factor = rsqrtf(squares * norm.share + norm.eps);
 
   DCC_UNROLL for (int e = 0; e < kEights; ++e) {
     DCC_UNROLL for (int i = 0; i < kEight; ++i) x[e][i] = (x[e][i] - mean) * factor;
-    if (norm.weight != nullptr) {
+    if (weighted) {
       float w[kEight];
       toF32(kEarly ? weight[e] : parameter(norm.weight, e), DType::kF32, w);
       DCC_UNROLL for (int i = 0; i < kEight; ++i) x[e][i] *= w[i];
     }
-    if (kKind == Kind::kLayer && norm.bias != nullptr) {
+    if (biased) {
       float b[kEight];
-      toF32(parameter(norm.bias, e), DType::kF32, b);
+      toF32(kEarly ? bias[e] : parameter(norm.bias, e), DType::kF32, b);
       DCC_UNROLL for (int i = 0; i < kEight; ++i) x[e][i] += b[i];
     }
-    writeEight(norm.out.at(row, col + e * step), norm.out.dtype, n - e * step,
-               fromF32(x[e], norm.out.dtype));
+    writeEight(norm.out, row, col + e * step, n - e * step, fromF32(x[e], norm.out.dtype));
   }
 }
 
-template <Kind kKind>
-void run(const Launch& on, const Norm& norm) {
-  if (norm.x.rows == 0 || norm.x.cols == 0) return;
+template <Kind kKind, class Types>
+void runTyped(const Launch& on, const Norm& norm) {
   const auto eights = static_cast<unsigned>((norm.head_dim + kEight - 1) / kEight);
   const auto heads = static_cast<unsigned>(norm.x.cols / norm.head_dim);
   const auto rows = static_cast<unsigned>(norm.x.rows);
@@ -138,7 +153,8 @@ void run(const Launch& on, const Norm& norm) {
     // Whole warps, of one or more heads.
     const unsigned x = std::bit_ceil(eights);
     const unsigned y = std::clamp(std::bit_ceil(heads), 32 / x, 256 / x);
-    launch(on, normKernel<kKind, false, 1>, dim3(rows, (heads + y - 1) / y), dim3(x, y), 0, norm);
+    launch(on, normKernel<kKind, false, 1, Types>, dim3(rows, (heads + y - 1) / y), dim3(x, y), 0,
+           norm);
     return;
   }
   const auto launchBlocks = [&](auto kernel, unsigned per_thread) {
@@ -146,16 +162,25 @@ void run(const Launch& on, const Norm& norm) {
     launch(on, kernel, dim3(rows, heads), dim3(threads), 0, norm);
   };
   if (eights <= kThreads) {
-    launchBlocks(normKernel<kKind, true, 1>, 1);
+    launchBlocks(normKernel<kKind, true, 1, Types>, 1);
   } else if (eights <= 2 * kThreads) {
-    launchBlocks(normKernel<kKind, true, 2>, 2);
+    launchBlocks(normKernel<kKind, true, 2, Types>, 2);
   } else if (eights <= 4 * kThreads) {
-    launchBlocks(normKernel<kKind, true, 4>, 4);
+    launchBlocks(normKernel<kKind, true, 4, AnyTypes>, 4);
   } else {
-    launchBlocks(normKernel<kKind, true, 8>, 8);
+    launchBlocks(normKernel<kKind, true, 8, AnyTypes>, 8);
   }
 }
 static_assert(8 * kThreads * kEight == kNormColumns);
+
+template <Kind kKind>
+void run(const Launch& on, Norm norm) {
+  if (norm.x.rows == 0 || norm.x.cols == 0) return;
+  norm.share = 1 / static_cast<float>(norm.head_dim);
+  const bool adds = kKind == Kind::kAddRms;
+  withTypes([&](auto types) { runTyped<kKind, decltype(types)>(on, norm); }, norm.x,
+            adds ? norm.y : norm.x, adds ? norm.sum : norm.x, norm.out);
+}
 
 }  // namespace
 

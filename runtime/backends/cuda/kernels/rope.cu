@@ -140,9 +140,9 @@ __device__ inline Item itemOf(const Heads& heads, int head, int unit, int64_t to
   Item item;
   if (head < 0 || head >= heads.count || unit >= units(heads.shape)) return item;
   const int64_t col = head * heads.shape.head_dim;
-  item.from = heads.x.at(token, col);
+  item.from = addressOf(heads.x, token, col);
   item.type = heads.x.dtype;
-  item.out = heads.out.data == nullptr ? nullptr : heads.out.at(token, col);
+  item.out = heads.out.data == nullptr ? nullptr : addressOf(heads.out, token, col);
   // Without an output the cache gets what the output would have held.
   item.out_type = heads.out.data == nullptr ? heads.x.dtype : heads.out.dtype;
   item.columns = columnsOf(heads.shape, unit);

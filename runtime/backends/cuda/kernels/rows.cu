@@ -35,9 +35,8 @@ struct HeadColumns {
   __device__ void copy(int64_t row, int64_t head, int64_t eight, const Matrix& out,
                        int64_t out_dim) const {
     const int64_t col = eight * kEight, n = size - col;
-    const Eight e = readEight(x.at(row, head * head_stride + first + col), x.dtype, n);
-    writeEight(out.at(row, head * out_dim + to + col), out.dtype, n,
-               converted(e, x.dtype, out.dtype));
+    const Eight e = readEight(x, row, head * head_stride + first + col, n);
+    writeEight(out, row, head * out_dim + to + col, n, converted(e, x.dtype, out.dtype));
   }
 };
 
@@ -83,7 +82,7 @@ __global__ void __launch_bounds__(kParts* kLanes)
   for (int64_t t = begin + threadIdx.y; t < end && n > 0; t += kAtOnce * kParts) {
     Eight e[kAtOnce];
     DCC_UNROLL for (int i = 0; i < kAtOnce; ++i) {
-      if (t + i * kParts < end) e[i] = readEight(x.at(t + i * kParts, col), x.dtype, n);
+      if (t + i * kParts < end) e[i] = readEight(x, t + i * kParts, col, n);
     }
     DCC_UNROLL for (int i = 0; i < kAtOnce; ++i) {
       float v[kEight];
@@ -101,7 +100,7 @@ __global__ void __launch_bounds__(kParts* kLanes)
     for (int part = 1; part < kParts; ++part) sum[j] += sums[part][j * kLanes + threadIdx.x];
     sum[j] /= count;
   }
-  writeEight(out.at(blockIdx.x, col), out.dtype, n, fromF32(sum, out.dtype));
+  writeEight(out, blockIdx.x, col, n, fromF32(sum, out.dtype));
 }
 
 }  // namespace
