@@ -63,9 +63,15 @@ struct CachedKeys {
   __host__ __device__ int heads() const { return static_cast<int>(cache.heads); }
   __host__ __device__ int kDim() const { return static_cast<int>(cache.k_dim); }
   __host__ __device__ int vDim() const { return static_cast<int>(cache.v_dim); }
-  // Elements from a key to the next of its page.
-  __host__ __device__ int64_t kStride() const { return cache.k_dim; }
-  __host__ __device__ int64_t vStride() const { return cache.v_dim; }
+  // Elements from a key or value of kDim elements to the next of its page.
+  template <int kDim>
+  __device__ int64_t kStride() const {
+    return kDim;
+  }
+  template <int kDim>
+  __device__ int64_t vStride() const {
+    return kDim;
+  }
 
   __device__ KeyValue at(int sequence, int head, int key) const {
     const auto per_page = static_cast<unsigned>(cache.tokens_per_page);
@@ -91,8 +97,14 @@ struct PackedKeys {
   __host__ __device__ int heads() const { return static_cast<int>(k.cols) / k_dim; }
   __host__ __device__ int kDim() const { return k_dim; }
   __host__ __device__ int vDim() const { return v_dim; }
-  __host__ __device__ int64_t kStride() const { return k.stride; }
-  __host__ __device__ int64_t vStride() const { return v.stride; }
+  template <int>
+  __device__ int64_t kStride() const {
+    return k.stride;
+  }
+  template <int>
+  __device__ int64_t vStride() const {
+    return v.stride;
+  }
 
   __device__ KeyValue at(int sequence, int head, int key) const {
     const int64_t row = starts[sequence] + key;
@@ -131,7 +143,7 @@ struct Scoring {
   }
   // For scores of 16-bit numbers: an error of 2^-22 of the cap, no branch.
   __device__ float capped(float product) const {
-    return cap - 2 * cap / (powerOf2(product * (2 * kLog2E * scale)) + 1);
+    return cap - __fdividef(2 * cap, powerOf2(product * (2 * kLog2E * scale)) + 1);
   }
 };
 

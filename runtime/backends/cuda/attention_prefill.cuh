@@ -75,9 +75,8 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
   }
   commitCopies();
 
-  // What any of the block's rows sees, and some or all of the warp's.
-  const KeyRange block = {seenBy(first_row).begin, seenBy(first_row + Tiles::kRows - 1).end};
-  const KeyRange first = seenBy(warp_row), last = seenBy(warp_row + kWarpRows - 1);
+  // The first row sees the oldest key, the last one the newest.
+  const KeyRange first = seenBy(first_row), last = seenBy(first_row + Tiles::kRows - 1);
 
   // A warp brings keys that follow each other, which are in one page.
   constexpr int kEach = kKeys / Tiles::kWarps;
@@ -85,23 +84,25 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
   KeyValue place = {};
   const auto rowsOf = [&](int tile) {
     const int key = tile * kKeys + warp * kEach;
-    return TileRange{max(0, block.begin - key), max(0, block.end - key)};
+    return TileRange{max(0, first.begin - key), max(0, last.end - key)};
   };
   const auto fetchKeys = [&](int tile) {
     const int key = tile * kKeys + warp * kEach;
-    if (key + kEach > block.begin && key < block.end) place = keys.at(sequence, kv_head, key);
+    if (key + kEach > first.begin && key < last.end) place = keys.at(sequence, kv_head, key);
     fetchRows<kEach, kK>(key_tile + warp * kEach * sharedStride(kK),
-                         reinterpret_cast<const T*>(place.k), keys.kStride(), rowsOf(tile), lane);
+                         reinterpret_cast<const T*>(place.k), keys.template kStride<kK>(),
+                         rowsOf(tile), lane);
     commitCopies();
   };
   const auto fetchValues = [&](int tile) {
     fetchRows<kEach, kV>(value_tile + warp * kEach * sharedStride(kV),
-                         reinterpret_cast<const T*>(place.v), keys.vStride(), rowsOf(tile), lane);
+                         reinterpret_cast<const T*>(place.v), keys.template vStride<kV>(),
+                         rowsOf(tile), lane);
     commitCopies();
   };
 
-  int tile = block.begin / kKeys;
-  const int end = (block.end - 1) / kKeys + 1;
+  int tile = first.begin / kKeys;
+  const int end = (last.end - 1) / kKeys + 1;
   fetchKeys(tile);
   waitForCopies<1>();
   __syncwarp();
@@ -110,28 +111,21 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
   RowResults<T, kV, Tiles::kRowTiles> results;
   for (; tile < end; ++tile) {
     const int key = tile * kKeys;
-    const bool some = warp_row < all_rows && key < last.end && key + kKeys > first.begin;
     waitForCopies<0>();
     __syncthreads();  // the keys are there, and the last values done with
     fetchValues(tile);
-    Sums<Tiles::kRowTiles, kKeys> products;
-    if (some) products = productsOf<kKeys>(operands, key_tile, lane);
-    const auto swap = [&] {
-      waitForCopies<0>();
-      __syncthreads();  // the values are there, and the keys done with
-      if (tile + 1 < end) fetchKeys(tile + 1);
-    };
-    if (!some) {
-      swap();
-      continue;
-    }
-    results.take(
+    auto products = productsOf<kKeys>(operands, key_tile, lane);
+    const auto weights = results.weigh(
         products, score, key >= last.begin && key + kKeys <= first.end,
         [&](int r, int half) {
           const KeyRange seen = seenBy(warp_row + static_cast<int>(lane) / 4 + 16 * r + 8 * half);
           return TileRange{max(0, seen.begin - key), max(0, seen.end - key)};
         },
-        value_tile, swap, lane);
+        lane);
+    waitForCopies<0>();
+    __syncthreads();  // the values are there, and the keys done with
+    if (tile + 1 < end) fetchKeys(tile + 1);
+    results.add(weights, value_tile, lane);
   }
   results.addUp();
 

@@ -100,6 +100,12 @@ __device__ Sums<kRowTiles, kKeys> productsOf(const Queries<T, kDim, kRowTiles, k
   return sums;
 }
 
+// Weights of keys, as operands.
+template <int kRowTiles, int kKeys>
+struct Weights {
+  FragmentA of[kRowTiles][kKeys / 16];
+};
+
 // What a warp's rows have made of their keys so far. A lane's `sum` is of its own keys only until
 // addUp().
 template <class T, int kDim, int kRowTiles>
@@ -115,13 +121,11 @@ struct RowResults {
     }
   }
 
-  // Takes kKeys more keys: their products with the queries, and their values in shared memory,
-  // which are read after `ready()`. A row sees the keys seen(tile, half) of them; `all`: all rows
-  // see all.
-  // Scores grow with products.
-  template <int kKeys, class Seen, class Ready>
-  __device__ void take(Sums<kRowTiles, kKeys>& products, const Scoring& score, bool all,
-                       const Seen& seen, const T* rows, const Ready& ready, unsigned lane) {
+  // Weights of kKeys more keys, of their products with the queries. A row sees the keys
+  // seen(tile, half) of them; `all`: all rows see all. Scores grow with products.
+  template <int kKeys, class Seen>
+  __device__ Weights<kRowTiles, kKeys> weigh(Sums<kRowTiles, kKeys>& products, const Scoring& score,
+                                             bool all, const Seen& seen, unsigned lane) {
     if (score.cap > 0) {
       DCC_UNROLL
       for (int i = 0; i < kRowTiles * kKeys / 2; ++i) {
@@ -142,7 +146,7 @@ struct RowResults {
       }
     }
     const float scale = score.cap > 0 ? 1 : score.scale;
-    FragmentA weights[kRowTiles][kKeys / 16];
+    Weights<kRowTiles, kKeys> weights;
     DCC_UNROLL
     for (int r = 0; r < kRowTiles; ++r) {
       DCC_UNROLL
@@ -164,14 +168,19 @@ struct RowResults {
           const float first = powerOf2(products.at(r, half, n, 0) * scale - shift);
           const float second = powerOf2(products.at(r, half, n, 1) * scale - shift);
           added += first + second;
-          weights[r][n / 2].words[n % 2 * 2 + half] = packPair<T>(first, second);
+          weights.of[r][n / 2].words[n % 2 * 2 + half] = packPair<T>(first, second);
         }
         sum[r][half] = sum[r][half] * shrink + added;
         DCC_UNROLL
         for (int i = 0; i < kDim / 4; ++i) values.at(r, half, i / 2, i % 2) *= shrink;
       }
     }
-    ready();
+    return weights;
+  }
+
+  // Adds the values of these keys, rows in shared memory.
+  template <int kKeys>
+  __device__ void add(const Weights<kRowTiles, kKeys>& weights, const T* rows, unsigned lane) {
     const T* row = fragmentRow(rows, sharedStride(kDim), lane);
     DCC_UNROLL
     for (int step = 0; step < kKeys / 16; ++step) {
@@ -180,8 +189,8 @@ struct RowResults {
         const FourMatrices m = loadTransposed(row + step * 16 * sharedStride(kDim) + n * 16);
         DCC_UNROLL
         for (int r = 0; r < kRowTiles; ++r) {
-          multiplyAdd<T>(weights[r][step], {{m.words[0], m.words[1]}}, values.of[r][2 * n]);
-          multiplyAdd<T>(weights[r][step], {{m.words[2], m.words[3]}}, values.of[r][2 * n + 1]);
+          multiplyAdd<T>(weights.of[r][step], {{m.words[0], m.words[1]}}, values.of[r][2 * n]);
+          multiplyAdd<T>(weights.of[r][step], {{m.words[2], m.words[3]}}, values.of[r][2 * n + 1]);
         }
       }
     }

@@ -87,9 +87,10 @@ __global__ void __launch_bounds__(kWarps * 32)
     const T* at = stages + stage * Room::kStage;
     auto products = productsOf<kKeys>(operands, at, lane);
     const TileRange seen = seenOf(tile);
-    results.take(
+    const auto weights = results.weigh(
         products, score, seen.begin == 0 && seen.end >= kKeys, [&](int, int) { return seen; },
-        at + Room::kKeyTile, [] {}, lane);
+        lane);
+    results.add(weights, at + Room::kKeyTile, lane);
     __syncwarp();
     fetch(tile + kStages * kWarps, stage);
   }
