@@ -117,6 +117,37 @@ TEST_F(Rope, Turns) {
   }
 }
 
+// Turning (1, 0) gives cosine and sine themselves, here of angles up to 2^31.
+TEST_F(Rope, Angles) {
+  constexpr int64_t kHalf = 24;
+  std::vector<float> f = frequencies(kHalf, 10000);
+  f[1] = 1.5707964f;  // to multiples of pi / 2, near which cosines are small
+  f[2] = 0.78539819f;
+  const DeviceBytes device(f);
+  std::vector<int32_t> positions = {0, 1, 2, 3, 4, 5, 105615, 105616, 1000003, 2147483647};
+  for (int32_t p = 7; p < 2000000; p = p * 3 + 1) positions.push_back(p);
+  const std::vector<int32_t> sequences(positions.size(), 0);
+  const DeviceBytes d_positions(positions), d_sequences(sequences);
+  StepView view;
+  view.positions = d_positions.as<int32_t>();
+  view.sequences = d_sequences.as<int32_t>();
+  view.T = static_cast<int64_t>(positions.size());
+  TestMatrix x(view.T, 2 * kHalf);
+  for (int64_t t = 0; t < view.T; ++t) {
+    for (int64_t c = 0; c < 2 * kHalf; ++c) x.set(t, c, c < kHalf ? 1 : 0);
+  }
+  const DeviceMatrix dx(x), out(x);
+  rope(on, dx.view(), view, shape({2 * kHalf, 0, kHalf}, device, nullptr), out.view());
+  const TestMatrix got = out.download();
+  for (int64_t t = 0; t < view.T; ++t) {
+    for (int64_t i = 0; i < kHalf; ++i) {
+      const double angle = static_cast<float>(positions[t]) * f[i];
+      ASSERT_NEAR(got.at(t, i), std::cos(angle), 0x1p-23) << positions[t] << " " << i;
+      ASSERT_NEAR(got.at(t, kHalf + i), std::sin(angle), 0x1p-23) << positions[t] << " " << i;
+    }
+  }
+}
+
 TEST_F(Rope, InPlace) {
   for (DType type : testing::kFloats) {
     const Turn turn{64, 8, 16};
@@ -192,7 +223,7 @@ struct TestPages {
 TEST_F(Rope, KvWrite) {
   const TestPages pages;
   const DeviceBytes table(pages.table);
-  for (int64_t k_dim : {64, 6}) {
+  for (int64_t k_dim : {64, 6, 1100}) {
     for (DType type : testing::kFloats) {
       for (DType cache_type : testing::kFloats) {
         const int64_t heads = 3, v_dim = k_dim - 1;
