@@ -66,9 +66,11 @@ void forTypes(Body&& body) {
 }
 
 // Rows as a GEMV takes them; k shorter than a vector, not of whole vectors, longer than what is
-// under way at once; n ragged; rows that 16 bytes cannot read.
-constexpr Shape kFew[] = {{1, 1, 1, 0},   {1, 13, 64, 8},  {1, 3, 4104, 0}, {2, 9, 1040, 0},
-                          {3, 5, 264, 3}, {4, 18, 136, 8}, {5, 7, 100, 8},  {8, 34, 96, 16}};
+// under way at once; n ragged, and enough of it for each size of tiles; rows that 16 bytes cannot
+// read.
+constexpr Shape kFew[] = {{1, 1, 1, 0},     {1, 13, 64, 8},  {1, 3, 4104, 0}, {2, 9, 1040, 0},
+                          {3, 5, 264, 3},   {4, 18, 136, 8}, {5, 7, 100, 8},  {8, 34, 96, 16},
+                          {6, 21, 1160, 0}, {7, 530, 40, 8}, {5, 70, 64, 0}};
 
 TEST_F(Products, Gemv) {
   forTypes([&](DType left, DType right, DType to) {

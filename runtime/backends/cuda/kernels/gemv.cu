@@ -2,9 +2,9 @@
 // The warps that share rows add their partial sums in the warps' order: the result is the same
 // every time.
 #include <algorithm>
+#include <type_traits>
 
-#include "runtime/backends/cuda/functions.cuh"
-#include "runtime/backends/cuda/kernels.h"
+#include "runtime/backends/cuda/gemv.cuh"
 #include "runtime/backends/cuda/row_stream.cuh"
 
 namespace dcc::cuda {
@@ -12,40 +12,22 @@ namespace {
 
 constexpr int kThreads = 256, kWarps = kThreads / 32;
 
-// What a launch computes, of a weight [n, k]: out[m, n] (+ bias), or with kGated out[m, n / 2] =
-// function(a * first half') * (a * second half').
-struct Product {
-  Matrix a;
-  WeightView weight;
-  const float* bias = nullptr;
-  plan::Function function = plan::Function::kSilu;
-  Matrix out;
-};
-
-// Row `j` of a tile's R weight rows: of out's columns [first, first + R), or, gated, of [first,
-// first + R / 2) first the gate's rows and then up's. Beyond the last column it is that one's.
-template <class W, bool kGated, int R>
-__device__ const W* weightRow(const Product& p, int64_t first, int j) {
-  constexpr int kCols = kGated ? R / 2 : R;
-  const int64_t col = min(first + j % kCols, p.out.cols - 1);
-  return reinterpret_cast<const W*>(p.weight.data) +
-         (j < kCols ? col : p.out.cols + col) * p.weight.stride;
-}
-
 // Vectors of a weight row that a thread has under way: as many as registers allow.
 constexpr int depth(int m, int r) { return (m == 8 ? 6 : 8) / r; }
 
 // Weights W, activations A, up to M rows of them, R weight rows a tile. blockDim: (32 * warps that
 // share a tile, tiles of the block).
 template <class W, class A, int M, int R, bool kGated>
-__global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) vectorKernel(Product p) {
+__global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) vectorKernel(FewRowsProduct p) {
   constexpr int kCols = kGated ? R / 2 : R;
   __shared__ float partial[kWarps][M * R];
 
   const int64_t tile = int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
   RowStream<W, R, depth(M, R)> stream;
   DCC_UNROLL
-  for (int j = 0; j < R; ++j) stream.rows[j] = weightRow<W, kGated, R>(p, tile * kCols, j);
+  for (int j = 0; j < R; ++j) {
+    stream.rows[j] = productRow<W>(p, tile * kCols + j % kCols, j >= kCols);
+  }
   stream.k = static_cast<int>(p.weight.cols);
   stream.at = static_cast<int>(threadIdx.x) * kPerVector<W>;
   stream.step = static_cast<int>(blockDim.x) * kPerVector<W>;
@@ -66,20 +48,18 @@ __global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) vectorKernel(Product
   if (thread >= M * kCols * static_cast<int>(blockDim.y)) return;
   const int j = thread % kCols, m = thread / kCols % M, own = thread / (kCols * M);
   const int64_t col = (int64_t{blockIdx.x} * blockDim.y + own) * kCols + j;
-  if (m >= p.out.rows || col >= p.out.cols) return;
+  if (m >= p.out.rows) return;
   float x = 0, up = 0;
   for (int i = own * warps; i < (own + 1) * warps; ++i) {
     x += partial[i][m * R + j];
-    if (kGated) up += partial[i][m * R + kCols + j];
+    if constexpr (kGated) up += partial[i][m * R + kCols + j];
   }
-  if (kGated) x = applyFunction(p.function, x) * up;
-  if (p.bias != nullptr) x += p.bias[col];
-  store(p.out, m, col, x);
+  storeProduct<kGated>(p, m, col, x, up);
 }
 
 // Any types, sizes and alignments: a warp for each column of out.
 template <bool kGated>
-__global__ void __launch_bounds__(kThreads) elementKernel(Product p) {
+__global__ void __launch_bounds__(kThreads) elementKernel(FewRowsProduct p) {
   waitForInputs();
   constexpr int kRows = static_cast<int>(kGemvRows);
   const int64_t col = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
@@ -96,15 +76,13 @@ __global__ void __launch_bounds__(kThreads) elementKernel(Product p) {
       if (kGated) sums[1][m] += a * up;
     }
   }
-  float x = warpSums(sums[0]);
-  if (kGated) x = applyFunction(p.function, x) * warpSums(sums[1]);
+  const float x = warpSums(sums[0]), up = kGated ? warpSums(sums[1]) : 0;
   const int m = static_cast<int>(threadIdx.x % 32);
-  if (m >= p.out.rows) return;
-  store(p.out, m, col, x + (p.bias != nullptr ? p.bias[col] : 0));
+  if (m < p.out.rows) storeProduct<kGated>(p, m, col, x, up);
 }
 
 template <class W, class A, int M, bool kGated>
-void launchVectors(const Launch& on, const Product& p) {
+void launchVectors(const Launch& on, const FewRowsProduct& p) {
   // Rows of the weight for which activations are read once; fewer where their sums take registers.
   constexpr int R = M == 2 ? 4 : 2;
   constexpr int kCols = kGated ? R / 2 : R;
@@ -119,15 +97,19 @@ void launchVectors(const Launch& on, const Product& p) {
 }
 
 template <class W, class A, bool kGated>
-void byRows(const Launch& on, const Product& p) {
+void byRows(const Launch& on, const FewRowsProduct& p) {
   if (p.a.rows == 1) return launchVectors<W, A, 1, kGated>(on, p);
   if (p.a.rows == 2) return launchVectors<W, A, 2, kGated>(on, p);
-  if (p.a.rows <= 4) return launchVectors<W, A, 4, kGated>(on, p);
-  return launchVectors<W, A, 8, kGated>(on, p);
+  if constexpr (std::is_same_v<W, A> && sizeof(W) == 2) {
+    tensorGemv(on, p, kGated);
+  } else {
+    if (p.a.rows <= 4) return launchVectors<W, A, 4, kGated>(on, p);
+    launchVectors<W, A, 8, kGated>(on, p);
+  }
 }
 
 template <bool kGated>
-void multiply(const Launch& on, const Product& p) {
+void multiply(const Launch& on, const FewRowsProduct& p) {
   if (p.a.rows == 0 || p.out.cols == 0) return;
   const DType a = p.a.dtype, w = p.weight.dtype;
   // Strides and sizes so that no vector leaves a row.
