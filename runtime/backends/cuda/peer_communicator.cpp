@@ -121,19 +121,19 @@ Result<PeerAttempt> peerCommunicator(Communicator& host, std::span<const DeviceC
                                      std::unique_ptr<DeviceCommunicator>& large,
                                      const PeerShape& shape) {
   std::string refused = unfit(cards);
-  if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused)};
+  if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused), true};
   auto memory = std::make_unique<PeerMemory>();
   const uint32_t blocks = blocksThatFit(cards, shape.blocks);
   DCC_ASSIGN(refused, memory->open(host, cards, blocks, shape.threads));
-  if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused)};
+  if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused), false};
   auto peers = std::make_unique<Peers>(host, options, std::move(memory));
   peers->setPatience(std::min(options.deadline, kTestPatience));
   DCC_ASSIGN(refused, agree(host, testCollectives(
                                       *peers, size_t{blocks} * shape.threads * kWordsPerThread)));
-  if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused)};
+  if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused), false};
   peers->setPatience(options.deadline);
   peers->giveLarge(std::move(large));
-  return PeerAttempt{std::move(peers), ""};
+  return PeerAttempt{std::move(peers), "", false};
 }
 
 }  // namespace dcc::cuda

@@ -14,6 +14,7 @@ namespace dcc::cuda {
 struct PeerAttempt {
   std::unique_ptr<DeviceCommunicator> communicator;
   std::string refused;
+  bool expected = false;  // such ranks never are peers
 };
 
 // The largest launches, within what the devices run at once: half a MiB in one exchange, in 2 MiB

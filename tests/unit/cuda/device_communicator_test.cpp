@@ -1,0 +1,102 @@
+// Which transport carries what.
+#include "runtime/backends/cuda/device_communicator.h"
+
+#include "runtime/collectives/nccl/nccl.h"
+#include "tests/unit/cuda/device_ranks.h"
+#include "tests/unit/cuda/environment.h"
+#include "tests/unit/temporary_directory.h"
+
+namespace dcc::cuda {
+namespace {
+
+using std::chrono::milliseconds;
+using test::Ranks;
+using testing::Stream;
+using testing::Variable;
+
+// The names on all ranks, which are the same, and what they wrote to stderr.
+struct Chosen {
+  std::string name, error, notes;
+};
+Chosen choose(uint32_t size, DeviceTransport transport,
+              const std::function<Status(DeviceCommunicator&)>& body = {}) {
+  Ranks ranks(size);
+  std::vector<Chosen> chosen(size);
+  ::testing::internal::CaptureStderr();
+  ranks.mustRun([&](Communicator& host) -> Status {
+    EXPECT_EQ(cudaSetDevice(static_cast<int>(host.rank() % 8)), cudaSuccess);
+    DeviceGroupOptions options;
+    options.transport = transport;
+    const auto group = deviceCommunicator(host, options);
+    Chosen& own = chosen[host.rank()];
+    if (!group.ok()) {
+      own.error = group.error().message;
+      return Status::success();
+    }
+    own.name = (*group)->name();
+    return body ? body(**group) : Status::success();
+  });
+  chosen[0].notes = ::testing::internal::GetCapturedStderr();
+  for (const Chosen& other : chosen) {
+    EXPECT_EQ(other.name, chosen[0].name);
+    EXPECT_EQ(other.error, chosen[0].error);
+  }
+  return chosen[0];
+}
+
+TEST(DeviceTransports, SmallPayloadsGoDirectlyAndLargeOnesByNccl) {
+  const dcc::testing::TemporaryDirectory directory;
+  const std::string log = directory / "log";
+  const Variable library(nccl::kLibraryVariable, FAKE_NCCL), logged("FAKE_NCCL_LOG", log);
+  constexpr size_t kLarge = 600'000;
+  const Chosen chosen = choose(2, DeviceTransport::kAuto, [](DeviceCommunicator& group) -> Status {
+    const Stream stream;
+    EXPECT_TRUE(group.capturable());
+    for (const size_t count : {size_t{4096}, kLarge}) {
+      DCC_RETURN_IF_ERROR(testing::testAllReduce(group, count, SumOrder::kRanks, stream));
+      DCC_RETURN_IF_ERROR(testing::testAllGather(group, {count * 4, count * 4}, stream));
+      DCC_RETURN_IF_ERROR(
+          testing::testReduceScatter(group, {count, count}, SumOrder::kRanks, stream));
+    }
+    // NCCL has no such order.
+    return testing::testAllReduce(group, kLarge, SumOrder::kTree, stream);
+  });
+  EXPECT_EQ(chosen.name, "CUDA IPC, NCCL 2.32.0");
+  EXPECT_EQ(chosen.notes, "");
+  const std::vector<std::string> expected = {"AllReduce 600000 f32", "AllGather 2400000 u8",
+                                             "ReduceScatter 600000 f32"};
+  EXPECT_EQ(testing::linesAfter(log, "1 nccl"), expected);
+}
+
+TEST(DeviceTransports, WithoutNcclAllGoesDirectly) {
+  const Variable library(nccl::kLibraryVariable, "/nowhere/libnccl.so.2");
+  const Chosen chosen = choose(2, DeviceTransport::kAuto, [](DeviceCommunicator& group) -> Status {
+    return testing::testAllReduce(group, 600'000, SumOrder::kRanks, Stream());
+  });
+  EXPECT_EQ(chosen.name, "CUDA IPC");
+  EXPECT_TRUE(chosen.notes.starts_with("note: NCCL: /nowhere/libnccl.so.2: ")) << chosen.notes;
+  EXPECT_TRUE(chosen.notes.ends_with(": collectives go through CUDA IPC\n")) << chosen.notes;
+}
+
+TEST(DeviceTransports, ManyRanksGoByNcclOrThroughTheHost) {
+  {
+    const Variable library(nccl::kLibraryVariable, FAKE_NCCL),
+        shared(nccl::kSharedGpuVariable, "1");
+    const Chosen chosen = choose(9, DeviceTransport::kAuto);
+    EXPECT_EQ(chosen.name, "NCCL 2.32.0");
+    EXPECT_EQ(chosen.notes, "");
+  }
+  const Variable library(nccl::kLibraryVariable, "/nowhere/libnccl.so.2");
+  EXPECT_EQ(choose(9, DeviceTransport::kAuto).name, "host memory");
+}
+
+TEST(DeviceTransports, WhatIsAskedForIsTakenOrRefused) {
+  EXPECT_EQ(choose(2, DeviceTransport::kHost).name, "host memory");
+  const Variable library(nccl::kLibraryVariable, "/nowhere/libnccl.so.2");
+  const Chosen chosen = choose(2, DeviceTransport::kNccl);
+  EXPECT_EQ(chosen.name, "");
+  EXPECT_TRUE(chosen.error.starts_with("NCCL: /nowhere/libnccl.so.2: ")) << chosen.error;
+}
+
+}  // namespace
+}  // namespace dcc::cuda
