@@ -1,7 +1,10 @@
 // What all kernels of attention share: which keys a query sees, where they are, and their scores.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 
 #include "runtime/backends/cuda/elements.cuh"
 #include "runtime/backends/cuda/kernels.h"
@@ -15,34 +18,39 @@ inline constexpr float kNone = -INFINITY;  // a score of what is not seen
 struct Heads {
   int first, count;
 };
-__host__ __device__ inline Heads headsOf(const AttentionShape& shape, int q_heads, int kv_heads,
-                                         int kv_head) {
-  const int group = shape.group > 0 ? static_cast<int>(shape.group) : q_heads / kv_heads;
-  const int begin = kv_head * group - static_cast<int>(shape.first), end = begin + group;
-  const int first = begin > 0 ? begin : 0;
-  return {first, (end < q_heads ? end : q_heads) - first};
-}
-__host__ __device__ inline int kvHeadOf(const AttentionShape& shape, int q_heads, int kv_heads,
-                                        int q_head) {
-  return shape.group > 0 ? static_cast<int>((shape.first + q_head) / shape.group)
-                         : q_head / (q_heads / kv_heads);
-}
-// Query heads of a KV head at most.
-inline int mostHeads(const AttentionShape& shape, int q_heads, int kv_heads) {
-  const int group = shape.group > 0 ? static_cast<int>(shape.group) : q_heads / kv_heads;
-  return group < q_heads ? group : q_heads;
-}
+// What of an AttentionShape kernels use, worked out so that no block has to divide.
+struct Scope {
+  int q_heads, group, first;  // query head h reads KV head (first + h) / group
+  int window, chunk;
+  const float* sinks;
+
+  Scope(const AttentionShape& shape, int64_t q_heads, int64_t kv_heads)
+      : q_heads(static_cast<int>(q_heads)),
+        group(static_cast<int>(shape.group > 0 ? shape.group : q_heads / kv_heads)),
+        first(static_cast<int>(shape.first)),
+        window(static_cast<int>(std::min<int64_t>(shape.window, INT32_MAX))),
+        chunk(static_cast<int>(std::min<int64_t>(shape.chunk, INT32_MAX))),
+        sinks(shape.sinks) {}
+
+  __device__ Heads headsOf(int kv_head) const {
+    const int begin = kv_head * group - first, from = max(0, begin);
+    return {from, min(q_heads, begin + group) - from};
+  }
+  __device__ int kvHeadOf(int q_head) const { return (first + q_head) / group; }
+  // Query heads of a KV head at most.
+  int mostHeads() const { return std::min(group, q_heads); }
+};
 
 // Keys [begin, end) of a sequence.
 struct KeyRange {
   int begin, end;
 };
-__device__ inline KeyRange causalRange(const AttentionShape& shape, int position) {
+__device__ inline KeyRange causalRange(const Scope& scope, int position) {
   int oldest = 0;
-  if (shape.chunk > 0) {
-    oldest = position - position % static_cast<int>(shape.chunk);
-  } else if (shape.window > 0) {
-    oldest = max(0, position - static_cast<int>(shape.window) + 1);
+  if (scope.chunk > 0) {
+    oldest = position - position % scope.chunk;
+  } else if (scope.window > 0) {
+    oldest = max(0, position - scope.window + 1);
   }
   return {oldest, position + 1};
 }
@@ -57,6 +65,15 @@ struct CachedKeys {
   CacheView cache;
   PagesView pages;
   const int32_t* positions;  // StepView's
+  int page_shift;            // log2 of a page's tokens, or -1
+
+  CachedKeys(const CacheView& cache, const PagesView& pages, const int32_t* positions)
+      : cache(cache),
+        pages(pages),
+        positions(positions),
+        page_shift(std::has_single_bit(static_cast<uint64_t>(cache.tokens_per_page))
+                       ? std::countr_zero(static_cast<uint64_t>(cache.tokens_per_page))
+                       : -1) {}
 
   __host__ __device__ DType kType() const { return cache.dtype; }
   __host__ __device__ DType vType() const { return cache.dtype; }
@@ -75,14 +92,15 @@ struct CachedKeys {
 
   __device__ KeyValue at(int sequence, int head, int key) const {
     const auto per_page = static_cast<unsigned>(cache.tokens_per_page);
-    const unsigned index = static_cast<unsigned>(key) / per_page;
+    const unsigned index = page_shift >= 0 ? static_cast<unsigned>(key) >> page_shift
+                                           : static_cast<unsigned>(key) / per_page;
     const int64_t page = pages.pages[sequence * pages.stride + index];
     const unsigned slot = static_cast<unsigned>(key) - index * per_page;
     return {cache.k(page, head, slot), cache.v(page, head, slot)};
   }
   // What a token of the step sees.
-  __device__ KeyRange seen(const AttentionShape& shape, int, int token) const {
-    return causalRange(shape, positions[token]);
+  __device__ KeyRange seen(const Scope& scope, int, int token) const {
+    return causalRange(scope, positions[token]);
   }
 };
 
@@ -110,7 +128,7 @@ struct PackedKeys {
     const int64_t row = starts[sequence] + key;
     return {k.at(row, int64_t{head} * k_dim), v.at(row, int64_t{head} * v_dim)};
   }
-  __device__ KeyRange seen(const AttentionShape&, int sequence, int) const {
+  __device__ KeyRange seen(const Scope&, int sequence, int) const {
     return {0, starts[sequence + 1] - starts[sequence]};
   }
 };
@@ -134,7 +152,7 @@ __device__ inline float weightOf(float x, float max) {
 struct Scoring {
   float scale, cap;  // scale * product, or cap * tanh(scale * product) where cap > 0
 
-  __host__ __device__ explicit Scoring(const AttentionShape& shape)
+  explicit Scoring(const AttentionShape& shape)
       : scale(shape.softcap > 0 ? shape.scale / shape.softcap : shape.scale * kLog2E),
         cap(shape.softcap * kLog2E) {}
   __device__ float operator()(float product) const {

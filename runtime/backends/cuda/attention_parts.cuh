@@ -35,9 +35,11 @@ struct Splits {
   };
   __device__ Part part(KeyRange all, int i) const {
     const int first = all.begin / kUnit, units = (all.end - 1) / kUnit + 1 - first;
-    const int each = max(kLeastUnits, (units + most - 1) / most);
+    const bool many = units > kLeastUnits * most;
+    const int each = many ? (units + most - 1) / most : kLeastUnits;
     const int begin = (first + i * each) * kUnit;
-    return {{max(all.begin, begin), min(all.end, begin + each * kUnit)}, (units + each - 1) / each};
+    return {{max(all.begin, begin), min(all.end, begin + each * kUnit)},
+            many ? (units + each - 1) / each : (units + kLeastUnits - 1) / kLeastUnits};
   }
 };
 

@@ -31,16 +31,15 @@ struct PrefillTiles {
 // sequence have the most keys, and come first.
 template <class T, int kK, int kV, class Keys>
 __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
-    prefillKernel(Matrix q, Keys keys, const int32_t* starts, int sequences, int least,
-                  AttentionShape shape, Matrix out) {
+    prefillKernel(Matrix q, Keys keys, const int32_t* starts, int sequences, int least, Scope scope,
+                  Scoring score, Matrix out) {
   waitForInputs();
   using Tiles = PrefillTiles<kK, kV>;
   constexpr int kKeys = Tiles::kKeys, kWarpRows = Tiles::kWarpRows;
   const unsigned lane = threadIdx.x % 32;
   const int warp = static_cast<int>(threadIdx.x / 32);
   const int kv_head = static_cast<int>(blockIdx.y);
-  const int q_heads = static_cast<int>(q.cols) / kK;
-  const Heads heads = headsOf(shape, q_heads, keys.heads(), kv_head);
+  const Heads heads = scope.headsOf(kv_head);
   if (heads.count <= 0) return;
 
   const int number = static_cast<int>(gridDim.x - 1 - blockIdx.x);
@@ -58,7 +57,7 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
   const auto headOf = [&](int row) { return heads.first + row % heads.count; };
   // Rows behind the last are like it.
   const auto seenBy = [&](int row) {
-    return keys.seen(shape, sequence, tokenOf(min(row, all_rows - 1)));
+    return keys.seen(scope, sequence, tokenOf(min(row, all_rows - 1)));
   };
 
   T* const queries = dynamicShared<T>() + warp * kWarpRows * sharedStride(kK);
@@ -107,7 +106,6 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
   waitForCopies<1>();
   __syncwarp();
   const Queries<T, kK, Tiles::kRowTiles, Tiles::kKeep> operands(queries, lane);
-  const Scoring score(shape);
   RowResults<T, kV, Tiles::kRowTiles> results;
   for (; tile < end; ++tile) {
     const int key = tile * kKeys;
@@ -135,9 +133,9 @@ __global__ void __launch_bounds__(PrefillTiles<kK, kV>::kThreads)
   for (int i = 0; i < 2 * Tiles::kRowTiles; ++i) {
     const int r = i / 2, half = i % 2, in_warp = static_cast<int>(lane) / 4 + 8 * i;
     float factor = 1, sum = results.sum[r][half];
-    if (shape.sinks != nullptr) {
+    if (scope.sinks != nullptr) {
       const float max = results.max[r][half];
-      const float sink = shape.sinks[headOf(warp_row + in_warp)] * kLog2E, most = fmaxf(sink, max);
+      const float sink = scope.sinks[headOf(warp_row + in_warp)] * kLog2E, most = fmaxf(sink, max);
       factor = powerOf2(max - most);
       sum = sum * factor + powerOf2(sink - most);
     }
@@ -174,12 +172,12 @@ struct Prefill {
   template <class T, int kK, int kV>
   void run() const {
     using Tiles = PrefillTiles<kK, kV>;
-    const int heads = mostHeads(shape, static_cast<int>(q.cols) / kK, keys.heads());
-    const dim3 grid(static_cast<unsigned>(q.rows * heads / Tiles::kRows + step.B),
+    const Scope scope(shape, q.cols / kK, keys.heads());
+    const dim3 grid(static_cast<unsigned>(q.rows * scope.mostHeads() / Tiles::kRows + step.B),
                     static_cast<unsigned>(keys.heads()));
     allowShared(prefillKernel<T, kK, kV, Keys>, Tiles::kBytes);
     launch(on, prefillKernel<T, kK, kV, Keys>, grid, dim3(Tiles::kThreads), Tiles::kBytes, q, keys,
-           step.starts, static_cast<int>(step.B), least, shape, out);
+           step.starts, static_cast<int>(step.B), least, scope, Scoring(shape), out);
   }
 };
 

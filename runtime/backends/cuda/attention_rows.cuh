@@ -18,7 +18,7 @@ __device__ float reduceWarp(float x, Reduce reduce) {
 // StepView's. Dynamic shared memory: the query and the sum of values.
 template <class Keys>
 __global__ void __launch_bounds__(kRowThreads)
-    attentionRowKernel(Matrix q, Keys keys, const int32_t* sequences, AttentionShape shape,
+    attentionRowKernel(Matrix q, Keys keys, const int32_t* sequences, Scope scope, Scoring score,
                        Matrix out, Splits splits, int first) {
   waitForInputs();
   constexpr int kBlock = kRowThreads;  // keys at a time
@@ -32,12 +32,11 @@ __global__ void __launch_bounds__(kRowThreads)
   const int lane = tid % 32, warp = tid / 32;
   const int sequence = sequences[token];
   if (sequence < 0) return;
-  const Splits::Part part = splits.part(keys.seen(shape, sequence, token), split);
+  const Splits::Part part = splits.part(keys.seen(scope, sequence, token), split);
   if (split >= part.count) return;
 
-  const int q_heads = static_cast<int>(gridDim.y), k_dim = keys.kDim(), v_dim = keys.vDim();
-  const int kv_head = kvHeadOf(shape, q_heads, keys.heads(), head);
-  const Scoring score(shape);
+  const int k_dim = keys.kDim(), v_dim = keys.vDim();
+  const int kv_head = scope.kvHeadOf(head);
   float* const values = dynamicShared<float>();
   float* const query = values + valueStride(v_dim);
   for (int c = tid; c < k_dim; c += kBlock) query[c] = load(q, token, int64_t{head} * k_dim + c);
@@ -77,8 +76,9 @@ __global__ void __launch_bounds__(kRowThreads)
   }
   if (tid == 0) weight = {max, sum};
   __syncthreads();
-  deliver({values, &weight, 0, 0, valueStride(v_dim)}, 1, {token, token - first, head, 1, q_heads},
-          v_dim, shape.sinks, out, splits, split, part.count);
+  deliver({values, &weight, 0, 0, valueStride(v_dim)}, 1,
+          {token, token - first, head, 1, scope.q_heads}, v_dim, scope.sinks, out, splits, split,
+          part.count);
 }
 
 // Of all tokens.
@@ -92,8 +92,8 @@ void attentionByRows(const Launch& on, const Matrix& q, const Keys& keys, const 
     const int64_t tokens = q.rows - first < most ? q.rows - first : most;
     launch(on, attentionRowKernel<Keys>,
            dim3(static_cast<unsigned>(tokens * splits.most), static_cast<unsigned>(heads)),
-           dim3(kRowThreads), shared, q, keys, sequences, shape, out, splits,
-           static_cast<int>(first));
+           dim3(kRowThreads), shared, q, keys, sequences, Scope(shape, heads, keys.heads()),
+           Scoring(shape), out, splits, static_cast<int>(first));
   }
 }
 

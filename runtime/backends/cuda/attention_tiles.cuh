@@ -25,13 +25,26 @@ struct TileRange {
 // `from + r * stride`, a multiple of 16 bytes; zeros for those not in `valid`.
 template <int kRows, int kDim, class T>
 __device__ void fetchRows(T* to, const T* from, int64_t stride, TileRange valid, unsigned lane) {
-  constexpr unsigned kPieces = kDim / 8, kAll = kRows * kPieces;
-  DCC_UNROLL
-  for (unsigned i = 0; i < (kAll + 31) / 32; ++i) {
-    const unsigned piece = i * 32 + lane, row = piece / kPieces, column = piece % kPieces * 8;
-    if (kAll % 32 != 0 && piece >= kAll) break;
-    copyAsync16(to + row * sharedStride(kDim) + column, from + row * stride + column,
-                valid.has(row));
+  constexpr unsigned kPieces = kDim / 8, kAll = kRows * kPieces, kTurns = (kAll + 31) / 32;
+  if constexpr (32 % kPieces == 0) {
+    // A lane stays in its column: all but the first row are at constants from there.
+    constexpr unsigned kStep = 32 / kPieces;
+    const unsigned first = lane / kPieces, column = lane % kPieces * 8;
+    to += first * sharedStride(kDim) + column;
+    from += first * stride + column;
+    DCC_UNROLL
+    for (unsigned i = 0; i < kTurns; ++i) {
+      copyAsync16(to + i * kStep * sharedStride(kDim), from + i * kStep * stride,
+                  valid.has(first + i * kStep));
+    }
+  } else {
+    DCC_UNROLL
+    for (unsigned i = 0; i < kTurns; ++i) {
+      const unsigned piece = i * 32 + lane, row = piece / kPieces, column = piece % kPieces * 8;
+      if (kAll % 32 != 0 && piece >= kAll) break;
+      copyAsync16(to + row * sharedStride(kDim) + column, from + row * stride + column,
+                  valid.has(row));
+    }
   }
 }
 

@@ -29,24 +29,24 @@ struct Room {
 // sequences from `first` on.
 template <class T, int kK, int kV>
 __global__ void __launch_bounds__(kWarps * 32)
-    decodeKernel(Matrix q, CachedKeys keys, const int32_t* starts, AttentionShape shape, Matrix out,
-                 Splits splits, int row_tiles, int first) {
+    decodeKernel(Matrix q, CachedKeys keys, const int32_t* starts, Scope scope, Scoring score,
+                 Matrix out, Splits splits, unsigned row_tiles, int first) {
   waitForInputs();
   using Room = Room<kK, kV>;
   __shared__ Weight weights[kWarps][kRows];
   T* const shared = dynamicShared<T>();
 
   const int sequence = first + static_cast<int>(blockIdx.z), split = static_cast<int>(blockIdx.x);
-  const int kv_head = static_cast<int>(blockIdx.y) / row_tiles;
-  const int first_row = static_cast<int>(blockIdx.y) % row_tiles * kRows;
+  const int kv_head = static_cast<int>(row_tiles == 1 ? blockIdx.y : blockIdx.y / row_tiles);
+  const int first_row =
+      (static_cast<int>(blockIdx.y) - kv_head * static_cast<int>(row_tiles)) * kRows;
   const unsigned lane = threadIdx.x % 32;
   const int warp = static_cast<int>(threadIdx.x / 32);
-  const int q_heads = static_cast<int>(q.cols) / kK;
   const int token = starts[sequence];
-  const Heads heads = headsOf(shape, q_heads, keys.heads(), kv_head);
+  const Heads heads = scope.headsOf(kv_head);
   const int rows = min(kRows, heads.count - first_row), first_head = heads.first + first_row;
   if (starts[sequence + 1] != token + 1 || rows <= 0) return;
-  const Splits::Part part = splits.part(keys.seen(shape, sequence, token), split);
+  const Splits::Part part = splits.part(keys.seen(scope, sequence, token), split);
   if (split >= part.count) return;
 
   constexpr int kEach = kRows / kWarps;
@@ -79,7 +79,6 @@ __global__ void __launch_bounds__(kWarps * 32)
   waitForCopies<kStages>();
   __syncthreads();
   const Queries<T, kK, 1, true> operands(shared, lane);
-  const Scoring score(shape);
   RowResults<T, kV, 1> results;
   for (int stage = 0; tile < end; tile += kWarps, stage = (stage + 1) % kStages) {
     waitForCopies<kStages - 1>();
@@ -111,8 +110,8 @@ __global__ void __launch_bounds__(kWarps * 32)
     if (lane % 4 == 0) weights[warp][row] = {results.max[0][half], results.sum[0][half]};
   }
   __syncthreads();
-  deliver(parts, kWarps, {token, sequence - first, first_head, rows, q_heads}, kV, shape.sinks, out,
-          splits, split, part.count);
+  deliver(parts, kWarps, {token, sequence - first, first_head, rows, scope.q_heads}, kV,
+          scope.sinks, out, splits, split, part.count);
 }
 
 struct Decode {
@@ -126,15 +125,17 @@ struct Decode {
 
   template <class T, int kK, int kV>
   void run() const {
-    const int heads = static_cast<int>(q.cols) / kK, kv_heads = keys.heads();
-    const int tiles = (mostHeads(shape, heads, kv_heads) + kRows - 1) / kRows;
-    const int64_t most = tokensAtOnce(heads);
+    const Scope scope(shape, q.cols / kK, keys.heads());
+    const int tiles = (scope.mostHeads() + kRows - 1) / kRows;
+    const int64_t most = tokensAtOnce(scope.q_heads);
     allowShared(decodeKernel<T, kK, kV>, Room<kK, kV>::kBytes);
     for (int64_t first = 0; first < step.B; first += most) {
-      const dim3 grid(static_cast<unsigned>(splits.most), static_cast<unsigned>(kv_heads * tiles),
+      const dim3 grid(static_cast<unsigned>(splits.most),
+                      static_cast<unsigned>(keys.heads() * tiles),
                       static_cast<unsigned>(std::min(most, step.B - first)));
       launch(on, decodeKernel<T, kK, kV>, grid, dim3(kWarps * 32), Room<kK, kV>::kBytes, q, keys,
-             step.starts, shape, out, splits, tiles, static_cast<int>(first));
+             step.starts, scope, Scoring(shape), out, splits, static_cast<unsigned>(tiles),
+             static_cast<int>(first));
     }
   }
 };
