@@ -49,11 +49,12 @@ class Products : public testing::OnDevice {
     const Matrix& m = expected.view();
     return {m.rows, m.cols, m.dtype, gap};
   }
-  // Both sides sum k products below 1, each in an order of its own.
+  // Both sides sum k products below 1, each in an order of its own: the sums grow as sqrt(k), and
+  // so does the number of roundings that don't cancel.
   static void expectProduct(const DeviceMatrix& out, const TestMatrix& expected, int64_t k) {
     const double scale = std::sqrt(static_cast<double>(k)) + 1;
     const bool f32 = expected.view().dtype == DType::kF32;
-    testing::expectClose(out, expected, scale, f32 ? 8 : 1.01);
+    testing::expectClose(out, expected, scale, f32 ? 4 + scale : 1.01);
   }
 };
 
@@ -117,7 +118,8 @@ TEST_F(Products, EveryFunctionGates) {
 }
 
 TEST_F(Products, Tiled) {
-  constexpr Shape kShapes[] = {{1, 1, 1, 0}, {3, 70, 17, 1}, {65, 64, 40, 8}, {130, 9, 64, 0}};
+  constexpr Shape kShapes[] = {{1, 1, 1, 0},    {3, 70, 17, 1},    {65, 64, 40, 8},
+                               {130, 9, 64, 0}, {35, 150, 168, 0}, {140, 20, 8, 8}};
   forTypes([&](DType left, DType right, DType to) {
     for (const Shape& s : kShapes) {
       SCOPED_TRACE(::testing::Message()
