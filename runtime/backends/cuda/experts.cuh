@@ -89,8 +89,11 @@ bool expertsOfFewRows(const Launch& on, const Matrix& x, const Matrix& gates,
                       const Experts& weights, const Matrix& hidden, const Matrix& out);
 
 // hidden[i, :] = what gatedValue() says of the i-th sorted request, and results[i, :] = hidden[i,
-// :] down', for as many requests as there are.
-void multiplyExperts(const Launch& on, const Matrix& x, const Matrix& gates, const Experts& weights,
-                     const ExpertLists& lists, const Matrix& hidden, const Matrix& results);
+// :] down', for as many requests as there are. On tensor cores; false, and nothing done, for types
+// and alignments that they don't take.
+bool tensorHidden(const Launch& on, const Matrix& x, const Matrix& gates, const Experts& weights,
+                  const ExpertLists& lists, const Matrix& hidden);
+bool tensorResults(const Launch& on, const Matrix& hidden, const WeightView& down,
+                   const ExpertLists& lists, const Matrix& results);
 
 }  // namespace dcc::cuda

@@ -95,11 +95,10 @@ class ExpertKernels : public testing::OnDevice {
   }
 };
 
-constexpr Sizes kSizes[] = {{1, 40, 24, 40, 5, 2},
-                            {2, 24, 17, 9, 40, 7},
-                            {3, 48, 264, 20, 6, 2},
-                            {7, 72, 136, 50, 9, 3},
-                            {21, 40, 70, 72, 33, 4}};
+// Few rows and many, sizes in whole vectors and not, experts with short lists and with long ones.
+constexpr Sizes kSizes[] = {{1, 40, 24, 40, 5, 2},  {2, 24, 17, 9, 40, 7},  {3, 48, 264, 20, 6, 2},
+                            {7, 72, 136, 50, 9, 3}, {12, 40, 70, 40, 9, 3}, {11, 72, 88, 136, 5, 2},
+                            {77, 40, 72, 20, 6, 3}};
 
 TEST_F(ExpertKernels, EveryTypeAndVariant) {
   int variant = 0;
@@ -108,6 +107,13 @@ TEST_F(ExpertKernels, EveryTypeAndVariant) {
       for (DType weight : testing::kFloats) check(s, type, weight, variant++ % 5, someGates(s));
     }
   }
+}
+
+// Lists of experts behind the first 32, of which a warp looks at one each.
+TEST_F(ExpertKernels, MoreExpertsThanLanes) {
+  const Sizes s{21, 24, 16, 24, 70, 4};
+  check(s, DType::kF32, DType::kBF16, 0, someGates(s));
+  check(s, DType::kBF16, DType::kBF16, 4, someGates(s));
 }
 
 // One expert has more rows than a tile, and others none.

@@ -127,15 +127,6 @@ struct Scratch {
 
 }  // namespace
 
-void multiplyExperts(const Launch& on, const Matrix& x, const Matrix& gates, const Experts& weights,
-                     const ExpertLists& lists, const Matrix& hidden, const Matrix& results) {
-  const auto tiles = static_cast<unsigned>(expertTiles(lists, kTile));
-  launch(on, hiddenKernel, dim3(blocksOf(hidden.cols, kTile), tiles), dim3(kTileThreads), 0, x,
-         gates, weights, lists, hidden);
-  launch(on, resultsKernel, dim3(blocksOf(results.cols, kTile), tiles), dim3(kTileThreads), 0,
-         hidden, weights.down, lists, results);
-}
-
 size_t expertsScratchBytes(int64_t rows, int64_t width, int64_t out, int64_t experts,
                            int64_t chosen) {
   return Scratch(nullptr, rows, width, out, experts, chosen).bytes;
@@ -154,7 +145,15 @@ void experts(const Launch& on, const Matrix& x, const Matrix& gates, const Exper
   const Matrix results{reinterpret_cast<std::byte*>(s.results), DType::kF32, requests, out.cols,
                        out.cols};
   makeExpertLists(on, gates, s.lists);
-  multiplyExperts(on, x, gates, weights, s.lists, hidden, results);
+  const auto tiles = static_cast<unsigned>(expertTiles(s.lists, kTile));
+  if (!tensorHidden(on, x, gates, weights, s.lists, hidden)) {
+    launch(on, hiddenKernel, dim3(blocksOf(width, kTile), tiles), dim3(kTileThreads), 0, x, gates,
+           weights, s.lists, hidden);
+  }
+  if (!tensorResults(on, hidden, weights.down, s.lists, results)) {
+    launch(on, resultsKernel, dim3(blocksOf(out.cols, kTile), tiles), dim3(kTileThreads), 0, hidden,
+           weights.down, s.lists, results);
+  }
   launch(on, combineKernel, dim3(static_cast<unsigned>(out.rows), blocksOf(out.cols, kThreads)),
          dim3(kThreads), 0, gates, weights.scaled_inputs, s.lists, results, out);
 }
