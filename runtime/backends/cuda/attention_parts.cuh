@@ -15,32 +15,37 @@ struct Parts {
   float* values;    // part p of row r: [v_stride] from (p * part_step + r * row_step) * v_stride on
   Weight* weights;  // at p * part_step + r * row_step
   int part_step, row_step, v_stride;
+  int count;  // of parts
 };
 __host__ __device__ constexpr int valueStride(int v_dim) { return (v_dim + 3) / 4 * 4; }
 
-// How the keys of a sequence are cut for blocks: in as many equal parts as there are blocks, of
-// kUnit keys or a multiple. That depends on how many a token sees, not on who else is in the step.
-struct Splits {
+// Keys of a token in equal parts of `each` units, the first of which begins at unit `first`.
+struct Cut {
   static constexpr int kUnit = 64, kLeastUnits = 2;
 
-  int most = 1;                  // parts of a sequence
+  KeyRange all;
+  int first, each, count;
+
+  // In at most `most` parts. That depends on how many keys a token sees, not on who else is in the
+  // step.
+  __device__ Cut(KeyRange all, int most) : all(all), first(all.begin / kUnit) {
+    const int units = (all.end - 1) / kUnit + 1 - first;
+    const bool many = units > kLeastUnits * most;
+    each = many ? (units + most - 1) / most : kLeastUnits;
+    count = many ? (units + each - 1) / each : (units + kLeastUnits - 1) / kLeastUnits;
+  }
+  __device__ KeyRange part(int i) const {
+    const int begin = (first + i * each) * kUnit;
+    return {max(all.begin, begin), min(all.end, begin + each * kUnit)};
+  }
+};
+
+// Where parts go that blocks share.
+struct Splits {
+  int most = 1;                  // parts of a token's keys
   uint32_t* counters = nullptr;  // Launch's: one for each token and query head of a launch
   float* values = nullptr;       // [tokens, query heads, most, v_stride]
   Weight* weights = nullptr;     // [tokens, query heads, most]
-
-  // Part `i` of `all`, which is not empty; and how many there are.
-  struct Part {
-    KeyRange keys;
-    int count;
-  };
-  __device__ Part part(KeyRange all, int i) const {
-    const int first = all.begin / kUnit, units = (all.end - 1) / kUnit + 1 - first;
-    const bool many = units > kLeastUnits * most;
-    const int each = many ? (units + most - 1) / most : kLeastUnits;
-    const int begin = (first + i * each) * kUnit;
-    return {{max(all.begin, begin), min(all.end, begin + each * kUnit)},
-            many ? (units + each - 1) / each : (units + kLeastUnits - 1) / kLeastUnits};
-  }
 };
 
 // Parts of a sequence at most: two blocks for each processor, where one sequence is alone.
@@ -48,6 +53,9 @@ int splitsAtMost(const AttentionShape& shape, int kv_heads);
 // In `scratch` for `tokens`, as attentionScratchBytes() counts.
 Splits splitsIn(const Launch& on, std::byte* scratch, int most, int64_t tokens, int64_t q_heads,
                 int v_dim);
+// Blocks for the parts of a token's keys: as many as keep the processors busy, where there are
+// `items` tokens and KV heads.
+int blocksFor(int64_t items, int most);
 // Tokens of a launch at most, for counters and sizes of grids.
 inline int64_t tokensAtOnce(int64_t q_heads) {
   const int64_t most = kCounters / q_heads;
@@ -70,12 +78,13 @@ __device__ T read(const T* at) {
   return __ldcg(at);
 }
 template <bool kShared>
-__device__ Joined join(const Parts& parts, int count, int row, int column) {
+__device__ Joined join(const Parts& parts, int row, int column) {
   const auto index = [&](int part) { return part * parts.part_step + row * parts.row_step; };
   float most = kNone;
-  for (int p = 0; p < count; ++p) most = fmaxf(most, read<kShared>(&parts.weights[index(p)].max));
+  for (int p = 0; p < parts.count; ++p)
+    most = fmaxf(most, read<kShared>(&parts.weights[index(p)].max));
   Joined all = {{0, 0, 0, 0}, {most, 0}};
-  for (int p = 0; p < count; ++p) {
+  for (int p = 0; p < parts.count; ++p) {
     const int64_t at = index(p);
     const float factor = weightOf(read<kShared>(&parts.weights[at].max), most);
     const float4 v =
@@ -107,13 +116,15 @@ __device__ inline void writeResult(const Joined& all, const float* sinks, int he
   }
 }
 
-// The end of a block, whose `own` parts lie in shared memory and have been seen by a barrier: rows'
-// results where the block had all keys; else their parts go to memory, and the last block of
-// `splits` for these rows joins them.
-__device__ inline void deliver(const Parts& own, int own_count, const RowsOfToken& rows, int v_dim,
-                               const float* sinks, const Matrix& out, const Splits& splits,
-                               int split, int count) {
-  const int columns = own.v_stride / 4;
+// Makes a token's results from parts of its keys, of which this block takes every step-th from
+// `begin` on. `make(keys)`, for all threads, gives its warps' parts for these keys in shared memory
+// and leaves them seen by a barrier. Rows' results are written where the block has all keys; else
+// their parts go to memory, and the last block to finish joins them.
+template <class Make>
+__device__ void makeParts(const Cut& cut, int begin, int step, const RowsOfToken& rows, int v_dim,
+                          const float* sinks, const Matrix& out, const Splits& splits,
+                          const Make& make) {
+  const int v_stride = valueStride(v_dim), columns = v_stride / 4;
   const auto forEach = [&](auto&& body) {
     for (int i = static_cast<int>(threadIdx.x); i < rows.count * columns;
          i += static_cast<int>(blockDim.x)) {
@@ -123,33 +134,40 @@ __device__ inline void deliver(const Parts& own, int own_count, const RowsOfToke
   const auto write = [&](const Joined& all, int row, int column) {
     writeResult(all, sinks, rows.first_head + row, column, v_dim, out, rows.token);
   };
-  if (count == 1) {
-    forEach(
-        [&](int row, int column) { write(join<true>(own, own_count, row, column), row, column); });
-    return;
-  }
-
   const int64_t counter = int64_t{rows.item} * rows.q_heads + rows.first_head;
   const int64_t first = counter * splits.most;
-  const Parts all = {splits.values + first * own.v_stride, splits.weights + first, 1, splits.most,
-                     own.v_stride};
-  forEach([&](int row, int column) {
-    const Joined mine = join<true>(own, own_count, row, column);
-    const int64_t at = int64_t{row} * all.row_step + split;
-    *reinterpret_cast<float4*>(all.values + at * all.v_stride + column) = mine.values;
-    if (column == 0) all.weights[at] = mine.weight;
-  });
+  const Parts shared = {splits.values + first * v_stride,
+                        splits.weights + first,
+                        1,
+                        splits.most,
+                        v_stride,
+                        cut.count};
+  int done = 0;
+  for (int part = begin; part < cut.count; part += step, ++done) {
+    if (done > 0) __syncthreads();  // the last part's have been read
+    const Parts own = make(cut.part(part));
+    forEach([&](int row, int column) {
+      const Joined mine = join<true>(own, row, column);
+      if (cut.count == 1) return write(mine, row, column);
+      const int64_t at = int64_t{row} * shared.row_step + part;
+      *reinterpret_cast<float4*>(shared.values + at * v_stride + column) = mine.values;
+      if (column == 0) shared.weights[at] = mine.weight;
+    });
+  }
+  if (cut.count == 1) return;
+
   __threadfence();
   __syncthreads();
   __shared__ bool last;
   if (threadIdx.x == 0) {
-    last = atomicAdd(&splits.counters[counter], 1u) == static_cast<unsigned>(count) - 1;
+    const auto mine = static_cast<unsigned>(done), all = static_cast<unsigned>(cut.count);
+    last = atomicAdd(&splits.counters[counter], mine) + mine == all;
     if (last) splits.counters[counter] = 0;
   }
   __syncthreads();
   if (!last) return;
   __threadfence();
-  forEach([&](int row, int column) { write(join<false>(all, count, row, column), row, column); });
+  forEach([&](int row, int column) { write(join<false>(shared, row, column), row, column); });
 }
 
 }  // namespace dcc::cuda

@@ -11,16 +11,17 @@ using testing::Part;
 using testing::TestMatrix;
 using Attention = testing::OnDevice;
 
-// Sequences of four lengths; a whole prompt, the end of one, one token, and one not in the step.
+// Sequences of four lengths; a whole prompt, the end of one, one not in the step, and one token.
 const std::vector<int64_t> kLengths = {21, 150, 70, 200};
 const std::vector<Part> kPrefill = {{0, 0, 21}, {1, 133, 17}, {2, 0, 0}, {3, 199, 1}};
+const std::vector<Part> kShort = {{0, 0, 5}, {1, 145, 5}, {2, 0, 0}, {3, 199, 1}};
 const std::vector<Part> kDecode = {{0, 20, 1}, {1, 149, 1}, {2, 0, 0}, {3, 199, 1}, {2, 63, 1}};
 
-void expectAsOnCpu(const AttentionCase& c) {
+void expectAsOnCpu(const AttentionCase& c, const std::vector<Part>& prefill) {
   AttentionModel model(c, kLengths);
   for (bool decode : {true, false}) {
     SCOPED_TRACE(decode ? "decode" : "prefill");
-    const auto results = model.run(decode ? kDecode : kPrefill, decode, 2);
+    const auto results = model.run(decode ? kDecode : prefill, decode, 2);
     // Values are at most 1.
     testing::expectClose(*results.got, results.expected);
   }
@@ -40,7 +41,7 @@ TEST_F(Attention, AnySizes) {
            // Heads 2 | 3 4 5 | 6 of KV heads with three each.
            AttentionCase{5, 3, 16, 24, 8, 9, 0, 0, true, 2, 3},
        }) {
-    expectAsOnCpu(c);
+    expectAsOnCpu(c, kShort);
   }
 }
 
@@ -51,7 +52,7 @@ TEST_F(Attention, AnyTypes) {
       c.type = cache;
       c.q = q;
       c.out = cache;
-      expectAsOnCpu(c);
+      expectAsOnCpu(c, kShort);
     }
   }
 }
@@ -75,7 +76,7 @@ TEST_F(Attention, Tiles) {
     for (DType type : {DType::kBF16, DType::kF16}) {
       if (type == DType::kF16 && c.k_dim > 96) continue;
       c.type = c.q = c.out = type;
-      expectAsOnCpu(c);
+      expectAsOnCpu(c, kPrefill);
     }
   }
 }
@@ -97,17 +98,21 @@ TEST_F(Attention, SelfAttention) {
   struct Shape {
     int64_t heads, kv_heads, k_dim, v_dim;
     float softcap;
+    int32_t length;
   };
-  for (const Shape& s : {Shape{4, 4, 16, 16, 0}, Shape{4, 2, 20, 12, 3}, Shape{4, 2, 64, 64, 0}}) {
+  for (const Shape& s : {Shape{4, 4, 16, 16, 0, 20}, Shape{4, 2, 20, 12, 3, 10},
+                         Shape{4, 2, 64, 64, 0, 70}, Shape{2, 2, 128, 128, 3, 9}}) {
     for (DType type : testing::kFloats) {
-      const std::vector<int32_t> starts = {0, 17, 18, 80}, padded = {0, 17, 18, 80, 80};
+      const std::vector<int32_t> starts = {0, 7, 8, 8 + s.length},
+                                 padded = {0, 7, 8, 8 + s.length, 8 + s.length};
       std::vector<int32_t> sequences;
       for (int b = 0; b < 3; ++b) sequences.resize(starts[b + 1], b);
-      sequences.resize(82, -1);
-      const auto q = TestMatrix(82, s.heads * s.k_dim, type, 8).random(1, 2);
-      const auto k = TestMatrix(82, s.kv_heads * s.k_dim, type, 8).random(2, 2);
-      const auto v = TestMatrix(82, s.kv_heads * s.v_dim, type, 16).random(3);
-      TestMatrix expected(82, s.heads * s.v_dim, type, 8);
+      const int64_t tokens = starts.back(), rows = tokens + 2;
+      sequences.resize(rows, -1);
+      const auto q = TestMatrix(rows, s.heads * s.k_dim, type, 8).random(1, 2);
+      const auto k = TestMatrix(rows, s.kv_heads * s.k_dim, type, 8).random(2, 2);
+      const auto v = TestMatrix(rows, s.kv_heads * s.v_dim, type, 16).random(3);
+      TestMatrix expected(rows, s.heads * s.v_dim, type, 8);
       const testing::DeviceMatrix dq(q), dk(k), dv(v), out(expected);
       const testing::DeviceBytes begins(padded), of(sequences);
 
@@ -118,7 +123,7 @@ TEST_F(Attention, SelfAttention) {
       const cpu::testing::Scratch scratch(plan::attentionWorkspaceBytes(
           {s.k_dim, s.v_dim, s.heads / s.kv_heads, 0}, pool.threads()));
       Matrix q_rows = q.view(), out_rows = expected.view();
-      q_rows.rows = out_rows.rows = 80;
+      q_rows.rows = out_rows.rows = tokens;
       cpu::selfAttention(pool, q_rows, k.view(), v.view(), starts, cpu_shape, out_rows,
                          scratch.data());
 
@@ -129,9 +134,9 @@ TEST_F(Attention, SelfAttention) {
       StepView step;
       step.starts = begins.as<int32_t>();
       step.sequences = of.as<int32_t>();
-      step.T = 82;
+      step.T = rows;
       step.B = 4;
-      step.longest = 62;
+      step.longest = s.length;
       selfAttention(on, dq.view(), dk.view(), dv.view(), step, shape, out.view());
       // The CPU adds scores and weights up in another order.
       testing::expectClose(out, expected, 1, 8);
