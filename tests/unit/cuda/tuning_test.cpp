@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "cuda_test_support.h"
+#include "runtime/backends/cuda/products.h"
 #include "runtime/backends/cuda/tuner.h"
 
 namespace dcc::cuda {
@@ -188,7 +189,68 @@ class ThreeAlgorithms : public MatrixLibrary {
   std::string name_ = "three";
 };
 
+ProductShape shapeOfRows(int64_t rows) {
+  return {rows, 16, 64, 64, 64, 16, DType::kBF16, DType::kBF16, DType::kF32, false, 256};
+}
+
+// What was measured decides, if it can; else the usual way.
+TEST(ProductWays, TheWayIsWhatWasMeasured) {
+  const auto tuned = [](int64_t rows, ProductBy by, uint64_t algorithm) {
+    return TunedProduct{keyOf(shapeOfRows(rows)), by, algorithm, 1};
+  };
+  TuningSet set;
+  set.add(tuned(2, ProductBy::kLibrary, 13));
+  set.add(tuned(3, ProductBy::kLibrary, 12));  // the library refuses it
+  set.add(tuned(16, ProductBy::kTiles, 0));    // of 9 to 16 rows
+  set.add(tuned(32, ProductBy::kGemv, 0));     // more than it takes
+  set.add(tuned(64, ProductBy::kLibrary, 12));
+  auto library = std::make_unique<ThreeAlgorithms>();
+  const ThreeAlgorithms& three = *library;
+  dcc::cuda::Products products(std::move(library), set);
+  const std::pair<int64_t, ProductBy> expected[] = {
+      {1, ProductBy::kGemv},     {2, ProductBy::kLibrary},  {3, ProductBy::kGemv},
+      {9, ProductBy::kTiles},    {16, ProductBy::kTiles},   {17, ProductBy::kLibrary},
+      {64, ProductBy::kLibrary}, {63, ProductBy::kLibrary}, {1000, ProductBy::kLibrary}};
+  for (const auto& [rows, by] : expected) {
+    for (int turn = 0; turn < 2; ++turn) {
+      const Result<ProductBy> way = products.way(shapeOfRows(rows));
+      ASSERT_TRUE(way.ok());
+      EXPECT_EQ(*way, by) << rows << " rows";
+    }
+    if (rows == 2) {
+      EXPECT_EQ(three.chosen, 13u);
+    }
+  }
+  // Of 3 and of 64 rows, once each; 63 are others of 64's class.
+  ASSERT_EQ(products.notes().size(), 2u);
+  EXPECT_EQ(products.notes()[0].find("bf16[3, 64] x bf16[16, 64]' -> f32: three has not"), 0u)
+      << products.notes()[0];
+}
+
 using TunerOnDevice = testing::OnDevice;
+
+TEST_F(TunerOnDevice, ProductsOfAnyRows) {
+  dcc::cuda::Products products(tiledProducts(), {});
+  EXPECT_EQ(products.workspaceBytes(), 0u);
+  const TestMatrix weight = TestMatrix(5, 16).random(2);
+  const DeviceMatrix device_weight(weight);
+  for (int64_t rows : {0, 1, 8, 9, 70}) {
+    const TestMatrix a = TestMatrix(rows, 16).random(1);
+    TestMatrix expected(rows, 5);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < 5; ++c) {
+        double sum = 0;
+        for (int64_t k = 0; k < 16; ++k) sum += a.at(r, k) * weight.at(c, k);
+        expected.set(r, c, static_cast<float>(sum));
+      }
+    }
+    const DeviceMatrix device_a(a), out(TestMatrix(rows, 5));
+    ASSERT_TRUE(
+        products.multiply(on, device_a.view(), device_weight.weight(), nullptr, out.view(), nullptr)
+            .ok());
+    testing::expectClose(out, expected, 8);
+  }
+}
 
 TEST_F(TunerOnDevice, EveryWayMakesTheProduct) {
   const DeviceMatrix a(TestMatrix(3, 16).random(1)), weight(TestMatrix(5, 16).random(2));
