@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "runtime/base/float_bits.h"
+#include "runtime/weights/split_mix.h"
 
 namespace dcc {
 namespace {
@@ -12,26 +13,17 @@ constexpr uint64_t kLanes = 4;  // elements of a word
 // Drawn at a time: the bits stay in the first-level cache, and both loops below vectorise.
 constexpr uint64_t kWords = 256;
 
-// SplitMix64 is mix() of a counter, so that any word is as near as the first.
-constexpr uint64_t kStep = 0x9e3779b97f4a7c15;
-
-constexpr uint64_t mix(uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 template <class Element, class Round>
 void draw(const plan::fb::Random& random, uint64_t first, uint64_t count, uint8_t* out,
           Round round) {
-  const uint64_t state = mix(random.seed());
+  const SplitMix words(random.seed());
   const float mean = random.mean(), unit = random.spread() * 0x1p-16f;
   uint16_t bits[kWords * kLanes];
   while (count > 0) {
     const uint64_t word = first / kLanes, skip = first % kLanes;
     const uint64_t n = std::min(count, kWords * kLanes - skip);
     for (uint64_t w = 0; w < (skip + n + kLanes - 1) / kLanes; ++w) {
-      const uint64_t z = mix(state + (word + w + 1) * kStep);
+      const uint64_t z = words.word(word + w);
       for (uint64_t lane = 0; lane < kLanes; ++lane) {
         bits[w * kLanes + lane] = static_cast<uint16_t>(z >> (16 * lane));
       }

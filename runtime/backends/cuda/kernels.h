@@ -195,4 +195,21 @@ void tiledGemm(const Launch& on, const Matrix& a, const WeightView& weight, cons
 void argmax(const Launch& on, const Matrix& logits, Largest* out, std::byte* scratch);
 size_t argmaxScratchBytes(int64_t rows, int64_t columns);
 
+// ---- weights that exist only as a seed
+
+// `count` runs of elements of a file as runtime/weights/random.h draws it, and where they go: the
+// fields of plan.fbs' Piece, offsets in elements.
+struct RandomPiece {
+  uint64_t seed = 0;
+  float mean = 0, spread = 0;
+  DType drawn = DType::kF32;  // what elements are rounded to before they become the weight's type
+  uint64_t first = 0;         // element of the file that run 0 begins with
+  uint64_t run = 0, count = 1;
+  uint64_t source_stride = 0, source_step = 1;
+  uint64_t dest_offset = 0, dest_stride = 0, dest_step = 1;
+  float plus = 0;  // added in f32, of f32 weights
+};
+// Into a weight of this type, bit for bit what WeightLoader puts there.
+void randomWeights(const Launch& on, const RandomPiece& piece, DType type, std::byte* weight);
+
 }  // namespace dcc::cuda
