@@ -44,6 +44,7 @@ class CudaBackend final : public Backend {
     }
     backend->shared_.group.transport = options.transport;
     backend->shared_.group.deadline = options.deadline;
+    backend->shared_.group.overlap = backend->shared_.compute_capability >= 90;
     DCC_ASSIGN(backend->shared_.stream, Stream::create());
     DCC_ASSIGN(backend->shared_.done, Event::create());
     return std::unique_ptr<Backend>(std::move(backend));
