@@ -209,7 +209,7 @@ Status runRank(Communicator& host, size_t most) {
   for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = given(host.rank(), i);
   DCC_RETURN_IF_ERROR(
       check(cudaMemcpy(device.in, numbers.data(), most, cudaMemcpyHostToDevice), "numbers"));
-  DCC_ASSIGN(const auto cards, cuda::gatherCards(host));
+  DCC_ASSIGN(const auto cards, cuda::gatherCards(host, host.rank()));
   const auto refuse = [&](const char* via, std::string why) {
     if (host.rank() != 0) return;
     std::replace(why.begin(), why.end(), '"', '\'');

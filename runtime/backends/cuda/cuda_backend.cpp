@@ -151,6 +151,7 @@ Result<std::unique_ptr<Program>> CudaBackend::prepare(const fb::Plan& plan, uint
                                                       const PlanMemory& memory,
                                                       std::span<Communicator* const> axes) {
   if (shared_.scratch.size() == 0) {
+    shared_.group.number = plan.rank();
     for (Communicator* axis : axes) {
       if (axis == nullptr) {
         shared_.axes.push_back(nullptr);

@@ -31,8 +31,9 @@ bool DeviceCard::sameDevice(const DeviceCard& other) const {
   return host == other.host && std::string_view(bus) == std::string_view(other.bus);
 }
 
-Result<std::vector<DeviceCard>> gatherCards(Communicator& host) {
+Result<std::vector<DeviceCard>> gatherCards(Communicator& host, uint32_t number) {
   DeviceCard own;
+  own.number = number;
   // Containers of one machine share it; names of hosts they may have of their own.
   std::string boot;
   std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), boot);

@@ -24,7 +24,8 @@ void note(const Communicator& host, const std::string& what, std::string_view in
 Result<std::unique_ptr<DeviceCommunicator>> deviceCommunicator(Communicator& host,
                                                                const DeviceGroupOptions& options) {
   if (options.transport == DeviceTransport::kHost) return stagedCommunicator(host);
-  DCC_ASSIGN(const std::vector<DeviceCard> cards, gatherCards(host));
+  DCC_ASSIGN(const std::vector<DeviceCard> cards,
+             gatherCards(host, options.number.value_or(host.rank())));
   DCC_ASSIGN(nccl::Attempt nccl, nccl::ncclCommunicator(host, cards, options));
   if (nccl.communicator == nullptr && options.transport == DeviceTransport::kNccl) {
     return userError(nccl.refused);

@@ -11,9 +11,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
-#include <vector>
 
 #include "runtime/backends/cuda/cuda.h"
 #include "runtime/backends/cuda/device_transport.h"
@@ -61,8 +61,8 @@ struct DeviceGroupOptions {
   DeviceTransport transport = DeviceTransport::kAuto;
   // Longest time that a rank is waited for on the device.
   std::chrono::milliseconds deadline{30'000};
-  // Numbers for errors, where they are others than those in the group.
-  std::vector<uint32_t> ranks = {};
+  // This rank's number for errors, where it is another than that in the group.
+  std::optional<uint32_t> number = {};
   bool overlap = false;  // Launch::overlap
 };
 

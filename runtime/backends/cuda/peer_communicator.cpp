@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <utility>
+#include <vector>
 
 #include "runtime/backends/cuda/errors.h"
 #include "runtime/backends/cuda/peer_memory.h"
@@ -22,8 +23,13 @@ constexpr std::chrono::milliseconds kTestPatience{5'000};
 
 class Peers final : public DeviceCommunicator {
  public:
-  Peers(Communicator& host, const DeviceGroupOptions& options, std::unique_ptr<PeerMemory> memory)
-      : host_(host), options_(options), memory_(std::move(memory)), group_(memory_->group()) {}
+  Peers(Communicator& host, std::span<const DeviceCard> cards, const DeviceGroupOptions& options,
+        std::unique_ptr<PeerMemory> memory)
+      : host_(host),
+        cards_(cards.begin(), cards.end()),
+        options_(options),
+        memory_(std::move(memory)),
+        group_(memory_->group()) {}
 
   uint32_t rank() const override { return group_.rank; }
   uint32_t size() const override { return group_.ranks; }
@@ -69,7 +75,7 @@ class Peers final : public DeviceCommunicator {
 
   Status poll() override {
     if (const uint32_t missing = memory_->missing()) {
-      const uint32_t of[] = {options_.ranks.empty() ? missing - 1 : options_.ranks[missing - 1]};
+      const uint32_t of[] = {cards_[missing - 1].number};
       return silenceError(of, options_.deadline);
     }
     if (memory_->stopped()) return runtimeError("collectives between GPUs were aborted");
@@ -87,6 +93,7 @@ class Peers final : public DeviceCommunicator {
   static Status launched() { return check(cudaGetLastError(), "a collective's launch"); }
 
   Communicator& host_;
+  std::vector<DeviceCard> cards_;
   DeviceGroupOptions options_;
   std::unique_ptr<PeerMemory> memory_;
   PeerGroup group_;
@@ -126,7 +133,7 @@ Result<PeerAttempt> peerCommunicator(Communicator& host, std::span<const DeviceC
   const uint32_t blocks = blocksThatFit(cards, shape.blocks);
   DCC_ASSIGN(refused, memory->open(host, cards, blocks, shape.threads));
   if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused), false};
-  auto peers = std::make_unique<Peers>(host, options, std::move(memory));
+  auto peers = std::make_unique<Peers>(host, cards, options, std::move(memory));
   peers->setPatience(std::min(options.deadline, kTestPatience));
   DCC_ASSIGN(refused, agree(host, testCollectives(
                                       *peers, size_t{blocks} * shape.threads * kWordsPerThread)));

@@ -225,8 +225,8 @@ std::string sharedGpu(std::span<const DeviceCard> cards) {
   for (size_t b = 0; b < cards.size(); ++b) {
     for (size_t a = 0; a < b; ++a) {
       if (!cards[a].sameDevice(cards[b])) continue;
-      return "ranks " + std::to_string(a) + " and " + std::to_string(b) + " share GPU " +
-             cards[a].bus;
+      return "ranks " + std::to_string(cards[a].number) + " and " +
+             std::to_string(cards[b].number) + " share GPU " + cards[a].bus;
     }
   }
   return "";

@@ -1,6 +1,7 @@
 // Which transport carries what.
 #include "runtime/backends/cuda/device_communicator.h"
 
+#include "runtime/backends/cuda/emulation/stream.h"
 #include "runtime/collectives/nccl/nccl.h"
 #include "tests/unit/cuda/device_ranks.h"
 #include "tests/unit/cuda/environment.h"
@@ -96,6 +97,55 @@ TEST(DeviceTransports, WhatIsAskedForIsTakenOrRefused) {
   const Chosen chosen = choose(2, DeviceTransport::kNccl);
   EXPECT_EQ(chosen.name, "");
   EXPECT_TRUE(chosen.error.starts_with("NCCL: /nowhere/libnccl.so.2: ")) << chosen.error;
+}
+
+// What waits for an event on the device.
+class WaitFor : public ::testing::Test {
+ protected:
+  WaitFor() { EXPECT_EQ(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), cudaSuccess); }
+  ~WaitFor() override { cudaEventDestroy(event); }
+
+  cudaEvent_t event = nullptr;
+};
+
+TEST_F(WaitFor, EndsWithTheEvent) {
+  emulation::setPending(event, true);
+  std::thread device([&] {
+    std::this_thread::sleep_for(milliseconds(50));
+    emulation::setPending(event, false);
+  });
+  EXPECT_TRUE(waitFor(event, {}, std::chrono::seconds(20)).ok());
+  device.join();
+}
+
+TEST_F(WaitFor, EndsAtTheDeadline) {
+  emulation::setPending(event, true);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(waitFor(event, {}, milliseconds(100)).error().message,
+            "the device has not ended its work for 0.1 s; a longer --timeout waits longer");
+  EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(100));
+}
+
+// While the device is busy the group's end is heard, and what waits on the device is ended.
+TEST_F(WaitFor, EndsWithTheGroup) {
+  const Variable library(nccl::kLibraryVariable, "/nowhere/libnccl.so.2");
+  emulation::setPending(event, true);
+  Ranks ranks(2);
+  std::vector<Status> results(2);
+  ranks.run([&](Communicator& host) -> Status {
+    DCC_ASSIGN(const auto group, deviceCommunicator(host, {}));
+    DeviceCommunicator* const groups[] = {nullptr, group.get()};
+    if (host.rank() == 1) {
+      std::this_thread::sleep_for(milliseconds(50));
+      host.abort(runtimeError("gone"));
+      return Status::success();
+    }
+    results[0] = waitFor(event, groups, std::chrono::seconds(20));
+    results[1] = group->poll();
+    return Status::success();
+  });
+  EXPECT_EQ(results[0].error().message, "rank 1: gone");
+  EXPECT_EQ(results[1].error().message, "collectives between GPUs were aborted");
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ class NcclLibrary : public ::testing::Test {
 // Each rank with a device of its own.
 Result<Attempt> attempt(Communicator& host, milliseconds deadline = std::chrono::seconds(20)) {
   EXPECT_EQ(cudaSetDevice(static_cast<int>(host.rank())), cudaSuccess);
-  DCC_ASSIGN(const auto cards, cuda::gatherCards(host));
+  DCC_ASSIGN(const auto cards, cuda::gatherCards(host, host.rank()));
   cuda::DeviceGroupOptions options;
   options.deadline = deadline;
   return ncclCommunicator(host, cards, options);
@@ -155,7 +155,7 @@ TEST_F(NcclLibrary, RanksOnOneGpu) {
     std::string said;
     ranks.mustRun([&](Communicator& host) -> Status {
       EXPECT_EQ(cudaSetDevice(0), cudaSuccess);
-      DCC_ASSIGN(const auto cards, cuda::gatherCards(host));
+      DCC_ASSIGN(const auto cards, cuda::gatherCards(host, host.rank()));
       DCC_ASSIGN(const Attempt result, ncclCommunicator(host, cards, {}));
       if (host.rank() == 0) said = result.refused;
       return Status::success();

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -30,6 +31,7 @@ struct CUgraphExec_st {
 };
 struct CUevent_st {
   std::chrono::steady_clock::time_point at;
+  std::atomic<bool> pending = false;
 };
 
 namespace {
@@ -90,6 +92,8 @@ void enqueue(CUstream_st* stream, std::function<void()> work) {
     work();
   }
 }
+
+void setPending(CUevent_st* event, bool pending) { event->pending = pending; }
 
 }  // namespace dcc::cuda::emulation
 
@@ -257,7 +261,9 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   enqueue(stream, [=] { event->at = std::chrono::steady_clock::now(); });
   return cudaSuccess;
 }
-cudaError_t cudaEventQuery(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  return event->pending ? cudaErrorNotReady : cudaSuccess;
+}
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
   *milliseconds = std::chrono::duration<float, std::milli>(to->at - from->at).count();
