@@ -138,7 +138,8 @@ class CublasLt : public MatrixLibrary {
   template <class Value>
   Status set(const Owned<cublasLtMatmulDesc_t>& product, cublasLtMatmulDescAttributes_t attribute,
              const Value& value, const ProductShape& shape) const {
-    return said(lt_.MatmulDescSetAttribute(product.get(), attribute, &value, sizeof(value)), shape);
+    const auto* const bytes = static_cast<const void*>(&value);  // a pointer's, too
+    return said(lt_.MatmulDescSetAttribute(product.get(), attribute, bytes, sizeof(value)), shape);
   }
 
   // Null where the library has nothing for the shape.

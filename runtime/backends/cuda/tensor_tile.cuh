@@ -1,6 +1,11 @@
-// A block's tile of a product of 16-bit elements on tensor cores: operands come to shared memory by
-// asynchronous copies, some stages ahead of the products.
+// A block's tile of a product on tensor cores: operands come to shared memory some stages ahead of
+// the products, by asynchronous copies.
+//
+// a may also be f32 where b is bf16. An f32 is the sum of three bf16, of its significand's first 8,
+// next 8 and last 8 bits, so that three products, summed in f32, are as good as one of f32.
 #pragma once
+
+#include <type_traits>
 
 #include "runtime/backends/cuda/async_copy.cuh"
 #include "runtime/backends/cuda/mma.cuh"
@@ -8,16 +13,18 @@
 
 namespace dcc::cuda {
 
-// kRows x kCols of elements T, of which each warp has kWarpRows x kWarpCols.
-template <class T, int kRows, int kCols, int kWarpRows, int kWarpCols>
+// kRows x kCols of a product of elements A by T, of which each warp has kWarpRows x kWarpCols.
+template <class A, class T, int kRows, int kCols, int kWarpRows, int kWarpCols>
 class TensorTile {
  public:
+  static constexpr int kPieces = std::is_same_v<A, float> ? 3 : 1;  // of T, of an element of a
+  static_assert(std::is_same_v<A, T> || (kPieces == 3 && std::is_same_v<T, BFloat16>));
   static constexpr int kWarpsAcross = kCols / kWarpCols;
   static constexpr int kThreads = kRows / kWarpRows * kWarpsAcross * 32;
   static constexpr int kDepth = 32, kStages = 4;  // of k a stage
   // Rows lie 80 bytes apart, so that eight of them have 16 bytes in different banks.
   static constexpr int kStride = kDepth + 8;
-  static constexpr size_t kBytes = sizeof(T) * kStages * (kRows + kCols) * kStride;
+  static constexpr size_t kBytes = sizeof(T) * kStages * (kPieces * kRows + kCols) * kStride;
 
   // Multiplies row r of the tile's a, aRow(r) its k elements, by row c of its b, bRow(c); null:
   // zeros. k and the rows' addresses are in whole vectors. b may be copied before waitForInputs(),
@@ -63,8 +70,9 @@ class TensorTile {
   static constexpr bool inOther(int c) { return c % kWarpCols >= kWarpCols / 2; }
 
  private:
-  static constexpr int kParts = kDepth / 8;  // vectors of a row a stage
-  static constexpr int kStageElements = (kRows + kCols) * kStride;
+  static constexpr int kParts = kDepth / 8;           // vectors of a row a stage
+  static constexpr int kStageRows = kPieces * kRows;  // of a, piece after piece; then b's
+  static constexpr int kStageElements = (kStageRows + kCols) * kStride;
   // Rows that a thread copies a vector of: as many threads are idle as there are too few.
   static constexpr int rowsOf(int rows) { return (rows * kParts + kThreads - 1) / kThreads; }
 
@@ -94,20 +102,79 @@ class TensorTile {
     }
   }
 
-  __device__ void multiplyStage(const T* a, const T* b);
+  // Its elements of a of a stage, where they are not copied as they are.
+  struct Pending {
+    float values[rowsOf(kRows)][8];
+  };
+  static __device__ void loadRows(const A* const (&from)[rowsOf(kRows)], int64_t at, int64_t k,
+                                  Pending& pending);
+  static __device__ void storeRows(T* stage, const Pending& pending);
+
+  __device__ void multiplyStage(const T* stage);
 
   FragmentC sums_[kWarpRows / 16][kWarpCols / 8] = {};
 };
 
-template <class T, int kRows, int kCols, int kWarpRows, int kWarpCols>
+// The words of the 16-bit pieces whose f32 are `values`; what they lack of them stays.
+__device__ inline Bytes16 takePieces(float (&values)[8]) {
+  Bytes16 pieces;
+  DCC_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    const uint32_t low = __float_as_uint(values[2 * i]) & 0xffff0000u;
+    const uint32_t high = __float_as_uint(values[2 * i + 1]) & 0xffff0000u;
+    pieces.words[i] = low >> 16 | high;
+  }
+  DCC_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    const float taken = __uint_as_float(__float_as_uint(values[i]) & 0xffff0000u);
+    // Of infinity nothing is left.
+    values[i] = taken == values[i] ? 0 : values[i] - taken;
+  }
+  return pieces;
+}
+
+template <class A, class T, int kRows, int kCols, int kWarpRows, int kWarpCols>
+__device__ void TensorTile<A, T, kRows, kCols, kWarpRows, kWarpCols>::loadRows(
+    const A* const (&from)[rowsOf(kRows)], int64_t at, int64_t k, Pending& pending) {
+  const int part = static_cast<int>(threadIdx.x) % kParts * 8;
+  DCC_UNROLL
+  for (int i = 0; i < rowsOf(kRows); ++i) {
+    DCC_UNROLL
+    for (int j = 0; j < 8; ++j) pending.values[i][j] = 0;
+    if (from[i] != nullptr && at + part < k) {
+      loadVectors<A>(from[i] + at + part, pending.values[i]);
+    }
+  }
+}
+
+template <class A, class T, int kRows, int kCols, int kWarpRows, int kWarpCols>
+__device__ void TensorTile<A, T, kRows, kCols, kWarpRows, kWarpCols>::storeRows(
+    T* stage, const Pending& pending) {
+  const int thread = static_cast<int>(threadIdx.x), part = thread % kParts * 8;
+  DCC_UNROLL
+  for (int i = 0; i < rowsOf(kRows); ++i) {
+    const int r = thread / kParts + i * (kThreads / kParts);
+    if (kRows * kParts % kThreads != 0 && r >= kRows) break;
+    float left[8];
+    DCC_UNROLL
+    for (int j = 0; j < 8; ++j) left[j] = pending.values[i][j];
+    DCC_UNROLL
+    for (int piece = 0; piece < kPieces; ++piece) {
+      T* const to = stage + (piece * kRows + r) * kStride + part;
+      *reinterpret_cast<Bytes16*>(to) = takePieces(left);
+    }
+  }
+}
+
+template <class A, class T, int kRows, int kCols, int kWarpRows, int kWarpCols>
 template <class ARow, class BRow>
-__device__ TensorTile<T, kRows, kCols, kWarpRows, kWarpCols>::TensorTile(std::byte* shared,
-                                                                         int64_t k, ARow aRow,
-                                                                         BRow bRow) {
+__device__ TensorTile<A, T, kRows, kCols, kWarpRows, kWarpCols>::TensorTile(std::byte* shared,
+                                                                            int64_t k, ARow aRow,
+                                                                            BRow bRow) {
   T* const stages = reinterpret_cast<T*>(shared);
   const int first = static_cast<int>(threadIdx.x) / kParts;
   const auto stageOf = [&](int64_t i) { return stages + i % kStages * kStageElements; };
-  const T* a[rowsOf(kRows)];
+  const A* a[rowsOf(kRows)];
   const T* b[rowsOf(kCols)];
   DCC_UNROLL
   for (int i = 0; i < rowsOf(kCols); ++i) {
@@ -115,7 +182,7 @@ __device__ TensorTile<T, kRows, kCols, kWarpRows, kWarpCols>::TensorTile(std::by
     b[i] = r < kCols ? bRow(r) : nullptr;
   }
   for (int s = 0; s < kStages - 1; ++s) {
-    copyRows<kCols>(stageOf(s) + kRows * kStride, b, s * kDepth, k);
+    copyRows<kCols>(stageOf(s) + kStageRows * kStride, b, s * kDepth, k);
   }
   waitForInputs();
   DCC_UNROLL
@@ -123,27 +190,39 @@ __device__ TensorTile<T, kRows, kCols, kWarpRows, kWarpCols>::TensorTile(std::by
     const int r = first + i * (kThreads / kParts);
     a[i] = r < kRows ? aRow(r) : nullptr;
   }
+  Pending pending;
   for (int s = 0; s < kStages - 1; ++s) {
-    copyRows<kRows>(stageOf(s), a, s * kDepth, k);
+    if constexpr (kPieces == 1) {
+      copyRows<kRows>(stageOf(s), a, s * kDepth, k);
+    } else {
+      loadRows(a, s * kDepth, k, pending);
+      storeRows(stageOf(s), pending);
+    }
     commitCopies();
   }
   const int64_t turns = (k + kDepth - 1) / kDepth;
   for (int64_t i = 0; i < turns; ++i) {
     waitForCopies<kStages - 2>();
-    // What all threads have copied is there, and nobody reads the stage that is filled next.
+    // What all threads have brought is there, and nobody reads the stage that is filled next.
     __syncthreads();
     const int64_t next = i + kStages - 1;
-    copyRows<kRows>(stageOf(next), a, next * kDepth, k);
-    copyRows<kCols>(stageOf(next) + kRows * kStride, b, next * kDepth, k);
+    if constexpr (kPieces == 1) {
+      copyRows<kRows>(stageOf(next), a, next * kDepth, k);
+    } else {
+      loadRows(a, next * kDepth, k, pending);
+    }
+    copyRows<kCols>(stageOf(next) + kStageRows * kStride, b, next * kDepth, k);
     commitCopies();
-    multiplyStage(stageOf(i), stageOf(i) + kRows * kStride);
+    multiplyStage(stageOf(i));
+    if constexpr (kPieces > 1) storeRows(stageOf(next), pending);
   }
 }
 
-template <class T, int kRows, int kCols, int kWarpRows, int kWarpCols>
-__device__ void TensorTile<T, kRows, kCols, kWarpRows, kWarpCols>::multiplyStage(const T* a,
-                                                                                 const T* b) {
+template <class A, class T, int kRows, int kCols, int kWarpRows, int kWarpCols>
+__device__ void TensorTile<A, T, kRows, kCols, kWarpRows, kWarpCols>::multiplyStage(
+    const T* stage) {
   const unsigned lane = threadIdx.x % 32;
+  const T* const b = stage + kStageRows * kStride;
   DCC_UNROLL
   for (int at = 0; at < kDepth; at += 16) {
     FragmentB right[kWarpCols / 8];
@@ -154,13 +233,17 @@ __device__ void TensorTile<T, kRows, kCols, kWarpRows, kWarpCols>::multiplyStage
       right[2 * j] = {{m.words[0], m.words[1]}};
       right[2 * j + 1] = {{m.words[2], m.words[3]}};
     }
+    // The smallest pieces first.
     DCC_UNROLL
-    for (int i = 0; i < kWarpRows / 16; ++i) {
-      const FourMatrices m =
-          loadMatrices(fragmentRow(a + (warpRow() + i * 16) * kStride + at, kStride, lane));
-      const FragmentA left = {{m.words[0], m.words[1], m.words[2], m.words[3]}};
+    for (int piece = kPieces - 1; piece >= 0; --piece) {
       DCC_UNROLL
-      for (int j = 0; j < kWarpCols / 8; ++j) multiplyAdd<T>(left, right[j], sums_[i][j]);
+      for (int i = 0; i < kWarpRows / 16; ++i) {
+        const int row = piece * kRows + warpRow() + i * 16;
+        const FourMatrices m = loadMatrices(fragmentRow(stage + row * kStride + at, kStride, lane));
+        const FragmentA left = {{m.words[0], m.words[1], m.words[2], m.words[3]}};
+        DCC_UNROLL
+        for (int j = 0; j < kWarpCols / 8; ++j) multiplyAdd<T>(left, right[j], sums_[i][j]);
+      }
     }
   }
 }

@@ -73,7 +73,7 @@ Value valueOf(const Attributes& attributes, int which) {
   Value value{};
   if (found == attributes.end()) return value;
   EXPECT_EQ(found->second.size(), sizeof(Value));
-  std::memcpy(&value, found->second.data(), sizeof(Value));
+  std::memcpy(static_cast<void*>(&value), found->second.data(), sizeof(Value));
   return value;
 }
 
@@ -133,7 +133,7 @@ CublasLtFunctions functions() {
     *count = std::min(most, fake->algorithms);
     for (int i = 0; i < *count; ++i) {
       results[i] = {};
-      results[i].algo.data[0] = static_cast<uint64_t>(i + 100);
+      results[i].algo.data[0] = static_cast<uint64_t>(i) + 100;
       // One of them cannot be used.
       results[i].state = i == 1 ? CUBLAS_STATUS_NOT_SUPPORTED : CUBLAS_STATUS_SUCCESS;
     }
@@ -154,7 +154,9 @@ CublasLtFunctions functions() {
   return f;
 }
 
-std::byte* address(uintptr_t at) { return reinterpret_cast<std::byte*>(at); }
+// Where matrices would be; nothing is there.
+alignas(256) std::byte memory[6 * 256];
+std::byte* address(size_t at) { return memory + at; }
 
 class CublasLtTest : public ::testing::Test {
  protected:
@@ -172,15 +174,15 @@ class CublasLtTest : public ::testing::Test {
 
   Fake state;
   std::unique_ptr<MatrixLibrary> library;
-  Launch on{.stream = reinterpret_cast<cudaStream_t>(uintptr_t{0x77})};
-  Matrix a{address(0x10000), DType::kBF16, 9, 64, 80};
-  WeightView weight{address(0x20040), DType::kBF16, 33, 64, 64};
-  Matrix out{address(0x30000), DType::kF32, 9, 33, 40};
-  std::byte* const workspace = address(0x40000);
+  Launch on{.stream = reinterpret_cast<cudaStream_t>(address(0x500))};
+  Matrix a{address(0x000), DType::kBF16, 9, 64, 80};
+  WeightView weight{address(0x140), DType::kBF16, 33, 64, 64};
+  Matrix out{address(0x200), DType::kF32, 9, 33, 40};
+  std::byte* const workspace = address(0x300);
 };
 
 TEST_F(CublasLtTest, Arguments) {
-  const auto* bias = reinterpret_cast<const float*>(address(0x50000));
+  const auto* bias = reinterpret_cast<const float*>(address(0x400));
   ASSERT_TRUE(library->multiply(on, a, weight, bias, out, workspace).ok());
   ASSERT_EQ(state.calls.size(), 1u);
   const Fake::Call& call = state.calls[0];
@@ -233,7 +235,7 @@ TEST_F(CublasLtTest, F32IsNotTF32) {
 // With 16-bit results the library would take 16-bit biases only: addBias() adds it.
 TEST_F(CublasLtTest, ABiasOf16BitResultsIsNotTheLibrarys) {
   out.dtype = DType::kBF16;
-  const auto* bias = reinterpret_cast<const float*>(address(0x50000));
+  const auto* bias = reinterpret_cast<const float*>(address(0x400));
   out.rows = a.rows = 0;
   ASSERT_TRUE(library->multiply(on, a, weight, bias, out, workspace).ok());
   EXPECT_TRUE(state.calls.empty());

@@ -137,7 +137,7 @@ TEST(Tuning, WhatIsUnknownOrOldIsLeftOutAloud) {
   EXPECT_NE(tuning.notes[0].find("drun DIR tune"), std::string::npos);
 }
 
-WayToMultiply way(ProductBy by, uint64_t algorithm, Status result = {}) {
+WayToMultiply way(ProductBy by, uint64_t algorithm, const Status& result = {}) {
   return {by, algorithm, [result] { return result; }};
 }
 

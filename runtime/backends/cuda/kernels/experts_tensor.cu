@@ -9,19 +9,19 @@ namespace {
 constexpr int kCols = 128;
 
 // Long lists: tiles of 64 requests. Short ones: 16, and the weights' way from memory counts.
-template <class T, int kRows>
-using Tile = TensorTile<T, kRows, kCols, kRows == 64 ? 32 : 16, kRows == 64 ? 32 : 16>;
+template <class A, class T, int kRows>
+using Tile = TensorTile<A, T, kRows, kCols, kRows == 64 ? 32 : 16, kRows == 64 ? 32 : 16>;
 
 // Gate and up of kCols / 2 columns.
-template <class T, int kRows>
-__global__ void __launch_bounds__(Tile<T, kRows>::kThreads)
+template <class A, class T, int kRows>
+__global__ void __launch_bounds__(Tile<A, T, kRows>::kThreads)
     hiddenKernel(Matrix x, Matrix gates, Experts weights, ExpertLists lists, Matrix hidden) {
-  using Tiles = Tile<T, kRows>;
+  using Tiles = Tile<A, T, kRows>;
   waitForInputs();
   const ExpertTile tile = findTile(lists, kRows, static_cast<int32_t>(blockIdx.y));
   if (tile.rows == 0) return;
   const int64_t width = hidden.cols, col0 = int64_t{blockIdx.x} * (kCols / 2);
-  const auto* const in = reinterpret_cast<const T*>(x.data);
+  const auto* const in = reinterpret_cast<const A*>(x.data);
   const auto* const gate = reinterpret_cast<const T*>(weights.gate.data);
   const auto* const up = reinterpret_cast<const T*>(weights.up.data);
   const auto rowOf = [&](int r) { return lists.sorted[tile.begin + r] / lists.chosen; };
@@ -47,16 +47,16 @@ __global__ void __launch_bounds__(Tile<T, kRows>::kThreads)
   });
 }
 
-template <class T, int kRows>
-__global__ void __launch_bounds__(Tile<T, kRows>::kThreads)
+template <class A, class T, int kRows>
+__global__ void __launch_bounds__(Tile<A, T, kRows>::kThreads)
     resultsKernel(Matrix hidden, WeightView down, ExpertLists lists, Matrix results) {
   waitForInputs();
   const ExpertTile tile = findTile(lists, kRows, static_cast<int32_t>(blockIdx.y));
   if (tile.rows == 0) return;
   const int64_t cols = results.cols, col0 = int64_t{blockIdx.x} * kCols;
-  const auto* const in = reinterpret_cast<const T*>(hidden.data);
+  const auto* const in = reinterpret_cast<const A*>(hidden.data);
   const auto* const weight = reinterpret_cast<const T*>(down.data);
-  const Tile<T, kRows> products(
+  const Tile<A, T, kRows> products(
       dynamicShared<std::byte>(), hidden.cols,
       [&](int r) { return r < tile.rows ? in + (tile.begin + r) * hidden.stride : nullptr; },
       [&](int c) {
@@ -73,33 +73,34 @@ __global__ void __launch_bounds__(Tile<T, kRows>::kThreads)
 
 unsigned blocksOf(int64_t n, int64_t per) { return static_cast<unsigned>((n + per - 1) / per); }
 
-template <class T, int kRows>
+template <class A, class T, int kRows>
 void launchHidden(const Launch& on, const Matrix& x, const Matrix& gates, const Experts& weights,
                   const ExpertLists& lists, const Matrix& hidden) {
-  using Tiles = Tile<T, kRows>;
-  allowShared(hiddenKernel<T, kRows>, Tiles::kBytes);
+  using Tiles = Tile<A, T, kRows>;
+  allowShared(hiddenKernel<A, T, kRows>, Tiles::kBytes);
   const dim3 grid(blocksOf(hidden.cols, kCols / 2),
                   static_cast<unsigned>(expertTiles(lists, kRows)));
-  launch(on, hiddenKernel<T, kRows>, grid, dim3(Tiles::kThreads), Tiles::kBytes, x, gates, weights,
-         lists, hidden);
+  launch(on, hiddenKernel<A, T, kRows>, grid, dim3(Tiles::kThreads), Tiles::kBytes, x, gates,
+         weights, lists, hidden);
 }
-template <class T, int kRows>
+template <class A, class T, int kRows>
 void launchResults(const Launch& on, const Matrix& hidden, const WeightView& down,
                    const ExpertLists& lists, const Matrix& results) {
-  using Tiles = Tile<T, kRows>;
-  allowShared(resultsKernel<T, kRows>, Tiles::kBytes);
+  using Tiles = Tile<A, T, kRows>;
+  allowShared(resultsKernel<A, T, kRows>, Tiles::kBytes);
   const dim3 grid(blocksOf(results.cols, kCols), static_cast<unsigned>(expertTiles(lists, kRows)));
-  launch(on, resultsKernel<T, kRows>, grid, dim3(Tiles::kThreads), Tiles::kBytes, hidden, down,
+  launch(on, resultsKernel<A, T, kRows>, grid, dim3(Tiles::kThreads), Tiles::kBytes, hidden, down,
          lists, results);
 }
 
 // Whether these meet on tensor cores.
 bool meet(const Matrix& in, const WeightView& weight) {
-  return in.dtype == weight.dtype && in.dtype != DType::kF32 && in.cols % 8 == 0 && inVectors(in) &&
-         inVectors(weight);
+  const bool types = (in.dtype == weight.dtype && in.dtype != DType::kF32) ||
+                     (in.dtype == DType::kF32 && weight.dtype == DType::kBF16);
+  return types && in.cols % 8 == 0 && inVectors(in) && inVectors(weight);
 }
 
-// Requests of an expert, on the average of those there may be.
+// Whether an expert has many requests, on the average of those there may be.
 bool longLists(const ExpertLists& lists) { return lists.rows * lists.chosen >= 24 * lists.experts; }
 
 }  // namespace
@@ -107,23 +108,31 @@ bool longLists(const ExpertLists& lists) { return lists.rows * lists.chosen >= 2
 bool tensorHidden(const Launch& on, const Matrix& x, const Matrix& gates, const Experts& weights,
                   const ExpertLists& lists, const Matrix& hidden) {
   if (!meet(x, weights.gate) || !meet(x, weights.up)) return false;
-  const bool many = longLists(lists);
-  if (x.dtype == DType::kBF16) {
-    const auto run = many ? launchHidden<BFloat16, 64> : launchHidden<BFloat16, 16>;
-    run(on, x, gates, weights, lists, hidden);
+  const auto run = [&](auto many, auto few) {
+    (longLists(lists) ? many : few)(on, x, gates, weights, lists, hidden);
+  };
+  if (x.dtype == DType::kF32) {
+    run(launchHidden<float, BFloat16, 64>, launchHidden<float, BFloat16, 16>);
+  } else if (x.dtype == DType::kBF16) {
+    run(launchHidden<BFloat16, BFloat16, 64>, launchHidden<BFloat16, BFloat16, 16>);
   } else {
-    const auto run = many ? launchHidden<Float16, 64> : launchHidden<Float16, 16>;
-    run(on, x, gates, weights, lists, hidden);
+    run(launchHidden<Float16, Float16, 64>, launchHidden<Float16, Float16, 16>);
   }
   return true;
 }
 
 bool tensorResults(const Launch& on, const Matrix& hidden, const WeightView& down,
                    const ExpertLists& lists, const Matrix& results) {
-  // hiddenType() is f32 or bf16.
   if (!meet(hidden, down)) return false;
-  const auto run = longLists(lists) ? launchResults<BFloat16, 64> : launchResults<BFloat16, 16>;
-  run(on, hidden, down, lists, results);
+  const auto run = [&](auto many, auto few) {
+    (longLists(lists) ? many : few)(on, hidden, down, lists, results);
+  };
+  // hiddenType() is f32 or bf16.
+  if (hidden.dtype == DType::kF32) {
+    run(launchResults<float, BFloat16, 64>, launchResults<float, BFloat16, 16>);
+  } else {
+    run(launchResults<BFloat16, BFloat16, 64>, launchResults<BFloat16, BFloat16, 16>);
+  }
   return true;
 }
 

@@ -1,5 +1,5 @@
-// Products of any rows and types: on tensor cores where both sides are bf16 or both f16, in whole
-// vectors.
+// Products of any rows and types: on tensor cores where both sides are bf16 or both f16, or f32 and
+// bf16, in whole vectors.
 #include "runtime/backends/cuda/kernels.h"
 #include "runtime/backends/cuda/tensor_tile.cuh"
 #include "runtime/backends/cuda/tile.cuh"
@@ -41,15 +41,15 @@ __global__ void __launch_bounds__(kTileThreads) tileKernel(Product p) {
   }
 }
 
-template <class T, int kRows>
-using Tile = TensorTile<T, kRows, 128, kRows / 2, 32>;
+template <class A, class T, int kRows>
+using Tile = TensorTile<A, T, kRows, 128, kRows / 2, 32>;
 
-template <class T, int kRows>
-__global__ void __launch_bounds__(Tile<T, kRows>::kThreads) tensorKernel(Product p) {
+template <class A, class T, int kRows>
+__global__ void __launch_bounds__(Tile<A, T, kRows>::kThreads) tensorKernel(Product p) {
   const int64_t row0 = int64_t{blockIdx.y} * kRows, col0 = int64_t{blockIdx.x} * 128;
-  const auto* const a = reinterpret_cast<const T*>(p.a.data);
+  const auto* const a = reinterpret_cast<const A*>(p.a.data);
   const auto* const weight = reinterpret_cast<const T*>(p.weight.data);
-  const Tile<T, kRows> tile(
+  const Tile<A, T, kRows> tile(
       dynamicShared<std::byte>(), p.a.cols,
       [&](int r) { return row0 + r < p.a.rows ? a + (row0 + r) * p.a.stride : nullptr; },
       [&](int r) {
@@ -66,11 +66,12 @@ dim3 gridOf(const Product& p, int64_t rows, int64_t cols) {
           static_cast<unsigned>((p.out.rows + rows - 1) / rows)};
 }
 
-template <class T, int kRows>
+template <class A, class T, int kRows>
 void launchTensors(const Launch& on, const Product& p) {
-  allowShared(tensorKernel<T, kRows>, Tile<T, kRows>::kBytes);
-  launch(on, tensorKernel<T, kRows>, gridOf(p, kRows, 128), dim3(Tile<T, kRows>::kThreads),
-         Tile<T, kRows>::kBytes, p);
+  using Tiles = Tile<A, T, kRows>;
+  allowShared(tensorKernel<A, T, kRows>, Tiles::kBytes);
+  launch(on, tensorKernel<A, T, kRows>, gridOf(p, kRows, 128), dim3(Tiles::kThreads), Tiles::kBytes,
+         p);
 }
 
 }  // namespace
@@ -79,13 +80,20 @@ void tiledGemm(const Launch& on, const Matrix& a, const WeightView& weight, cons
                const Matrix& out) {
   if (out.rows == 0 || out.cols == 0) return;
   const Product p{a, weight, bias, out};
-  const bool tensors = a.dtype == weight.dtype && a.dtype != DType::kF32 && a.cols % 8 == 0 &&
-                       inVectors(a) && inVectors(weight);
+  const bool vectors = a.cols % 8 == 0 && inVectors(a) && inVectors(weight);
+  const bool bf16 = vectors && weight.dtype == DType::kBF16;
+  const bool f16 = vectors && weight.dtype == DType::kF16;
   const bool few = out.rows <= 64;
-  if (tensors && a.dtype == DType::kBF16) {
-    few ? launchTensors<BFloat16, 64>(on, p) : launchTensors<BFloat16, 128>(on, p);
-  } else if (tensors) {
-    few ? launchTensors<Float16, 64>(on, p) : launchTensors<Float16, 128>(on, p);
+  if (bf16 && a.dtype == DType::kF32) {
+    launchTensors<float, BFloat16, 64>(on, p);
+  } else if (bf16 && a.dtype == DType::kBF16) {
+    const auto run =
+        few ? launchTensors<BFloat16, BFloat16, 64> : launchTensors<BFloat16, BFloat16, 128>;
+    run(on, p);
+  } else if (f16 && a.dtype == DType::kF16) {
+    const auto run =
+        few ? launchTensors<Float16, Float16, 64> : launchTensors<Float16, Float16, 128>;
+    run(on, p);
   } else {
     launch(on, tileKernel, gridOf(p, kTile, kTile), dim3(kTileThreads), 0, p);
   }
