@@ -46,13 +46,14 @@ float half(uint32_t word, int which) {
   return toF32(T{static_cast<uint16_t>(word >> 16 * which)});
 }
 
+// A row is read where its lane comes by: what others have still to write there is missing.
 inline FourMatrices loadMatrices(const void* row, bool transposed) {
   const unsigned lane = emulation::lane();
-  const auto& rows = emulation::exchange(~0u, reinterpret_cast<uint64_t>(row));
+  std::array<uint16_t, 8> own;
+  std::memcpy(own.data(), row, sizeof(own));
+  const auto rows = ofAllLanes(own);
   const auto at = [&](int matrix, unsigned r, unsigned c) {
-    uint16_t element;
-    std::memcpy(&element, reinterpret_cast<const uint16_t*>(rows[matrix * 8 + r]) + c, 2);
-    return uint32_t{element};
+    return uint32_t{(*rows[matrix * 8 + r])[c]};
   };
   FourMatrices out;
   const unsigned g = lane / 4, t = lane % 4;

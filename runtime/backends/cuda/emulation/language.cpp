@@ -255,6 +255,10 @@ void pause() {
 
 void copyAsync(void* to, const void* from, size_t bytes) {
   Thread& thread = self();
+  if (reversed()) {
+    std::memcpy(to, from, bytes);
+    return;
+  }
   if (thread.groups.empty()) thread.groups.emplace_back();
   thread.groups.back().push_back({to, from, bytes});
 }

@@ -94,7 +94,8 @@ std::byte* dynamicShared();
 void pause();
 
 // A copy from global to shared memory that is under way: made at the wait for it, so that a kernel
-// which reads too early reads what was there before.
+// which reads too early reads what was there before; in reverse order made at once, so that one
+// which copies too early overwrites what is still to be read.
 void copyAsync(void* to, const void* from, size_t bytes);
 void commitCopies();
 // Until at most `pending` of this thread's latest groups are under way.
