@@ -89,8 +89,10 @@ class Backend {
   virtual Result<std::byte*> allocate(MemoryUse use, size_t bytes) = 0;
 
   // Has `load` write the weights, each of them once, and brings them to `weights`, of which
-  // weights[i] is the whole of Plan.weights[i] and lies in what allocate() returned.
-  virtual Status upload(std::span<const std::span<uint8_t>> weights, const LoadWeights& load) = 0;
+  // weights[i] is the whole of Plan.weights[i] and lies in what allocate() returned. Weights that
+  // exist only as a seed the backend may make itself.
+  virtual Status upload(const plan::fb::Plan& plan, std::span<const std::span<uint8_t>> weights,
+                        const LoadWeights& load) = 0;
 
   // Makes Plan.entries[entry] ready to run; the weights are in place. `axes` has one communicator
   // per mesh axis, null where the axis has size 1. The plan, the memory and the communicators

@@ -72,7 +72,8 @@ Result<std::unique_ptr<Executor>> Executor::create(plan::Plan plan,
   DCC_RETURN_IF_ERROR(backend->check(*plan));
   std::unique_ptr<Executor> executor(new Executor(std::move(plan), std::move(backend), axes));
   DCC_RETURN_IF_ERROR(executor->allocate());
-  DCC_RETURN_IF_ERROR(executor->backend_->upload(executor->memory_.weights, load));
+  DCC_RETURN_IF_ERROR(
+      executor->backend_->upload(*executor->plan_, executor->memory_.weights, load));
   for (uint32_t i = 0; i < plan::rows(executor->plan_->entries()).size(); ++i) {
     DCC_ASSIGN(auto program,
                executor->backend_->prepare(*executor->plan_, i, executor->memory_, axes));

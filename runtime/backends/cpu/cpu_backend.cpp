@@ -90,7 +90,8 @@ class CpuBackend final : public Backend {
     return memory_.back().data();
   }
 
-  Status upload(std::span<const std::span<uint8_t>> weights, const LoadWeights& load) override {
+  Status upload(const fb::Plan&, std::span<const std::span<uint8_t>> weights,
+                const LoadWeights& load) override {
     return load(wholeWeights(weights));
   }
 

@@ -5,6 +5,7 @@
 
 #include "runtime/backends/check_plan.h"
 #include "runtime/backends/cuda/program.h"
+#include "runtime/backends/cuda/random_weights.h"
 #include "runtime/base/checked.h"
 #include "runtime/plan/access.h"
 
@@ -59,7 +60,8 @@ class CudaBackend final : public Backend {
     memory_.push_back(std::move(memory));
     return memory_.back().data();
   }
-  Status upload(std::span<const std::span<uint8_t>> weights, const LoadWeights& load) override;
+  Status upload(const fb::Plan& plan, std::span<const std::span<uint8_t>> weights,
+                const LoadWeights& load) override;
   Result<std::unique_ptr<Program>> prepare(const fb::Plan& plan, uint32_t entry,
                                            const PlanMemory& memory,
                                            std::span<Communicator* const> axes) override;
@@ -102,7 +104,8 @@ Result<double> CudaBackend::copyBandwidth() {
   return 2.0 * static_cast<double>(bytes) / (best * 1e-3);
 }
 
-Status CudaBackend::upload(std::span<const std::span<uint8_t>> weights, const LoadWeights& load) {
+Status CudaBackend::upload(const fb::Plan& plan, std::span<const std::span<uint8_t>> weights,
+                           const LoadWeights& load) {
   struct Staging {
     PinnedMemory memory;
     Event copied;
@@ -113,16 +116,27 @@ Status CudaBackend::upload(std::span<const std::span<uint8_t>> weights, const Lo
     DCC_ASSIGN(staging.copied, Event::create());
   }
   const cudaStream_t stream = shared_.stream.get();
-  uint32_t weight = 0;
+  // What exists only as a seed is made where it is wanted.
+  std::vector<uint32_t> loaded;
+  for (uint32_t i = 0; i < weights.size(); ++i) {
+    if (drawsWeight(plan, i)) {
+      drawWeight({.stream = stream}, plan, i, reinterpret_cast<std::byte*>(weights[i].data()));
+    } else {
+      loaded.push_back(i);
+    }
+  }
+  DCC_RETURN_IF_ERROR(cuda::check(cudaGetLastError(), "drawing random weights"));
+  size_t next = 0;  // of `loaded`
   size_t done = 0;  // bytes of it
-  for (uint32_t turn = 0; weight < weights.size(); ++turn) {
+  for (uint32_t turn = 0; next < loaded.size(); ++turn) {
     Staging& staging = stagings[turn % 2];
     DCC_RETURN_IF_ERROR(
         cuda::check(cudaEventSynchronize(staging.copied.get()), "bringing weights to the GPU"));
     std::vector<WeightPart> parts;
     std::vector<std::byte*> places;
     size_t used = 0;
-    while (weight < weights.size() && used + kAlignment <= kStagingBytes) {
+    while (next < loaded.size() && used + kAlignment <= kStagingBytes) {
+      const uint32_t weight = loaded[next];
       // An element has at most 4 bytes, so that all parts end between two.
       const size_t bytes = std::min(weights[weight].size() - done, kStagingBytes - used);
       parts.push_back(
@@ -131,7 +145,7 @@ Status CudaBackend::upload(std::span<const std::span<uint8_t>> weights, const Lo
       used += alignUp(bytes, kAlignment);
       done += bytes;
       if (done < weights[weight].size()) break;
-      ++weight;
+      ++next;
       done = 0;
     }
     DCC_RETURN_IF_ERROR(load(parts));

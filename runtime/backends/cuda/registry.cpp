@@ -14,7 +14,17 @@ Result<Op> prepareEmbedding(const Args& args) {
                       const StepState& s) { embedding(s.on, tokens.ints(s), weight, out.at(s)); });
 }
 
+// User error of a norm over more columns than its kernel holds: those of a row, or head_dim.
+Status checkNorm(const Args& args) {
+  const int64_t head_dim = args.integer(AttrKey::head_dim, 0);
+  const int64_t columns = head_dim > 0 ? head_dim : args.buffer(0).matrix.cols;
+  if (columns <= kNormColumns) return Status::success();
+  return userError("cuda: a norm over " + std::to_string(columns) + " columns; over up to " +
+                   std::to_string(kNormColumns) + " there are, and --device cpu has all");
+}
+
 Result<Op> prepareRmsNorm(const Args& args) {
+  DCC_RETURN_IF_ERROR(checkNorm(args));
   return kernelOp([x = args.buffer(0), weight = args.vector(1), out = args.buffer(2),
                    eps = args.real(AttrKey::eps),
                    head_dim = args.integer(AttrKey::head_dim)](const StepState& s) {
@@ -24,6 +34,7 @@ Result<Op> prepareRmsNorm(const Args& args) {
 }
 
 Result<Op> prepareAddRmsNorm(const Args& args) {
+  DCC_RETURN_IF_ERROR(checkNorm(args));
   return kernelOp([x = args.buffer(0), y = args.buffer(1), weight = args.vector(2),
                    sum = args.buffer(3), out = args.buffer(4),
                    eps = args.real(AttrKey::eps)](const StepState& s) {
@@ -32,6 +43,7 @@ Result<Op> prepareAddRmsNorm(const Args& args) {
 }
 
 Result<Op> prepareUnitNorm(const Args& args) {
+  DCC_RETURN_IF_ERROR(checkNorm(args));
   return kernelOp([x = args.buffer(0), out = args.buffer(1), eps = args.real(AttrKey::eps),
                    head_dim = args.integer(AttrKey::head_dim)](const StepState& s) {
     unitNorm(s.on, x.at(s), eps, head_dim, out.at(s));
@@ -39,6 +51,7 @@ Result<Op> prepareUnitNorm(const Args& args) {
 }
 
 Result<Op> prepareLayerNorm(const Args& args) {
+  DCC_RETURN_IF_ERROR(checkNorm(args));
   return kernelOp([x = args.buffer(0), weight = args.vector(1), out = args.buffer(2),
                    bias = args.vectorIfGiven(3), eps = args.real(AttrKey::eps),
                    head_dim = args.integer(AttrKey::head_dim)](const StepState& s) {
@@ -179,6 +192,10 @@ Result<Op> prepareExtendHeads(const Args& args) {
 }
 
 Result<Op> prepareRoute(const Args& args) {
+  if (const int64_t experts = args.buffer(0).matrix.cols; experts > kRouteExperts) {
+    return userError("cuda: " + std::to_string(experts) + " experts; up to " +
+                     std::to_string(kRouteExperts) + " can be routed to, by --device cpu more");
+  }
   RouteShape shape;
   shape.k = args.integer(AttrKey::k);
   shape.scores = plan::Scores{args.integer(AttrKey::scores)};

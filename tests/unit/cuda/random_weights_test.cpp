@@ -2,6 +2,7 @@
 #include "runtime/backends/cuda/random_weights.h"
 
 #include "cuda_test_support.h"
+#include "runtime/backends/cuda/cuda_backend.h"
 #include "runtime/plan/access.h"
 #include "runtime/plan/plan.h"
 #include "runtime/weights/convert.h"
@@ -113,10 +114,44 @@ TEST_F(RandomWeights, OfAPlanAsTheLoaderDrawsThem) {
   }
 }
 
-TEST_F(RandomWeights, NotThoseOfACheckpoint) {
-  auto plans = plan::testing::examplePlans({.ranks = 1});
-  const plan::Plan plan = plan::Plan::fromBytes(plan::pack(plans[0]), "rank.dplan").value();
-  EXPECT_FALSE(drawsWeight(*plan, 0));
+// A backend asks nobody for what it can draw, and for everything else.
+TEST_F(RandomWeights, BackendsDrawThem) {
+  for (bool random : {true, false}) {
+    auto plans = plan::testing::examplePlans({.ranks = 1});
+    if (random) plans = plan::testing::examplePlans({.ranks = 1, .seed = 5});
+    const plan::Plan plan = plan::Plan::fromBytes(plan::pack(plans[0]), "rank.dplan").value();
+    auto backend = makeCudaBackend({});
+    ASSERT_TRUE(backend.ok()) << backend.error().message;
+    std::vector<std::vector<uint8_t>> expected;
+    std::vector<std::span<uint8_t>> places;
+    for (const auto* weight : plan::rows(plan->weights())) {
+      const size_t bytes = weightBytes(*weight);
+      const auto memory = backend.value()->allocate(MemoryUse::kWeights, bytes);
+      ASSERT_TRUE(memory.ok()) << memory.error().message;
+      places.emplace_back(reinterpret_cast<uint8_t*>(memory.value()), bytes);
+      expected.emplace_back(bytes, 0x77);
+    }
+    auto loader = WeightLoader::open(plan);
+    if (random) {
+      ASSERT_TRUE(loader.ok()) << loader.error().message;
+      std::vector<std::span<uint8_t>> memory(expected.begin(), expected.end());
+      ASSERT_TRUE(loader->load(wholeWeights(memory), 1).ok());
+    }
+    size_t asked = 0;
+    const Status status = backend.value()->upload(*plan, places, [&](auto parts) {
+      asked += parts.size();
+      for (const WeightPart& part : parts)
+        std::memset(part.memory.data(), 0x77, part.memory.size());
+      return Status::success();
+    });
+    ASSERT_TRUE(status.ok()) << status.error().message;
+    EXPECT_EQ(asked, random ? 0 : expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      std::vector<uint8_t> got(expected[i].size());
+      cudaMemcpy(got.data(), places[i].data(), got.size(), cudaMemcpyDeviceToHost);
+      EXPECT_EQ(got, expected[i]) << "weight " << i;
+    }
+  }
 }
 
 }  // namespace
