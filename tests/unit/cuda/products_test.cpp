@@ -58,12 +58,16 @@ class Products : public testing::OnDevice {
   }
 };
 
-// Of every pair of types, and what they are rounded to.
+// Of every pair of types to f32, and to 16-bit types.
 template <class Body>
 void forTypes(Body&& body) {
-  for (size_t i = 0; i < 9; ++i) {
-    body(testing::kFloats[i / 3], testing::kFloats[i % 3], testing::kFloats[(i + i / 3) % 3]);
+  for (DType left : testing::kFloats) {
+    for (DType right : testing::kFloats) body(left, right, DType::kF32);
   }
+  body(DType::kBF16, DType::kBF16, DType::kBF16);
+  body(DType::kF16, DType::kF16, DType::kF16);
+  body(DType::kF32, DType::kBF16, DType::kBF16);
+  body(DType::kF32, DType::kF32, DType::kF16);
 }
 
 // Rows as a GEMV takes them; k shorter than a vector, not of whole vectors, longer than what is
