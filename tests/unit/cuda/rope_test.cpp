@@ -260,11 +260,12 @@ TEST_F(Rope, RopeAndWrite) {
                           {{96, 32, 32}, {48, 0, 16}, 5, 1, 7}};
   for (const Layer& layer : layers) {
     for (DType type : testing::kFloats) {
-      for (bool keep : {false, true}) {
+      for (const auto& [keep, cache_type] :
+           {std::pair(false, type), std::pair(true, type), std::pair(false, DType::kF16)}) {
         const auto q = TestMatrix(step.T(), layer.q_heads * layer.q.head_dim, type, 8).random(1);
         const auto k = TestMatrix(step.T(), layer.k_heads * layer.k.head_dim, type, 8).random(2);
         const auto v = TestMatrix(step.T(), layer.k_heads * layer.v_dim, type, 8).random(3);
-        const TestCache cache(type, layer.k_heads, layer.k.head_dim, layer.v_dim);
+        const TestCache cache(cache_type, layer.k_heads, layer.k.head_dim, layer.v_dim);
         const DeviceBytes apart(cache.bytes), together(cache.bytes);
         const DeviceMatrix dq(q), dk(k), dv(v);
         const PagesView view{table.as<int32_t>(), pages.stride};

@@ -131,7 +131,7 @@ __global__ void routeKernel(Matrix logits, RouteShape shape, const int32_t* live
     keys[e] = ordered(scores[e] + (shape.bias == nullptr ? 0 : shape.bias[e]));
   }
   if (shape.groups > 1) closeGroups(shape, keys, experts, groups, lane);
-  __syncwarp();
+  __syncwarp();  // scores are read by all lanes
   Choice choice(keys, experts, lane);
   float sum = 0;
   for (int i = 0; i < shape.k; ++i) sum += scores[choice.take()];
