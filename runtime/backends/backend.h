@@ -80,6 +80,15 @@ class Backend {
   // User error that lists everything the plan needs and this backend lacks.
   virtual Status check(const plan::fb::Plan& plan) const = 0;
 
+  // What the user may want to know of how it came about, a line each.
+  virtual std::span<const std::string> notes() const { return {}; }
+
+  // Measures how a plan's products are made fastest, weights in place, and leaves that in `file`.
+  virtual Status tune(const plan::fb::Plan&, const PlanMemory&, const std::string&) {
+    return userError("tune: the " + std::string(name()) +
+                     " backend has nothing to measure; it is for --device cuda");
+  }
+
   // Bytes per second that a copy in the device's memory reads and writes; 0 where the device is the
   // host.
   virtual Result<double> copyBandwidth() { return 0.0; }

@@ -58,6 +58,8 @@ class Executor {
   // Collective. Bytes per second that a copy in the device's memory reads and writes, of all ranks
   // together; 0 where the device is the host. Errors: the group's, the device's.
   Result<double> deviceBandwidth(Communicator& world) const;
+  // Backend::tune() for this rank's plan.
+  Status tune(const std::string& file) { return backend_->tune(*plan_, memory_, file); }
   // All weights as the backend has them, one after the other.
   std::span<const std::byte> weightMemory() const;
 

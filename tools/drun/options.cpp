@@ -22,6 +22,8 @@ constexpr char kFooter[] =
     "  drun [--nproc N] DIR embed [--input IN.jsonl] --output OUT.safetensors     vectors of "
     "texts\n"
     "  drun [--nproc N] DIR bench                  how fast it is, and of what the machine can\n"
+    "  drun [--nproc N] DIR tune                   measures, for a GPU, how products are made "
+    "fastest\n"
     "  drun tokenize DIR [--input IN.jsonl]        no ranks, no weights\n"
     "  drun doctor                                 what drun finds on this machine\n"
     "Under torchrun, mpirun or srun it is one of the ranks; on several hosts without those:\n"
@@ -41,6 +43,7 @@ constexpr CommandName kCommands[] = {
     {"tokenize", Command::kTokenize}, {"classify", Command::kClassify},
     {"embed", Command::kEmbed},       {"chat", Command::kChat},
     {"bench", Command::kBench},       {"doctor", Command::kDoctor},
+    {"tune", Command::kTune},
 };
 
 // Which commands an option that not all have belongs to.
@@ -53,8 +56,9 @@ constexpr uint32_t in(std::initializer_list<Command> commands) {
   for (const Command command : commands) bits |= 1u << static_cast<uint32_t>(command);
   return bits;
 }
-constexpr uint32_t kOnRanks = in({Command::kGenerate, Command::kChat, Command::kLogits,
-                                  Command::kBench, Command::kClassify, Command::kEmbed});
+constexpr uint32_t kOnRanks =
+    in({Command::kGenerate, Command::kChat, Command::kLogits, Command::kBench, Command::kClassify,
+        Command::kEmbed, Command::kTune});
 constexpr uint32_t kWriting = in({Command::kGenerate, Command::kChat});
 constexpr Belongs kBelongs[] = {
     {"--nproc", kOnRanks},

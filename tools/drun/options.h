@@ -15,7 +15,17 @@
 
 namespace dcc::drun {
 
-enum class Command { kGenerate, kChat, kLogits, kTokenize, kBench, kDoctor, kClassify, kEmbed };
+enum class Command {
+  kGenerate,
+  kChat,
+  kLogits,
+  kTokenize,
+  kBench,
+  kDoctor,
+  kClassify,
+  kEmbed,
+  kTune
+};
 
 struct Options {
   Command command = Command::kGenerate;

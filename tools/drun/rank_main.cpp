@@ -1,6 +1,7 @@
 #include "tools/drun/rank_main.h"
 
 #include <chrono>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -88,6 +89,7 @@ Result<std::unique_ptr<Backend>> backendFor(const Options& options, plan::Target
   CudaOptions cuda;
   cuda.local_rank = rank.localRank();
   cuda.deadline = options.timeout;
+  cuda.tuning_file = options.dir + "/tuning.json";
   if (options.nccl) cuda.transport = cuda::DeviceTransport::kNccl;
   if (options.meet.transport != launch::Transport::kAuto) {
     cuda.transport = cuda::DeviceTransport::kHost;
@@ -107,6 +109,9 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
   // Before anything long begins: whether there is such a device.
   DCC_ASSIGN(std::unique_ptr<Backend> backend,
              backendFor(options, target, threads, rank, make_cuda));
+  if (rank.rank() == 0) {
+    for (const std::string& note : backend->notes()) std::cerr << "note: " + note + "\n";
+  }
   rank.describeBy([plan](uint32_t entry, uint32_t instruction) {
     return plan::placeText(*plan, entry, instruction);
   });
@@ -176,6 +181,11 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
   if (fault != nullptr) executor->watch(fault);
   bench.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (options.command == Command::kTune) {
+    // All ranks' products have the same sizes, or nearly: one measures, while the others are still.
+    if (rank.rank() == 0) DCC_RETURN_IF_ERROR(executor->tune(options.dir + "/tuning.json"));
+    return world.barrier();
+  }
   if (options.command == Command::kBench) {
     DCC_ASSIGN(bench.memory_bandwidth, executor->deviceBandwidth(world));
     if (bench.memory_bandwidth == 0) {

@@ -6,6 +6,7 @@
 #include "runtime/backends/check_plan.h"
 #include "runtime/backends/cuda/program.h"
 #include "runtime/backends/cuda/random_weights.h"
+#include "runtime/backends/cuda/tune_plan.h"
 #include "runtime/base/checked.h"
 #include "runtime/plan/access.h"
 
@@ -48,6 +49,7 @@ class CudaBackend final : public Backend {
     backend->shared_.group.overlap = backend->shared_.compute_capability >= 90;
     DCC_ASSIGN(backend->shared_.stream, Stream::create());
     DCC_ASSIGN(backend->shared_.done, Event::create());
+    DCC_RETURN_IF_ERROR(backend->openProducts(options.tuning_file));
     return std::unique_ptr<Backend>(std::move(backend));
   }
 
@@ -55,6 +57,11 @@ class CudaBackend final : public Backend {
 
   Status check(const fb::Plan& plan) const override;
   Result<double> copyBandwidth() override;
+  std::span<const std::string> notes() const override { return notes_; }
+  Status tune(const fb::Plan& plan, const PlanMemory& memory, const std::string& file) override {
+    return tunePlan(plan, memory, shared_.products->library(), shared_.product_workspace.data(),
+                    shared_.stream.get(), file);
+  }
   Result<std::byte*> allocate(MemoryUse, size_t bytes) override {
     DCC_ASSIGN(DeviceMemory memory, DeviceMemory::allocate(bytes));
     memory_.push_back(std::move(memory));
@@ -67,7 +74,18 @@ class CudaBackend final : public Backend {
                                            std::span<Communicator* const> axes) override;
 
  private:
+  Status openProducts(const std::string& tuning_file) {
+    OpenedLibrary opened = openMatrixLibrary();
+    if (!opened.note.empty()) notes_.push_back(opened.note);
+    DCC_ASSIGN(TuningSet tuned, tuningFor(*opened.library, tuning_file, notes_));
+    shared_.products = std::make_unique<Products>(std::move(opened.library), std::move(tuned));
+    DCC_ASSIGN(shared_.product_workspace,
+               DeviceMemory::allocate(shared_.products->workspaceBytes()));
+    return Status::success();
+  }
+
   int device_ = 0;
+  std::vector<std::string> notes_;
   std::vector<DeviceMemory> memory_;
   Shared shared_;
 };
@@ -179,7 +197,8 @@ Result<std::unique_ptr<Program>> CudaBackend::prepare(const fb::Plan& plan, uint
     // Of all entries, before a graph has its address.
     size_t scratch = 1;
     for (uint32_t i = 0; i < plan::rows(plan.entries()).size(); ++i) {
-      PrepareContext context(plan, i, memory, shared_.axes, shared_.constants);
+      PrepareContext context(plan, i, memory, shared_.axes, shared_.constants, *shared_.products,
+                             shared_.product_workspace.data());
       DCC_RETURN_IF_ERROR(prepareInstructions(context, true));
       scratch = std::max(scratch, context.scratch());
     }

@@ -7,12 +7,6 @@ std::string mebibytes(size_t bytes) { return std::to_string(bytes >> 20) + " MiB
 
 }  // namespace
 
-Status check(cudaError_t error, const std::string& what) {
-  if (error == cudaSuccess) return Status::success();
-  cudaGetLastError();  // said once
-  return runtimeError("cuda: " + what + ": " + cudaGetErrorString(error));
-}
-
 Result<DeviceMemory> DeviceMemory::allocate(size_t bytes) {
   DeviceMemory memory;
   if (bytes == 0) return memory;

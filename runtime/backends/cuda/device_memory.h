@@ -1,18 +1,15 @@
-// Memory of the device and pinned memory of the host, freed with their objects; and what the
-// runtime API says as a Status.
+// Memory of the device and pinned memory of the host, streams and events, which end with their
+// objects.
 #pragma once
 
 #include <cstddef>
-#include <string>
 #include <utility>
 
 #include "runtime/backends/cuda/cuda.h"
+#include "runtime/backends/cuda/errors.h"
 #include "runtime/base/status.h"
 
 namespace dcc::cuda {
-
-// Success, or a runtime error "cuda: WHAT: the runtime's own words".
-Status check(cudaError_t error, const std::string& what);
 
 class DeviceMemory {
  public:

@@ -9,10 +9,10 @@
 namespace dcc::cuda {
 
 // Runtime error "<where>: <name>: <what CUDA says>" unless `error` is cudaSuccess.
-inline Status check(cudaError_t error, const char* where) {
+inline Status check(cudaError_t error, const std::string& where) {
   if (error == cudaSuccess) return Status::success();
-  return runtimeError(std::string(where) + ": " + cudaGetErrorName(error) + ": " +
-                      cudaGetErrorString(error));
+  cudaGetLastError();  // said once
+  return runtimeError(where + ": " + cudaGetErrorName(error) + ": " + cudaGetErrorString(error));
 }
 
 }  // namespace dcc::cuda

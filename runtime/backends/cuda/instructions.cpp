@@ -116,10 +116,12 @@ Result<uint32_t> Fuser::fuseGatedProduct(uint32_t i, std::vector<Op>& ops) {
   DCC_ASSIGN(Op product, prepareGemm(context_, *gemm));
   const WeightView weight = context_.weight(gemm->weight());
   ops.emplace_back();
-  ops.push_back([product = std::move(product), a = context_.buffer(gemm->a()), weight, gate, up,
-                 out = args.buffer(2), function = args.function()](const StepState& s) -> Status {
+  ops.push_back([product = std::move(product), a = context_.buffer(gemm->a()), both, weight, gate,
+                 up, out = args.buffer(2), function = args.function(),
+                 &products = context_.products()](const StepState& s) -> Status {
     const Matrix rows = a.at(s), to = out.at(s);
-    if (rows.rows <= kGemvRows) {
+    DCC_ASSIGN(const ProductBy way, products.way(shapeOf(rows, weight, nullptr, both.at(s))));
+    if (way == ProductBy::kGemv) {
       gatedGemv(s.on, rows, weight, function, to);
       return Status::success();
     }

@@ -18,12 +18,15 @@ Result<const float*> Constants::at(const fb::Plan& plan, uint32_t index) {
 }
 
 PrepareContext::PrepareContext(const fb::Plan& plan, uint32_t entry, const PlanMemory& memory,
-                               std::span<DeviceCommunicator* const> axes, Constants& constants)
+                               std::span<DeviceCommunicator* const> axes, Constants& constants,
+                               Products& products, std::byte* product_workspace)
     : plan_(plan),
       entry_(*plan.entries()->Get(entry)),
       memory_(memory),
       axes_(axes),
       constants_(constants),
+      products_(products),
+      product_workspace_(product_workspace),
       max_sizes_(plan::rows(plan.sizes()).size()) {
   const auto* bounds = entry_.bounds();
   plan::evaluateSizes(plan, std::span(bounds->data(), bounds->size()), max_sizes_);

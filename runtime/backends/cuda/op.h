@@ -16,6 +16,7 @@
 #include "runtime/backends/cuda/device_communicator.h"
 #include "runtime/backends/cuda/device_memory.h"
 #include "runtime/backends/cuda/kernels.h"
+#include "runtime/backends/cuda/products.h"
 #include "runtime/backends/plan_views.h"
 #include "runtime/base/status.h"
 
@@ -78,7 +79,8 @@ class Constants {
 class PrepareContext {
  public:
   PrepareContext(const fb::Plan& plan, uint32_t entry, const PlanMemory& memory,
-                 std::span<DeviceCommunicator* const> axes, Constants& constants);
+                 std::span<DeviceCommunicator* const> axes, Constants& constants,
+                 Products& products, std::byte* product_workspace);
 
   BufferRef buffer(uint32_t index) const;
   WeightView weight(uint32_t index) const { return weightView(plan_, memory_, index); }
@@ -98,6 +100,8 @@ class PrepareContext {
   int64_t longestSequence() const { return static_cast<int64_t>(plan_.max_seq_len()); }
   // Null where the axis has size 1.
   DeviceCommunicator* communicator(uint32_t axis) const { return axes_[axis]; }
+  Products& products() const { return products_; }
+  std::byte* productWorkspace() const { return product_workspace_; }
   // Plan.sizes at the entry's bounds.
   std::span<const int64_t> maxSizes() const { return max_sizes_; }
   int64_t maxRows(const BufferRef& buffer) const { return max_sizes_[buffer.rows]; }
@@ -113,6 +117,8 @@ class PrepareContext {
   const PlanMemory& memory_;
   std::span<DeviceCommunicator* const> axes_;
   Constants& constants_;
+  Products& products_;
+  std::byte* product_workspace_;
   std::vector<int64_t> max_sizes_;
   int64_t max_sequences_ = 0;
   size_t scratch_ = 0;

@@ -47,7 +47,8 @@ Result<std::unique_ptr<CudaProgram>> CudaProgram::create(Shared& shared, const f
 }
 
 Status CudaProgram::prepareOps() {
-  PrepareContext context(plan_, entry_, memory_, shared_.axes, shared_.constants);
+  PrepareContext context(plan_, entry_, memory_, shared_.axes, shared_.constants, *shared_.products,
+                         shared_.product_workspace.data());
   DCC_ASSIGN(single_, prepareInstructions(context, false));
   DCC_ASSIGN(fused_, prepareInstructions(context, true));
   for (const fb::Output* output : plan::rows(context.entry().outputs())) {

@@ -18,6 +18,8 @@ struct Shared {
   Stream stream;
   Event done;
   Constants constants;
+  std::unique_ptr<Products> products;
+  DeviceMemory product_workspace;
   DeviceMemory scratch, counters;  // Launch.counters
   DeviceGroupOptions group;
   std::vector<std::unique_ptr<DeviceCommunicator>> communicators;

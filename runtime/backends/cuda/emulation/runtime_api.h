@@ -42,6 +42,9 @@ inline constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2,
                           cudaEventDefault = 0, cudaHostAllocDefault = 0, cudaHostAllocMapped = 2,
                           cudaIpcMemLazyEnablePeerAccess = 1;
 
+struct cudaDeviceProp {
+  char name[256];
+};
 struct cudaIpcMemHandle_t {
   char reserved[64];
 };
@@ -56,6 +59,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 cudaError_t cudaDeviceGetPCIBusId(char* id, int bytes, int device);
 cudaError_t cudaDeviceCanAccessPeer(int* reaches, int device, int peer);
 cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned flags);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 cudaError_t cudaDeviceSynchronize();
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
 cudaError_t cudaMalloc(void** memory, size_t bytes);
