@@ -222,11 +222,11 @@ struct RowResults {
 // Keys of a page that tiles take to follow each other.
 inline constexpr int kTogether = 16;
 
-// Whether tiles can do it: one 16-bit type, rows that begin at multiples of 16 bytes, and scores
-// that grow with the products.
 inline bool evenRows(const Matrix& m, DType type) {
   return m.dtype == type && reinterpret_cast<uintptr_t>(m.data) % 16 == 0 && m.stride % 8 == 0;
 }
+// Whether tiles can do it: one 16-bit type, rows that begin at multiples of 16 bytes, and scores
+// that grow with the products.
 inline bool tilesTake(const Matrix& k, const Matrix& v, const Matrix& q, const Matrix& out,
                       const AttentionShape& shape) {
   return shape.scale > 0 && k.dtype != DType::kF32 && evenRows(k, k.dtype) &&
@@ -245,6 +245,7 @@ template <class F>
 bool forTileSizes(DType type, int k_dim, int v_dim, const F& f) {
   const auto of = [&]<class T>(T) {
     if (k_dim == 64 && v_dim == 64) return f.template run<T, 64, 64>(), true;
+    if (k_dim == 80 && v_dim == 80) return f.template run<T, 80, 80>(), true;
     if (k_dim == 96 && v_dim == 96) return f.template run<T, 96, 96>(), true;
     if (k_dim == 128 && v_dim == 128) return f.template run<T, 128, 128>(), true;
     if (k_dim == 192 && v_dim == 128) return f.template run<T, 192, 128>(), true;

@@ -1,4 +1,6 @@
 #include <cstring>
+#include <iterator>
+#include <span>
 
 #include "attention_test_support.h"
 
@@ -12,16 +14,17 @@ using testing::TestMatrix;
 using Attention = testing::OnDevice;
 
 // Sequences of four lengths; a whole prompt, the end of one, one not in the step, and one token.
-const std::vector<int64_t> kLengths = {21, 150, 70, 200};
-const std::vector<Part> kPrefill = {{0, 0, 21}, {1, 133, 17}, {2, 0, 0}, {3, 199, 1}};
-const std::vector<Part> kShort = {{0, 0, 5}, {1, 145, 5}, {2, 0, 0}, {3, 199, 1}};
-const std::vector<Part> kDecode = {{0, 20, 1}, {1, 149, 1}, {2, 0, 0}, {3, 199, 1}, {2, 63, 1}};
+constexpr int64_t kLengths[] = {21, 150, 70, 200};
+constexpr Part kPrefill[] = {{0, 0, 21}, {1, 133, 17}, {2, 0, 0}, {3, 199, 1}};
+constexpr Part kShort[] = {{0, 0, 5}, {1, 145, 5}, {2, 0, 0}, {3, 199, 1}};
+constexpr Part kDecode[] = {{0, 20, 1}, {1, 149, 1}, {2, 0, 0}, {3, 199, 1}, {2, 63, 1}};
 
-void expectAsOnCpu(const AttentionCase& c, const std::vector<Part>& prefill) {
-  AttentionModel model(c, kLengths);
+void expectAsOnCpu(const AttentionCase& c, std::span<const Part> prefill) {
+  AttentionModel model(c, {std::begin(kLengths), std::end(kLengths)});
   for (bool decode : {true, false}) {
     SCOPED_TRACE(decode ? "decode" : "prefill");
-    const auto results = model.run(decode ? kDecode : prefill, decode, 2);
+    const std::span<const Part> parts = decode ? kDecode : prefill;
+    const auto results = model.run({parts.begin(), parts.end()}, decode, 2);
     // Values are at most 1.
     testing::expectClose(*results.got, results.expected);
   }
@@ -63,6 +66,7 @@ TEST_F(Attention, Tiles) {
   for (AttentionCase c : {
            AttentionCase{2, 2, 64, 64},
            AttentionCase{6, 2, 96, 96, 16},
+           AttentionCase{2, 2, 80, 80},
            AttentionCase{4, 1, 128, 128},
            AttentionCase{20, 1, 64, 64, 32},
            AttentionCase{2, 1, 192, 128},

@@ -139,8 +139,7 @@ struct Decode {
     const int blocks = blocksFor(step.B * keys.heads() * tiles, splits.most);
     allowShared(decodeKernel<T, kK, kV>, Room<kK, kV>::kBytes);
     for (int64_t first = 0; first < step.B; first += most) {
-      const dim3 grid(static_cast<unsigned>(blocks),
-                      static_cast<unsigned>(keys.heads() * tiles),
+      const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(keys.heads() * tiles),
                       static_cast<unsigned>(std::min(most, step.B - first)));
       launch(on, decodeKernel<T, kK, kV>, grid, dim3(kWarps * 32), Room<kK, kV>::kBytes, q, keys,
              step.starts, scope, Scoring(shape), out, splits, static_cast<unsigned>(tiles),
@@ -149,14 +148,14 @@ struct Decode {
   }
 };
 
-}  // namespace
-
-static int processors() {
+int processors() {
   int device = 0, count = 1;
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
   return count;
 }
+
+}  // namespace
 
 int splitsAtMost(const AttentionShape& shape, int kv_heads) {
   int64_t seen = shape.longest;
@@ -202,6 +201,7 @@ bool decodeByTiles(const Launch& on, const Matrix& q, const CachedKeys& keys, co
 void decodeAttention(const Launch& on, const Matrix& q, const CacheView& cache,
                      const StepView& step, const PagesView& pages, const AttentionShape& shape,
                      const Matrix& out, std::byte* scratch) {
+  if (q.rows == 0) return;
   const CachedKeys keys = {cache, pages, step.positions};
   if (decodeByTiles(on, q, keys, step, shape, out, scratch)) return;
   const Splits splits = splitsIn(on, scratch, splitsAtMost(shape, keys.heads()), step.B,

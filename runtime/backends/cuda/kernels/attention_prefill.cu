@@ -7,6 +7,7 @@ namespace dcc::cuda {
 void attention(const Launch& on, const Matrix& q, const CacheView& cache, const StepView& step,
                const PagesView& pages, const AttentionShape& shape, const Matrix& out,
                std::byte* scratch) {
+  if (q.rows == 0) return;
   const CachedKeys keys = {cache, pages, step.positions};
   if (!tilesTake(cache, q, out, shape)) {
     attentionByRows(on, q, keys, step.sequences, shape, out, {});

@@ -6,6 +6,7 @@ namespace dcc::cuda {
 
 void selfAttention(const Launch& on, const Matrix& q, const Matrix& k, const Matrix& v,
                    const StepView& step, const AttentionShape& shape, const Matrix& out) {
+  if (q.rows == 0) return;
   const int64_t kv_heads = k.cols / shape.head_dim;
   const PackedKeys keys = {k, v, step.starts, static_cast<int>(shape.head_dim),
                            static_cast<int>(v.cols / kv_heads)};
