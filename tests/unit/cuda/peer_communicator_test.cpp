@@ -56,21 +56,19 @@ TEST_F(Peers, ResultsAreTheRankOrderSumsBitForBit) {
   }
 }
 
-// Ranks run at different paces through many exchanges, of which neighbours use different places.
-TEST_F(Peers, ThousandsOfCallsInARow) {
-  Ranks ranks(4);
-  ranks.mustRun([](Communicator& host) -> Status {
-    DCC_ASSIGN(const auto group, peersOf(host, {}, {2, 64}));
+// `calls` one after the other without a wait, of up to `most` elements, by ranks that run at
+// different paces; the last element of each is checked.
+void testInARow(uint32_t calls, size_t most, const PeerShape& shape) {
+  constexpr uint32_t kRanks = 4;
+  Ranks ranks(kRanks);
+  ranks.mustRun([&](Communicator& host) -> Status {
+    DCC_ASSIGN(const auto group, peersOf(host, {}, shape));
     const Stream stream;
-    constexpr uint32_t kCalls = 3000;
-    constexpr size_t kMost = 600;
-    const testing::DeviceBytes in{std::vector<float>(kMost)};
-    const testing::DeviceBytes out{std::vector<float>(kCalls)};
-    for (uint32_t call = 0; call < kCalls; ++call) {
-      // Calls have 1 to 3 warps in 1 or 2 blocks, and 1 or 2 turns.
-      const float x = testing::contribution(host.rank(), call);
-      const size_t count = 1 + call * 37 % kMost;
-      std::vector<float> given(count, x);
+    const testing::DeviceBytes in{std::vector<float>(most)};
+    const testing::DeviceBytes out{std::vector<float>(calls)};
+    for (uint32_t call = 0; call < calls; ++call) {
+      const size_t count = 1 + call * 37 % most;
+      const std::vector<float> given(count, testing::contribution(host.rank(), call));
       EXPECT_EQ(cudaMemcpyAsync(in.as(), given.data(), count * sizeof(float),
                                 cudaMemcpyHostToDevice, stream),
                 cudaSuccess);
@@ -84,10 +82,15 @@ TEST_F(Peers, ThousandsOfCallsInARow) {
     EXPECT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
     DCC_RETURN_IF_ERROR(group->poll());
     EXPECT_TRUE(testing::sameBits(out.download<float>(),
-                                  testing::expectedSum(4, kCalls, SumOrder::kRanks)));
+                                  testing::expectedSum(kRanks, calls, SumOrder::kRanks)));
     return Status::success();
   });
 }
+
+TEST_F(Peers, ThousandsOfCallsInARow) { testInARow(3000, 200, {2, 32}); }
+
+// Of 1 to 3 warps in 1 to 3 blocks, and 1 to 3 exchanges.
+TEST_F(Peers, LaunchesOfManyShapesInARow) { testInARow(300, 3000, {3, 96}); }
 
 // A captured call sums what its input holds at each replay, and calls without a graph in between
 // are counted with it.

@@ -71,6 +71,11 @@ cudaError_t mapFile(void** memory, int file, size_t bytes) {
   return cudaSuccess;
 }
 
+// No bytes may be nowhere.
+void move(void* to, const void* from, size_t bytes) {
+  if (bytes > 0) std::memmove(to, from, bytes);
+}
+
 cudaError_t unmap(void* memory) {
   const std::lock_guard lock(mutex);
   const auto found = allocations().find(memory);
@@ -182,12 +187,12 @@ cudaError_t cudaHostGetDevicePointer(void** device, void* host, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind) {
-  std::memmove(to, from, bytes);
+  move(to, from, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
                             cudaStream_t stream) {
-  enqueue(stream, [=] { std::memmove(to, from, bytes); });
+  enqueue(stream, [=] { move(to, from, bytes); });
   return cudaSuccess;
 }
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch,

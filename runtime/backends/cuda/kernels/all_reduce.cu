@@ -8,7 +8,7 @@
 namespace dcc::cuda {
 namespace {
 
-constexpr int kMaxThreads = 256;
+constexpr int64_t kMaxThreads = 256;
 // A peer that is late is asked the clock for, and then the host, only so often.
 constexpr uint32_t kLooksBetweenTimes = 64;
 constexpr uint64_t kBetweenStops = 1'000'000;
@@ -281,7 +281,8 @@ void exchange(const Launch& on, const PeerGroup& group, const What& what, int64_
   constexpr int64_t kWarp = 32, kWarpBytes = kWarp * kWordsPerThread * sizeof(uint32_t);
   const int64_t warps = (longest + kWarpBytes - 1) / kWarpBytes;
   const int64_t blocks = std::min<int64_t>(group.blocks, warps);
-  const int64_t threads = std::min<int64_t>(group.threads, kWarp * ((warps + blocks - 1) / blocks));
+  const int64_t threads = std::min<int64_t>(std::min<int64_t>(group.threads, kMaxThreads),
+                                            kWarp * ((warps + blocks - 1) / blocks));
   launch(on, exchangeKernel<What>, dim3(static_cast<unsigned>(blocks)),
          dim3(static_cast<unsigned>(threads)), 0, what, group, longest);
 }

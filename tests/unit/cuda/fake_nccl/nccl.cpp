@@ -21,6 +21,7 @@
 #include <cstring>
 #include <functional>
 #include <list>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -141,9 +142,8 @@ Code ncclComm::call(const std::string& name, const std::string& arguments, cudaS
     }
   });
   const auto run = [](void* data) { (*static_cast<std::function<void()>*>(data))(); };
-  using LaunchHostFunc = int (*)(cudaStream_t, void (*)(void*), void*);
   if (void* launch = ::dlsym(RTLD_DEFAULT, "cudaLaunchHostFunc")) {
-    reinterpret_cast<LaunchHostFunc>(launch)(stream, run, &work.back());
+    reinterpret_cast<decltype(&cudaLaunchHostFunc)>(launch)(stream, run, &work.back());
   } else {
     run(&work.back());
   }
@@ -243,7 +243,11 @@ Code ncclCommDestroy(Comm comm) {
 }
 Code ncclCommAbort(Comm comm) {
   record(comm->rank, "abort");
-  // Others hear of it, and work on the way ends; it may still be in the group's memory.
+  // Others hear of it, and work on the way ends; until then it needs the communicator.
+  static std::mutex mutex;
+  static auto* const aborted = new std::list<Comm>;
+  const std::lock_guard lock(mutex);
+  aborted->push_back(comm);
   if (comm->group != nullptr) comm->group->abort(runtimeError("aborted"));
   return kSuccess;
 }
