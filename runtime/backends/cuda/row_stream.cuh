@@ -24,6 +24,11 @@ struct RowStream {
       }
     }
   }
+  // Row j's u-th vector, in whose place that at `next` is then under way.
+  __device__ void take(int u, int j, int next, float (&w)[kPerVector<W>]) {
+    unpack<W>(ahead[u][j], w);
+    if (next < k) ahead[u][j] = loadOnce(rows[j] + next);
+  }
 };
 
 template <int N>
@@ -34,9 +39,66 @@ __device__ float dot(const float (&x)[N], const float (&y)[N]) {
   return sum;
 }
 
+// One input's elements that meet a vector of W.
+template <class W, class A>
+struct InputVectors {
+  static constexpr int kVectors = kPerVector<W> / kPerVector<A>;
+  Bytes16 vectors[kVectors];
+
+  __device__ void load(const A* at) {
+    DCC_UNROLL
+    for (int i = 0; i < kVectors; ++i) vectors[i] = loadVector(at + i * kPerVector<A>);
+  }
+  __device__ void unpackTo(float (&x)[kPerVector<W>]) const {
+    DCC_UNROLL
+    for (int i = 0; i < kVectors; ++i) {
+      float part[kPerVector<A>];
+      unpack<A>(vectors[i], part);
+      DCC_UNROLL
+      for (int j = 0; j < kPerVector<A>; ++j) x[i * kPerVector<A> + j] = part[j];
+    }
+  }
+};
+
 // Adds to sums[m * R + j] this thread's part of the product of input m, inputRow(m) of type A, and
-// the stream's row j. With kMasked only of inputs whose bit `live` has, the same in all lanes.
-template <class A, int M, bool kMasked, class W, int R, int D, class InputRow>
+// the stream's row j. Of one or two inputs as much is under way as of the weights.
+template <class A, int M, class W, int R, int D, class InputRow>
+__device__ void multiplyStream(RowStream<W, R, D>& stream, InputRow inputRow,
+                               float (&sums)[M * R]) {
+  constexpr int kPer = kPerVector<W>, kAhead = M <= 2 ? D : 1;
+  InputVectors<W, A> inputs[kAhead][M];
+  const auto fetch = [&](InputVectors<W, A>(&to)[M], int at) {
+    DCC_UNROLL
+    for (int m = 0; m < M; ++m) to[m].load(inputRow(m) + at);
+  };
+  if constexpr (kAhead == D) {
+    DCC_UNROLL
+    for (int u = 0; u < D; ++u) {
+      if (stream.at + u * stream.step < stream.k) fetch(inputs[u], stream.at + u * stream.step);
+    }
+  }
+  while (stream.at < stream.k) {
+    DCC_UNROLL
+    for (int u = 0; u < D && stream.at < stream.k; ++u, stream.at += stream.step) {
+      const int next = stream.at + D * stream.step;
+      if constexpr (kAhead < D) fetch(inputs[0], stream.at);
+      float x[M][kPer];
+      DCC_UNROLL
+      for (int m = 0; m < M; ++m) inputs[u % kAhead][m].unpackTo(x[m]);
+      if (kAhead == D && next < stream.k) fetch(inputs[u % kAhead], next);
+      DCC_UNROLL
+      for (int j = 0; j < R; ++j) {
+        float w[kPer];
+        stream.take(u, j, next, w);
+        DCC_UNROLL
+        for (int m = 0; m < M; ++m) sums[m * R + j] += dot(x[m], w);
+      }
+    }
+  }
+}
+
+// The same, only of inputs whose bit `live` has, the same in all lanes.
+template <class A, int M, class W, int R, int D, class InputRow>
 __device__ void multiplyStream(RowStream<W, R, D>& stream, InputRow inputRow, unsigned live,
                                float (&sums)[M * R]) {
   constexpr int kPer = kPerVector<W>;
@@ -44,34 +106,18 @@ __device__ void multiplyStream(RowStream<W, R, D>& stream, InputRow inputRow, un
     DCC_UNROLL
     for (int u = 0; u < D && stream.at < stream.k; ++u, stream.at += stream.step) {
       const int next = stream.at + D * stream.step;
-      const auto take = [&](int j, float(&w)[kPer]) {
-        unpack<W>(stream.ahead[u][j], w);
-        if (next < stream.k) stream.ahead[u][j] = loadOnce(stream.rows[j] + next);
-      };
-      if constexpr (kMasked) {
-        float w[R][kPer];
+      float w[R][kPer];
+      DCC_UNROLL
+      for (int j = 0; j < R; ++j) stream.take(u, j, next, w[j]);
+      DCC_UNROLL
+      for (int m = 0; m < M; ++m) {
+        if ((live >> m & 1) == 0) continue;
+        InputVectors<W, A> input;
+        float x[kPer];
+        input.load(inputRow(m) + stream.at);
+        input.unpackTo(x);
         DCC_UNROLL
-        for (int j = 0; j < R; ++j) take(j, w[j]);
-        DCC_UNROLL
-        for (int m = 0; m < M; ++m) {
-          if ((live >> m & 1) == 0) continue;
-          float x[kPer];
-          loadVectors<A>(inputRow(m) + stream.at, x);
-          DCC_UNROLL
-          for (int j = 0; j < R; ++j) sums[m * R + j] += dot(x, w[j]);
-        }
-      } else {
-        // All inputs' loads go before the first use of one.
-        float x[M][kPer];
-        DCC_UNROLL
-        for (int m = 0; m < M; ++m) loadVectors<A>(inputRow(m) + stream.at, x[m]);
-        DCC_UNROLL
-        for (int j = 0; j < R; ++j) {
-          float w[kPer];
-          take(j, w);
-          DCC_UNROLL
-          for (int m = 0; m < M; ++m) sums[m * R + j] += dot(x[m], w);
-        }
+        for (int j = 0; j < R; ++j) sums[m * R + j] += dot(x, w[j]);
       }
     }
   }

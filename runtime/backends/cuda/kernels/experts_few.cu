@@ -50,7 +50,8 @@ __device__ void forLiveExperts(const uint8_t* askers, int experts, int first, in
 
 // hidden of live expert blockIdx.y. R weight rows a tile: R / 2 columns' gate, then their up.
 template <class W, class A, int M>
-__global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) hiddenKernel(FewRows p) {
+__global__ void __launch_bounds__(kThreads, M == 1 && sizeof(A) == sizeof(W) ? 3 : 2)
+    hiddenKernel(FewRows p) {
   constexpr int R = 2;
   __shared__ float partial[kWarps][M * R];
   auto* const askers = dynamicShared<uint8_t>();
@@ -66,7 +67,7 @@ __global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) hiddenKernel(FewRows
 
   const int64_t tile = int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
   const int64_t row = expert * p.hidden.cols + min(tile, p.hidden.cols - 1);
-  RowStream<W, R, 4> stream;
+  RowStream<W, R, M == 1 ? 3 : 4> stream;
   stream.rows[0] = reinterpret_cast<const W*>(p.weights.gate.data) + row * p.weights.gate.stride;
   stream.rows[1] = reinterpret_cast<const W*>(p.weights.up.data) + row * p.weights.up.stride;
   stream.k = static_cast<int>(p.x.cols);
@@ -76,8 +77,12 @@ __global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) hiddenKernel(FewRows
   const unsigned rows = askers[expert];
   const A* const x = reinterpret_cast<const A*>(p.x.data);
   float sums[M * R] = {};
-  multiplyStream<A, M, (M > 1)>(
-      stream, [&](int m) { return x + m * p.x.stride; }, rows, sums);
+  const auto inputRow = [&](int m) { return x + m * p.x.stride; };
+  if constexpr (M == 1) {
+    multiplyStream<A, M>(stream, inputRow, sums);
+  } else {
+    multiplyStream<A, M>(stream, inputRow, rows, sums);
+  }
 
   const int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
   const float sum = warpSums(sums);
@@ -95,11 +100,14 @@ __global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) hiddenKernel(FewRows
         gatedValue(p.weights, expert, col, f32Row(p.gates, m)[expert], gate, up));
 }
 
+// Columns of out that a block makes: as many as have their sums in registers.
+constexpr int outColumns(int m) { return m <= 2 ? 4 : 2; }
+
 // R columns of out. Each warp multiplies for some of the live experts; their results are added in
 // the experts' order.
 template <class W, class A, int M>
 __global__ void __launch_bounds__(kThreads, 2) outKernel(FewRows p) {
-  constexpr int R = M <= 2 ? 4 : 2, kDepth = M == 2 ? 2 : 3;
+  constexpr int R = outColumns(M), kDepth = M == 2 ? 2 : 3;
   auto* const results = dynamicShared<float>();  // [most, M * R]
   auto* const askers = reinterpret_cast<uint8_t*>(results + p.most * M * R);
   waitForInputs();
@@ -108,27 +116,28 @@ __global__ void __launch_bounds__(kThreads, 2) outKernel(FewRows p) {
   const int64_t col0 = int64_t{blockIdx.x} * R;
   const auto* const down = reinterpret_cast<const W*>(p.weights.down.data);
   const auto* const hidden = reinterpret_cast<const A*>(p.hidden.data);
+  const auto multiplyExpert = [&](int number, int expert) {
+    RowStream<W, R, kDepth> stream;
+    DCC_UNROLL
+    for (int j = 0; j < R; ++j) {
+      const int64_t row = expert * p.out.cols + min(col0 + j, p.out.cols - 1);
+      stream.rows[j] = down + row * p.weights.down.stride;
+    }
+    stream.k = static_cast<int>(p.hidden.cols);
+    stream.at = lane * kPerVector<W>;
+    stream.step = 32 * kPerVector<W>;
+    stream.begin();
+    float sums[M * R] = {};
+    const auto inputRow = [&](int m) {
+      return hidden + (number * p.out.rows + m) * p.hidden.stride;
+    };
+    multiplyStream<A, M>(stream, inputRow, askers[expert], sums);
+    const float sum = warpSums(sums);
+    if (lane < M * R) results[number * M * R + lane] = sum;
+    return true;
+  };
   forLiveExperts(askers, experts, static_cast<int>(threadIdx.x / 32), kWarps, p.most,
-                 [&](int number, int expert) {
-                   RowStream<W, R, kDepth> stream;
-                   DCC_UNROLL
-                   for (int j = 0; j < R; ++j) {
-                     const int64_t row = expert * p.out.cols + min(col0 + j, p.out.cols - 1);
-                     stream.rows[j] = down + row * p.weights.down.stride;
-                   }
-                   stream.k = static_cast<int>(p.hidden.cols);
-                   stream.at = lane * kPerVector<W>;
-                   stream.step = 32 * kPerVector<W>;
-                   stream.begin();
-                   float sums[M * R] = {};
-                   multiplyStream<A, M, (M > 1)>(
-                       stream,
-                       [&](int m) { return hidden + (number * p.out.rows + m) * p.hidden.stride; },
-                       askers[expert], sums);
-                   const float sum = warpSums(sums);
-                   if (lane < M * R) results[number * M * R + lane] = sum;
-                   return true;
-                 });
+                 multiplyExpert);
   __syncthreads();
   const int m = static_cast<int>(threadIdx.x) / R, j = static_cast<int>(threadIdx.x) % R;
   // Whole warps go on, for they count together.
@@ -151,7 +160,7 @@ template <class W, class A, int M>
 void launchHidden(const Launch& on, const FewRows& p) {
   const int64_t vectors = p.x.cols / kPerVector<W>;
   unsigned warps = 1;
-  while (warps < kWarps && int64_t{warps} * 32 * 4 < vectors) warps *= 2;
+  while (warps < kWarps && int64_t{warps} * 32 * (M == 1 ? 3 : 4) < vectors) warps *= 2;
   const unsigned tiles = kWarps / warps;
   launch(on, hiddenKernel<W, A, M>,
          dim3(blocksOf(p.hidden.cols, tiles), static_cast<unsigned>(p.most)),
@@ -160,7 +169,7 @@ void launchHidden(const Launch& on, const FewRows& p) {
 
 template <class W, class A, int M>
 void launchOut(const Launch& on, const FewRows& p) {
-  constexpr int R = M <= 2 ? 4 : 2;
+  constexpr int R = outColumns(M);
   const size_t shared =
       static_cast<size_t>(p.most) * M * R * sizeof(float) + static_cast<size_t>(p.gates.cols);
   launch(on, outKernel<W, A, M>, dim3(blocksOf(p.out.cols, R)), dim3(kThreads), shared, p);

@@ -13,12 +13,13 @@ namespace {
 constexpr int kThreads = 256, kWarps = kThreads / 32;
 
 // Vectors of a weight row that a thread has under way: as many as registers allow.
-constexpr int depth(int m, int r) { return (m == 8 ? 6 : 8) / r; }
+constexpr int depth(int m, int r) { return (m == 1 || m == 8 ? 6 : 8) / r; }
 
 // Weights W, activations A, up to M rows of them, R weight rows a tile. blockDim: (32 * warps that
 // share a tile, tiles of the block).
 template <class W, class A, int M, int R, bool kGated>
-__global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) vectorKernel(FewRowsProduct p) {
+__global__ void __launch_bounds__(kThreads, M == 1 && sizeof(A) == sizeof(W) ? 3 : 2)
+    vectorKernel(FewRowsProduct p) {
   constexpr int kCols = kGated ? R / 2 : R;
   __shared__ float partial[kWarps][M * R];
 
@@ -37,8 +38,8 @@ __global__ void __launch_bounds__(kThreads, M == 1 ? 3 : 2) vectorKernel(FewRows
   const A* const a = reinterpret_cast<const A*>(p.a.data);
   const int last_row = static_cast<int>(p.a.rows) - 1;
   float sums[M * R] = {};
-  multiplyStream<A, M, false>(
-      stream, [&](int m) { return a + min(m, last_row) * p.a.stride; }, ~0u, sums);
+  multiplyStream<A, M>(
+      stream, [&](int m) { return a + min(m, last_row) * p.a.stride; }, sums);
 
   const int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
   const float sum = warpSums(sums);
