@@ -15,7 +15,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -66,8 +65,8 @@ struct Device {
 // A collective of `bytes` per rank, and what it must give.
 struct Measured {
   const char* call;
-  std::function<Status(DeviceCommunicator&, const Device&, size_t bytes)> make;
-  std::function<std::vector<float>(uint32_t ranks, uint32_t rank, size_t bytes)> expected;
+  Status (*make)(DeviceCommunicator&, const Device&, size_t bytes);
+  std::vector<float> (*expected)(uint32_t ranks, uint32_t rank, size_t bytes);
   // Whether the result is the same on all ranks.
   bool same;
 };
@@ -84,7 +83,7 @@ std::vector<float> sums(uint32_t ranks, size_t count) {
   return out;
 }
 
-const Measured kAllReduce = {
+constexpr Measured kAllReduce = {
     "all-reduce",
     [](DeviceCommunicator& group, const Device& d, size_t bytes) {
       return group.allReduceSum(d.in, d.out, bytes / sizeof(float), SumOrder::kRanks, d.stream);
@@ -92,22 +91,21 @@ const Measured kAllReduce = {
     [](uint32_t ranks, uint32_t, size_t bytes) { return sums(ranks, bytes / sizeof(float)); },
     true};
 
-const Measured kAllGather = {"all-gather",
-                             [](DeviceCommunicator& group, const Device& d, size_t bytes) {
-                               return group.allGather(
-                                   d.in, d.out, std::vector<size_t>(group.size(), bytes), d.stream);
-                             },
-                             [](uint32_t ranks, uint32_t, size_t bytes) {
-                               std::vector<float> all;
-                               for (uint32_t r = 0; r < ranks; ++r) {
-                                 for (size_t i = 0; i < bytes / sizeof(float); ++i)
-                                   all.push_back(given(r, i));
-                               }
-                               return all;
-                             },
-                             true};
+constexpr Measured kAllGather = {
+    "all-gather",
+    [](DeviceCommunicator& group, const Device& d, size_t bytes) {
+      return group.allGather(d.in, d.out, std::vector<size_t>(group.size(), bytes), d.stream);
+    },
+    [](uint32_t ranks, uint32_t, size_t bytes) {
+      std::vector<float> all;
+      for (uint32_t r = 0; r < ranks; ++r) {
+        for (size_t i = 0; i < bytes / sizeof(float); ++i) all.push_back(given(r, i));
+      }
+      return all;
+    },
+    true};
 
-const Measured kReduceScatter = {
+constexpr Measured kReduceScatter = {
     "reduce-scatter",
     [](DeviceCommunicator& group, const Device& d, size_t bytes) {
       const std::vector<size_t> counts(group.size(), bytes / sizeof(float) / group.size());

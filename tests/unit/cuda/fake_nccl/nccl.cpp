@@ -113,7 +113,8 @@ bool ncclComm::join() {
   if (rank == 0) ::unlink(made.c_str());
   const std::string_view deadline = setting("FAKE_NCCL_DEADLINE_MS");
   WaitOptions options{std::chrono::seconds(30), true};
-  if (!deadline.empty()) options.deadline = std::chrono::milliseconds(std::atoi(deadline.data()));
+  if (!deadline.empty())
+    options.deadline = std::chrono::milliseconds(std::strtol(deadline.data(), nullptr, 10));
   group = std::move(sharedMemoryCommunicator(memory.first(bytes - Region::kAlignment), rank, ranks,
                                              options))
               .value();
@@ -178,7 +179,7 @@ extern "C" {
 
 Code ncclGetVersion(int* version) {
   const std::string_view told = setting("FAKE_NCCL_VERSION");
-  *version = told.empty() ? 23200 : std::atoi(told.data());
+  *version = told.empty() ? 23200 : static_cast<int>(std::strtol(told.data(), nullptr, 10));
   return kSuccess;
 }
 const char* ncclGetErrorString(Code code) {
