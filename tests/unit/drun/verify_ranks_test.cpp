@@ -48,7 +48,7 @@ class VerifyRanks : public ::testing::Test {
     test::Ranks group(transport, kRanks);
     return group.run([&](Communicator& world) -> Status {
       const plan::Plan& plan = plans_[world.rank()];
-      DCC_ASSIGN(const WeightLoader loader, WeightLoader::open(plan));
+      DCC_ASSIGN(WeightLoader loader, WeightLoader::open(plan));
       const auto load = [&](auto weights) { return loader.load(weights, 1); };
       std::vector<Communicator*> axes = {&world};
       DCC_ASSIGN(auto executor, Executor::create(plan, makeCpuBackend({1}), axes, load));

@@ -52,7 +52,7 @@ class PlanRunnerTest : public ::testing::Test {
     group.mustRun([&](Communicator& world) -> Status {
       DCC_ASSIGN(plan::Plan plan, plan::Plan::fromBytes(packed[world.rank()], "example"));
       const Limits limits = limitsOf(plan);
-      DCC_ASSIGN(const WeightLoader loader, WeightLoader::open(plan));
+      DCC_ASSIGN(WeightLoader loader, WeightLoader::open(plan));
       const auto load = [&](auto weights) { return loader.load(weights, 1); };
       std::vector<Communicator*> axes = {ranks == 1 ? nullptr : &world};
       DCC_ASSIGN(auto executor, Executor::create(std::move(plan), makeCpuBackend({2}), axes, load));
