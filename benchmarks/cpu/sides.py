@@ -87,17 +87,19 @@ class Transformers:
             checked([self.python, HERE / "transformers_worker.py", "save", self.shape, path])
         return path
 
+    def command(self, ranks, threads, name):
+        """name: of the socket that it connects to."""
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
+        return [self.python, *launch, HERE / "transformers_worker.py", "serve", self.checkpoint(), self.dtype,
+                threads, name]
+
     def start(self, ranks, threads):
         name = tempfile.mktemp(dir=self.scratch, prefix="socket-")
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(name)
             listener.listen(1)
             listener.settimeout(1)
-            command = [self.python]
-            if ranks > 1:
-                command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-            command += [HERE / "transformers_worker.py", "serve", self.checkpoint(), self.dtype, threads,
-                        name]
+            command = self.command(ranks, threads, name)
             with open(self.scratch / "transformers.log", "ab") as log:
                 process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=log,
                                            stderr=log, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
@@ -130,9 +132,13 @@ class Transformers:
         return self.ask(key, case)
 
     def ask(self, key, case):
+        return self.ask_for(key, {"batch": case.batch, "prompt_tokens": case.prompt_tokens,
+                                  "new_tokens": case.new_tokens})
+
+    def ask_for(self, key, what):
+        """One line there, one line back."""
         _, stream = self.running[key]
-        stream.write(json.dumps({"batch": case.batch, "prompt_tokens": case.prompt_tokens,
-                                 "new_tokens": case.new_tokens}) + "\n")
+        stream.write(json.dumps(what) + "\n")
         stream.flush()
         line = stream.readline()
         if not line:

@@ -2,6 +2,7 @@
 
 Standard library only. The programs are taken from DCC_BIN (ctest sets it), by default build/bin of this checkout.
 DCC_TARGET=cuda: plans are compiled for GPUs and run by the drun that DCC_DRUN names, drun-emulated where there is none.
+DCC_DRUN_OPTIONS are given to every drun. DCC_PLANS: plans lie there, by plan_name(), and are compiled where they don't.
 """
 import array
 import contextlib
@@ -10,6 +11,7 @@ import os
 import pathlib
 import pty
 import resource
+import shlex
 import shutil
 import signal
 import socket
@@ -26,6 +28,8 @@ BUNDLED = ROOT / "examples/shakespeare-llama"
 BIN = pathlib.Path(os.environ.get("DCC_BIN", ROOT / "build/bin"))
 DRUN = os.environ.get("DCC_DRUN", "drun")
 TARGET = os.environ.get("DCC_TARGET", "cpu")
+DRUN_OPTIONS = shlex.split(os.environ.get("DCC_DRUN_OPTIONS", ""))
+PLANS = os.environ.get("DCC_PLANS")
 
 PHASES = ["import", "annotate", "shard", "collectives", "optimize", "localize", "schedule",
           "allocate", "specialize"]
@@ -52,6 +56,11 @@ def free_port():
                 return port
             except (OSError, OverflowError):
                 pass
+
+
+def plan_name(model, options):
+    """Of a plan in DCC_PLANS."""
+    return "-".join([pathlib.Path(model).name, TARGET, *(str(o).strip("-") for o in options)])
 
 
 def model_dir(name):
@@ -164,11 +173,17 @@ class EndToEnd(unittest.TestCase):
     def setUpClass(cls):
         cls.scratch = pathlib.Path(tempfile.mkdtemp(prefix="dcc_test_"))
         cls.addClassCleanup(shutil.rmtree, cls.scratch, ignore_errors=True)
+        cls.checkpoints = {}  # by plan, of those that may have been compiled elsewhere
 
     @classmethod
     def compile(cls, model, out, *options):
         """Compiles into scratch/out, which must succeed; returns the plan directory."""
         plan = cls.scratch / out
+        if PLANS:
+            plan = pathlib.Path(PLANS) / plan_name(model, options)
+            cls.checkpoints[plan] = model
+            if (plan / "manifest.json").exists():
+                return plan
         target = [] if TARGET == "cpu" else ["--target", TARGET]
         done = run("dcc", "compile", model, "-o", plan, *target, *options)
         if done.status != 0:
@@ -177,7 +192,9 @@ class EndToEnd(unittest.TestCase):
 
     def drun(self, *args, **keywords):
         """Runs drun, which must succeed; returns its stdout."""
-        done = run(DRUN, *args, **keywords)
+        checkpoint = self.checkpoints.get(args[0])
+        moved = ["--checkpoint", checkpoint] if checkpoint else []
+        done = run(DRUN, *args, *moved, *DRUN_OPTIONS, **keywords)
         self.assertEqual(done.status, 0, done)
         return done.out
 
