@@ -19,10 +19,22 @@ using cpu::testing::kFloats;
 using cpu::testing::roundoff;
 using cpu::testing::TestMatrix;
 
-// Device memory with a copy of `host`.
+inline bool haveDevice() {
+  static const bool have = [] {
+    int devices = 0;
+    const bool found = cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0;
+    cudaGetLastError();
+    return found;
+  }();
+  return have;
+}
+
+// Device memory with a copy of `host`; nothing without a device, where a test's members are made
+// before it is skipped.
 class DeviceBytes {
  public:
   DeviceBytes(const void* host, size_t bytes) : bytes_(bytes) {
+    if (!haveDevice()) return;
     EXPECT_EQ(cudaMalloc(&data_, bytes), cudaSuccess);
     EXPECT_EQ(cudaMemcpy(data_, host, bytes, cudaMemcpyHostToDevice), cudaSuccess);
   }
@@ -102,11 +114,7 @@ inline void expectClose(const DeviceMatrix& device, const TestMatrix& expected, 
 class OnDevice : public ::testing::Test {
  protected:
   void SetUp() override {
-    int devices = 0;
-    if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-      cudaGetLastError();
-      GTEST_SKIP() << "no GPU here";
-    }
+    if (!haveDevice()) GTEST_SKIP() << "no GPU here";
   }
 
   cpu::ThreadPool pool{1};
