@@ -3,8 +3,8 @@
 // A buffer lives from its first use to its last, views counted with their base. Largest first, each
 // goes to the lowest offset that is free during its life; sizes are taken at the entry's bounds.
 //
-// What a product reads lives until the gated activation of its result, where that follows: a backend may
-// make one kernel of both, which writes the end while it still reads the beginning.
+// What a product reads lives until the gated activation of its result, where that follows: a
+// backend may make one kernel of both, which writes the end while it still reads the beginning.
 #include "passes/Passes.h"
 
 #include "runtime/base/checked.h"

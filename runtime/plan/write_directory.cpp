@@ -170,8 +170,8 @@ Status writeDirectory(const std::string& dir, std::span<const std::vector<uint8_
   std::error_code error;
   fs::create_directories(path.parent_path(), error);
   if (error) return cannotWrite(dir, error);
-  TemporaryDirectory temporary(path.parent_path() / ("." + path.filename().string() + ".tmp-" +
-                                                       std::to_string(::getpid())));
+  TemporaryDirectory temporary(
+      path.parent_path() / ("." + path.filename().string() + ".tmp-" + std::to_string(::getpid())));
   fs::remove_all(temporary.path(), error);
   fs::create_directory(temporary.path(), error);
   if (error) return cannotWrite(dir, error);

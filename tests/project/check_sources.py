@@ -16,7 +16,7 @@ import sys
 MAX_LINES = 600
 SOURCE_DIRS = ["runtime", "frontends", "dialects", "passes", "compiler", "tools", "tests",
                "benchmarks", "cmake", "docs", "examples"]
-WRITTEN_BY_HAND = {".h", ".cpp", ".cc", ".td", ".fbs", ".py", ".sh", ".cmake", ".txt", ".md",
+WRITTEN_BY_HAND = {".h", ".cpp", ".cc", ".cu", ".cuh", ".td", ".fbs", ".py", ".sh", ".cmake", ".txt", ".md",
                    ".mlir", ".test", ".in", ""}
 GENERATED = ["docs/dialects/"]
 
@@ -91,7 +91,7 @@ def check_format(root, clang_format):
     if not shutil.which(clang_format):
         print(f"{clang_format} is not installed (tools/install-packages check)")
         sys.exit(77)
-    files = [str(path) for path, _ in files_under(root, SOURCE_DIRS, {".h", ".cpp", ".cc"})]
+    files = [str(path) for path, _ in files_under(root, SOURCE_DIRS, {".h", ".cpp", ".cc", ".cu", ".cuh"})]
     for start in range(0, len(files), 50):
         done = subprocess.run([clang_format, "--dry-run", "-Werror", "--ferror-limit=1",
                                *files[start:start + 50]], cwd=root, text=True, capture_output=True)
