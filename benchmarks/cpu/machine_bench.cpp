@@ -1,7 +1,7 @@
 // What this machine can do at most, as one line of JSON: bytes per second that it reads from
 // memory, operations per second of f32 and of bf16 products in registers, all threads at once.
 //
-//   machine_bench [--threads N]
+//   machine_bench [--threads N]           of the instruction set that DRUN_INSTRUCTIONS names
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +19,10 @@ int main(int argc, char** argv) {
     threads = static_cast<uint32_t>(std::clamp(std::strtol(argv[2], nullptr, 10), 1L, 1024L));
   } else if (argc != 1) {
     std::fprintf(stderr, "error: machine_bench [--threads N]\n");
+    return 2;
+  }
+  if (const Status forced = forceCpuInstructionSetFromEnvironment(); !forced.ok()) {
+    std::fprintf(stderr, "error: %s\n", forced.error().message.c_str());
     return 2;
   }
   cpu::ThreadPool pool(threads);
