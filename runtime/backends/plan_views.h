@@ -3,7 +3,7 @@
 
 #include "plan_generated.h"
 #include "runtime/backends/backend.h"
-#include "runtime/backends/views.h"
+#include "runtime/backends/shapes.h"
 #include "runtime/plan/access.h"
 
 namespace dcc {
@@ -65,5 +65,71 @@ class KernelArgs {
 
   const plan::fb::Kernel& kernel_;
 };
+
+// A kernel's operands as they lie in memory, by a backend's context of preparing.
+template <class Context>
+class OperandArgs : public KernelArgs {
+ public:
+  OperandArgs(Context& context, const plan::fb::Kernel& kernel)
+      : KernelArgs(kernel), context_(context) {}
+
+  auto buffer(uint32_t i) const { return context_.buffer(index(i)); }
+  WeightView weight(uint32_t i) const { return context_.weight(index(i)); }
+  const float* vector(uint32_t i) const { return context_.vector(index(i)); }
+  CacheView cache(uint32_t i) const { return context_.cache(index(i)); }
+  const float* vectorIfGiven(uint32_t i) const { return given(i) ? vector(i) : nullptr; }
+  plan::Function function() const { return plan::Function{integer(plan::fb::AttrKey::function)}; }
+  Context& context() const { return context_; }
+
+ private:
+  Context& context_;
+};
+
+// Of attention and self_attention; without sinks and without an end to growth.
+inline AttentionShape attentionShape(const KernelArgs& args) {
+  using plan::fb::AttrKey;
+  AttentionShape shape;
+  shape.head_dim = args.integer(AttrKey::head_dim);
+  shape.scale = args.real(AttrKey::scale);
+  shape.window = args.integer(AttrKey::window);
+  shape.chunk = args.integer(AttrKey::chunk);
+  shape.softcap = args.real(AttrKey::softcap);
+  if (const auto pairing = args.ranges(); !pairing.empty()) {
+    shape.first = static_cast<int64_t>(pairing[0]);
+    shape.group = static_cast<int64_t>(pairing[1]);
+  }
+  return shape;
+}
+
+template <class Context>
+RouteShape routeShape(const OperandArgs<Context>& args) {
+  using plan::fb::AttrKey;
+  RouteShape shape;
+  shape.k = args.integer(AttrKey::k);
+  shape.scores = plan::Scores{args.integer(AttrKey::scores)};
+  shape.normalize = args.integer(AttrKey::normalize) != 0;
+  shape.scale = args.real(AttrKey::scale);
+  shape.groups = args.integer(AttrKey::groups, 1);
+  shape.live = args.integer(AttrKey::live, 1);
+  shape.best = args.integer(AttrKey::best, 1);
+  shape.bias = args.vectorIfGiven(2);
+  return shape;
+}
+
+template <class Context>
+ExpertWeights expertWeights(const OperandArgs<Context>& args) {
+  using plan::fb::AttrKey;
+  ExpertWeights weights;
+  weights.gate = args.weight(2);
+  weights.up = args.weight(3);
+  weights.down = args.weight(4);
+  weights.gate_bias = args.vectorIfGiven(6);
+  weights.up_bias = args.vectorIfGiven(7);
+  weights.function = args.function();
+  weights.limit = args.real(AttrKey::limit);
+  weights.alpha = args.real(AttrKey::alpha);
+  weights.scaled_inputs = args.integer(AttrKey::scaled_inputs) != 0;
+  return weights;
+}
 
 }  // namespace dcc

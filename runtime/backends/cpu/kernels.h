@@ -10,6 +10,7 @@
 
 #include "runtime/backends/cpu/matrix.h"
 #include "runtime/backends/cpu/thread_pool.h"
+#include "runtime/backends/shapes.h"
 #include "runtime/plan/kernels.h"
 
 namespace dcc::cpu {
@@ -52,18 +53,6 @@ void rope(ThreadPool& pool, const Matrix& x, const RotaryView& angles, int64_t h
 void kvWrite(ThreadPool& pool, const Matrix& k, const Matrix& v, const CacheView& cache,
              const SequenceView& seqs);
 
-struct AttentionShape {
-  int64_t head_dim = 0;  // of keys
-  float scale = 1;
-  int64_t window = 0;  // 0: all
-  int64_t chunk = 0;   // 0: none
-  float softcap = 0;   // 0: none
-  // Query head h reads KV head (first + h) / group; group 0: as many for each KV head.
-  int64_t first = 0, group = 0;
-  const float* sinks = nullptr;  // a score per query head
-  // What a sequence can grow to, which decides where its keys are cut into segments; 0: nowhere.
-  int64_t longest = 0;
-};
 // A token's result does not depend on the other tokens of the step. `scratch`:
 // plan::attentionWorkspaceBytes().
 void attention(ThreadPool& pool, const Matrix& q, const CacheView& cache, const SequenceView& seqs,
@@ -93,23 +82,9 @@ void sliceHeads(ThreadPool& pool, const Matrix& x, int64_t head_dim, int64_t fir
 void extendHeads(ThreadPool& pool, const Matrix& x, const Matrix& y, int64_t head_dim,
                  const Matrix& out);
 
-struct RouteShape {
-  int64_t k = 1;
-  plan::Scores scores = plan::Scores::kSoftmax;
-  bool normalize = false;
-  float scale = 1;
-  int64_t groups = 1, live = 1, best = 1;
-  const float* bias = nullptr;  // of the choice
-};
 void route(ThreadPool& pool, const Matrix& logits, const RouteShape& shape, const Matrix& out);
 
-struct Experts {
-  WeightView gate, up, down;  // [experts * n, k]
-  const float* gate_bias = nullptr;
-  const float* up_bias = nullptr;
-  plan::Function function = plan::Function::kSilu;
-  float limit = 0, alpha = 0;  // limit 0: none
-  bool scaled_inputs = false;
+struct Experts : ExpertWeights {
   // Sums over experts kept apart, by equal parts of down's columns or by groups of experts, and
   // added as a tree; one of the two is 1.
   int64_t chunks = 1, groups = 1;

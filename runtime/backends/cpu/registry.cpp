@@ -11,20 +11,7 @@
 namespace dcc::cpu {
 namespace {
 
-// A kernel's operands as they lie in memory.
-class Args : public KernelArgs {
- public:
-  Args(PrepareContext& context, const fb::Kernel& kernel) : KernelArgs(kernel), context_(context) {}
-
-  BufferRef buffer(uint32_t i) const { return context_.buffer(index(i)); }
-  WeightView weight(uint32_t i) const { return context_.weight(index(i)); }
-  const float* vector(uint32_t i) const { return context_.vector(index(i)); }
-  CacheView cache(uint32_t i) const { return context_.cache(index(i)); }
-  const float* vectorIfGiven(uint32_t i) const { return given(i) ? vector(i) : nullptr; }
-
- private:
-  PrepareContext& context_;
-};
+using Args = OperandArgs<PrepareContext>;
 
 Op prepareEmbedding(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
@@ -81,20 +68,6 @@ Op prepareKvWrite(PrepareContext& context, const fb::Kernel& kernel) {
   });
 }
 
-AttentionShape attentionShape(const Args& args) {
-  AttentionShape shape;
-  shape.head_dim = args.integer(fb::AttrKey::head_dim);
-  shape.scale = args.real(fb::AttrKey::scale);
-  shape.window = args.integer(fb::AttrKey::window);
-  shape.chunk = args.integer(fb::AttrKey::chunk);
-  shape.softcap = args.real(fb::AttrKey::softcap);
-  if (const auto pairing = args.ranges(); !pairing.empty()) {
-    shape.first = static_cast<int64_t>(pairing[0]);
-    shape.group = static_cast<int64_t>(pairing[1]);
-  }
-  return shape;
-}
-
 Op prepareAttention(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
   const BufferRef q = args.buffer(0);
@@ -126,7 +99,7 @@ Op prepareBinary(PrepareContext& context, const fb::Kernel& kernel) {
 
 Op prepareActivation(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
-  const auto function = plan::Function{args.integer(fb::AttrKey::function)};
+  const auto function = args.function();
   return kernelOp([x = args.buffer(0), out = args.buffer(1), function](StepState& s) {
     activation(*s.pool, function, x.at(s), out.at(s));
   });
@@ -134,7 +107,7 @@ Op prepareActivation(PrepareContext& context, const fb::Kernel& kernel) {
 
 Op prepareGatedActivation(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
-  const auto function = plan::Function{args.integer(fb::AttrKey::function)};
+  const auto function = args.function();
   return kernelOp(
       [gate = args.buffer(0), up = args.buffer(1), out = args.buffer(2), function](StepState& s) {
         gatedActivation(*s.pool, function, gate.at(s), up.at(s), out.at(s));
@@ -227,15 +200,7 @@ Op prepareTemperature(PrepareContext& context, const fb::Kernel& kernel) {
 
 Op prepareRoute(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
-  RouteShape shape;
-  shape.k = args.integer(fb::AttrKey::k);
-  shape.scores = plan::Scores{args.integer(fb::AttrKey::scores)};
-  shape.normalize = args.integer(fb::AttrKey::normalize) != 0;
-  shape.scale = args.real(fb::AttrKey::scale);
-  shape.groups = args.integer(fb::AttrKey::groups, 1);
-  shape.live = args.integer(fb::AttrKey::live, 1);
-  shape.best = args.integer(fb::AttrKey::best, 1);
-  shape.bias = args.vectorIfGiven(2);
+  const RouteShape shape = routeShape(args);
   return kernelOp([logits = args.buffer(0), out = args.buffer(1), shape](StepState& s) {
     route(*s.pool, logits.at(s), shape, out.at(s));
   });
@@ -244,16 +209,7 @@ Op prepareRoute(PrepareContext& context, const fb::Kernel& kernel) {
 Op prepareExperts(PrepareContext& context, const fb::Kernel& kernel) {
   const Args args(context, kernel);
   const BufferRef x = args.buffer(0), gates = args.buffer(1), out = args.buffer(5);
-  Experts weights;
-  weights.gate = args.weight(2);
-  weights.up = args.weight(3);
-  weights.down = args.weight(4);
-  weights.gate_bias = args.vectorIfGiven(6);
-  weights.up_bias = args.vectorIfGiven(7);
-  weights.function = plan::Function{args.integer(fb::AttrKey::function)};
-  weights.limit = args.real(fb::AttrKey::limit);
-  weights.alpha = args.real(fb::AttrKey::alpha);
-  weights.scaled_inputs = args.integer(fb::AttrKey::scaled_inputs) != 0;
+  Experts weights{expertWeights(args)};
   weights.chunks = args.integer(fb::AttrKey::chunks, 1);
   weights.groups = args.integer(fb::AttrKey::groups, 1);
   const int64_t room = context.maxSizes()[x.rows];

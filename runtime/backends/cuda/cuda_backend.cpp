@@ -191,7 +191,6 @@ Result<std::unique_ptr<Program>> CudaBackend::prepare(const fb::Plan& plan, uint
       }
       DCC_ASSIGN(auto communicator, deviceCommunicator(*axis, shared_.group));
       shared_.axes.push_back(communicator.get());
-      shared_.groups.push_back(communicator.get());
       shared_.communicators.push_back(std::move(communicator));
     }
     // Of all entries, before a graph has its address.

@@ -71,8 +71,9 @@ struct DeviceGroupOptions {
 Result<std::unique_ptr<DeviceCommunicator>> deviceCommunicator(Communicator& host,
                                                                const DeviceGroupOptions& options);
 
-// Waits until `event` has happened and meanwhile looks after `groups`. Errors (runtime): as of
-// poll(); `deadline` is over. Then all groups have been aborted, and `event` will happen soon.
+// Waits until `event` has happened and meanwhile looks after `groups`, of which some may be null.
+// Errors (runtime): as of poll(); `deadline` is over. Then all groups have been aborted, and
+// `event` will happen soon.
 Status waitFor(cudaEvent_t event, std::span<DeviceCommunicator* const> groups,
                std::chrono::milliseconds deadline);
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "runtime/backends/cuda/cuda.h"
+#include "runtime/backends/shapes.h"
 #include "runtime/backends/views.h"
 #include "runtime/plan/functions.h"
 
@@ -79,17 +80,6 @@ void ropeAndWrite(const Launch& on, const Matrix& q, const RopeShape& q_shape, c
                   const CacheView& cache, const StepView& step, const PagesView& pages);
 
 // ---- attention
-struct AttentionShape {
-  int64_t head_dim = 0;  // of keys
-  float scale = 1;
-  int64_t window = 0;  // 0: all
-  int64_t chunk = 0;   // 0: none
-  float softcap = 0;   // 0: none
-  // Query head h reads KV head (first + h) / group; group 0: as many for each KV head.
-  int64_t first = 0, group = 0;
-  const float* sinks = nullptr;  // a score per query head
-  int64_t longest = 0;  // tokens of a sequence at most, in the cache: of the plan, not the step
-};
 // One token of each sequence: keys and values read at the memory's speed, each once for the query
 // heads that share them, long sequences split over blocks; how depends on a sequence's length, not
 // on the others of the step. `scratch`: device memory, attentionScratchBytes(), 16-byte aligned; it
@@ -139,27 +129,13 @@ void sliceColumns(const Launch& on, const Matrix& x, int64_t begin, const Matrix
 void sliceRows(const Launch& on, const Matrix& x, int64_t part, int64_t parts, const Matrix& out);
 
 // ---- experts
-struct RouteShape {
-  int64_t k = 1;
-  plan::Scores scores = plan::Scores::kSoftmax;
-  bool normalize = false;
-  float scale = 1;
-  int64_t groups = 1, live = 1, best = 1;
-  const float* bias = nullptr;  // of the choice
-};
 // `live_rows`: how many of logits' rows are no padding, in device memory; gates of the others are
 // 0. Null: all. At most kRouteExperts columns.
 inline constexpr int64_t kRouteExperts = 4096;
 void route(const Launch& on, const Matrix& logits, const RouteShape& shape,
            const int32_t* live_rows, const Matrix& out);
 
-struct Experts {
-  WeightView gate, up, down;  // [experts * n, k]
-  const float* gate_bias = nullptr;
-  const float* up_bias = nullptr;
-  plan::Function function = plan::Function::kSilu;
-  float limit = 0, alpha = 0;  // limit 0: none
-  bool scaled_inputs = false;
+struct Experts : ExpertWeights {
   // Gates of a row that are not 0, at most: route's k. 0: not known, all may be.
   int64_t chosen = 0;
 };

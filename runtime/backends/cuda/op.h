@@ -124,22 +124,7 @@ class PrepareContext {
   size_t scratch_ = 0;
 };
 
-// A kernel's operands as they lie in memory.
-class Args : public KernelArgs {
- public:
-  Args(PrepareContext& context, const fb::Kernel& kernel) : KernelArgs(kernel), context_(context) {}
-
-  BufferRef buffer(uint32_t i) const { return context_.buffer(index(i)); }
-  WeightView weight(uint32_t i) const { return context_.weight(index(i)); }
-  const float* vector(uint32_t i) const { return context_.vector(index(i)); }
-  CacheView cache(uint32_t i) const { return context_.cache(index(i)); }
-  const float* vectorIfGiven(uint32_t i) const { return given(i) ? vector(i) : nullptr; }
-  plan::Function function() const { return plan::Function{integer(fb::AttrKey::function)}; }
-  PrepareContext& context() const { return context_; }
-
- private:
-  PrepareContext& context_;
-};
+using Args = OperandArgs<PrepareContext>;
 
 // Null for a kernel that there is none of.
 using PrepareKernel = Result<Op> (*)(const Args&);

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/backends/cuda/errors.h"
+#include "runtime/backends/cuda/device_memory.h"
 #include "runtime/collectives/sum.h"
 
 namespace dcc::cuda {
@@ -24,22 +24,15 @@ float given(uint32_t r, uint32_t i, uint32_t round) {
 // Device memory for what goes in and comes out, and a stream.
 class Bench {
  public:
-  Bench() = default;
-  ~Bench() {
-    if (stream_ != nullptr) cudaStreamDestroy(stream_);
-    cudaFree(memory_);
-  }
-  Bench(const Bench&) = delete;
-  Bench& operator=(const Bench&) = delete;
-
   Status prepare(size_t count) {
     count_ = count;
-    DCC_RETURN_IF_ERROR(check(cudaMalloc(&memory_, 2 * count * sizeof(float)), kWhere));
-    return check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), kWhere);
+    DCC_ASSIGN(memory_, DeviceMemory::allocate(2 * count * sizeof(float)));
+    DCC_ASSIGN(stream_, Stream::create());
+    return Status::success();
   }
-  float* in() { return memory_; }
-  float* out() { return memory_ + count_; }
-  cudaStream_t stream() { return stream_; }
+  float* in() { return reinterpret_cast<float*>(memory_.data()); }
+  float* out() { return in() + count_; }
+  cudaStream_t stream() { return stream_.get(); }
   Status put(const std::vector<float>& numbers) {
     return check(
         cudaMemcpy(in(), numbers.data(), numbers.size() * sizeof(float), cudaMemcpyHostToDevice),
@@ -47,7 +40,7 @@ class Bench {
   }
   // Whether `out` begins with `expected`, bit for bit.
   Status compare(const std::vector<float>& expected) {
-    DCC_RETURN_IF_ERROR(check(cudaStreamSynchronize(stream_), kWhere));
+    DCC_RETURN_IF_ERROR(check(cudaStreamSynchronize(stream()), kWhere));
     std::vector<float> got(expected.size());
     DCC_RETURN_IF_ERROR(check(
         cudaMemcpy(got.data(), out(), got.size() * sizeof(float), cudaMemcpyDeviceToHost), kWhere));
@@ -60,8 +53,8 @@ class Bench {
 
  private:
   size_t count_ = 0;
-  float* memory_ = nullptr;
-  cudaStream_t stream_ = nullptr;
+  DeviceMemory memory_;
+  Stream stream_;
 };
 
 using Numbers = std::vector<float>;

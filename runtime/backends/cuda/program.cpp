@@ -81,8 +81,8 @@ Status CudaProgram::prepareGraphs() {
   const auto* bounds = plan_.entries()->Get(entry_)->bounds();
   const bool short_steps = bounds->Get(plan::kT) == bounds->Get(plan::kB);
   const bool capturable =
-      std::all_of(shared_.groups.begin(), shared_.groups.end(),
-                  [](DeviceCommunicator* group) { return group->capturable(); });
+      std::all_of(shared_.axes.begin(), shared_.axes.end(),
+                  [](DeviceCommunicator* axis) { return axis == nullptr || axis->capturable(); });
   if (!short_steps || !capturable) return Status::success();
   bucket_sizes_ = graphBuckets(bounds->Get(plan::kB));
   for (const int64_t size : bucket_sizes_) {
@@ -225,7 +225,7 @@ Status CudaProgram::copyOutputs(std::span<const int64_t> sizes) {
 Status CudaProgram::wait() {
   DCC_RETURN_IF_ERROR(
       check(cudaEventRecord(shared_.done.get(), shared_.stream.get()), "ending a step"));
-  return waitFor(shared_.done.get(), shared_.groups, shared_.group.deadline);
+  return waitFor(shared_.done.get(), shared_.axes, shared_.group.deadline);
 }
 
 }  // namespace dcc::cuda

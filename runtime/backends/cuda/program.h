@@ -23,9 +23,8 @@ struct Shared {
   DeviceMemory scratch, counters;  // Launch.counters
   DeviceGroupOptions group;
   std::vector<std::unique_ptr<DeviceCommunicator>> communicators;
-  std::vector<DeviceCommunicator*> axes;    // per mesh axis, null where its size is 1
-  std::vector<DeviceCommunicator*> groups;  // those there are
-  int compute_capability = 0;               // 90 for 9.0
+  std::vector<DeviceCommunicator*> axes;  // per mesh axis, null where its size is 1
+  int compute_capability = 0;             // 90 for 9.0
 };
 
 // Numbers of sequences that graphs are captured for, for up to `bound` of them: powers of two, and

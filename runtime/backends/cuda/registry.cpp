@@ -74,27 +74,13 @@ Result<Op> prepareKvWrite(const Args& args) {
       });
 }
 
-AttentionShape attentionShape(const Args& args) {
-  AttentionShape shape;
-  shape.head_dim = args.integer(AttrKey::head_dim);
-  shape.scale = args.real(AttrKey::scale);
-  shape.window = args.integer(AttrKey::window);
-  shape.chunk = args.integer(AttrKey::chunk);
-  shape.softcap = args.real(AttrKey::softcap);
-  if (const auto pairing = args.ranges(); !pairing.empty()) {
-    shape.first = static_cast<int64_t>(pairing[0]);
-    shape.group = static_cast<int64_t>(pairing[1]);
-  }
-  shape.longest = args.context().longestSequence();
-  return shape;
-}
-
 Result<Op> prepareAttention(const Args& args) {
   const BufferRef q = args.buffer(0);
   const CacheView cache = args.cache(1);
   AttentionShape shape = attentionShape(args);
   shape.sinks = args.vectorIfGiven(3);
   PrepareContext& context = args.context();
+  shape.longest = context.longestSequence();
   context.needScratch(
       attentionScratchBytes(context.maxSequences(), q.matrix.cols / shape.head_dim, cache, shape));
   return kernelOp([q, cache, shape, out = args.buffer(2)](const StepState& s) {
@@ -196,15 +182,7 @@ Result<Op> prepareRoute(const Args& args) {
     return userError("cuda: " + std::to_string(experts) + " experts; up to " +
                      std::to_string(kRouteExperts) + " can be routed to, by --device cpu more");
   }
-  RouteShape shape;
-  shape.k = args.integer(AttrKey::k);
-  shape.scores = plan::Scores{args.integer(AttrKey::scores)};
-  shape.normalize = args.integer(AttrKey::normalize) != 0;
-  shape.scale = args.real(AttrKey::scale);
-  shape.groups = args.integer(AttrKey::groups, 1);
-  shape.live = args.integer(AttrKey::live, 1);
-  shape.best = args.integer(AttrKey::best, 1);
-  shape.bias = args.vectorIfGiven(2);
+  const RouteShape shape = routeShape(args);
   return kernelOp([x = args.buffer(0), out = args.buffer(1), shape](const StepState& s) {
     // Rows may be a part of the step's, of which none is padding where the step has none.
     const Matrix rows = x.at(s);
@@ -224,16 +202,7 @@ int64_t mostChosen(const fb::Entry& entry) {
 }
 
 Result<Op> prepareExperts(const Args& args) {
-  Experts weights;
-  weights.gate = args.weight(2);
-  weights.up = args.weight(3);
-  weights.down = args.weight(4);
-  weights.gate_bias = args.vectorIfGiven(6);
-  weights.up_bias = args.vectorIfGiven(7);
-  weights.function = args.function();
-  weights.limit = args.real(AttrKey::limit);
-  weights.alpha = args.real(AttrKey::alpha);
-  weights.scaled_inputs = args.integer(AttrKey::scaled_inputs) != 0;
+  Experts weights{expertWeights(args)};
   weights.chosen = mostChosen(args.context().entry());
   const BufferRef x = args.buffer(0), gates = args.buffer(1), out = args.buffer(5);
   PrepareContext& context = args.context();

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/backends/cuda/errors.h"
+#include "runtime/backends/cuda/device_memory.h"
 
 namespace dcc::cuda {
 namespace {
@@ -17,20 +17,9 @@ constexpr size_t kAlignment = 64;
 
 class Staged final : public DeviceCommunicator {
  public:
-  explicit Staged(Communicator& host) : host_(host), sizes_(host.size()) {}
-  ~Staged() override {
-    cudaFreeHost(in_);
-    cudaFreeHost(out_);
-  }
-  Status allocate() {
-    for (std::byte** staging : {&in_, &out_}) {
-      void* memory = nullptr;
-      DCC_RETURN_IF_ERROR(check(cudaHostAlloc(&memory, kStagingBytes, cudaHostAllocDefault),
-                                "page-locked memory for collectives"));
-      *staging = static_cast<std::byte*>(memory);
-    }
-    return Status::success();
-  }
+  // Each has kStagingBytes.
+  Staged(Communicator& host, PinnedMemory in, PinnedMemory out)
+      : host_(host), in_(std::move(in)), out_(std::move(out)), sizes_(host.size()) {}
 
   uint32_t rank() const override { return host_.rank(); }
   uint32_t size() const override { return host_.size(); }
@@ -55,19 +44,21 @@ class Staged final : public DeviceCommunicator {
   }
   Status fetch(size_t at, const void* from, size_t bytes, cudaStream_t stream) {
     if (bytes == 0) return Status::success();
-    return check(cudaMemcpyAsync(in_ + at, from, bytes, cudaMemcpyDeviceToHost, stream), kWhere);
+    return check(cudaMemcpyAsync(in_.data() + at, from, bytes, cudaMemcpyDeviceToHost, stream),
+                 kWhere);
   }
   Status bring(void* to, size_t at, size_t bytes, cudaStream_t stream) {
     if (bytes == 0) return Status::success();
-    return check(cudaMemcpyAsync(to, out_ + at, bytes, cudaMemcpyHostToDevice, stream), kWhere);
+    return check(cudaMemcpyAsync(to, out_.data() + at, bytes, cudaMemcpyHostToDevice, stream),
+                 kWhere);
   }
   static Status wait(cudaStream_t stream) { return check(cudaStreamSynchronize(stream), kWhere); }
 
   static constexpr const char* kWhere = "a collective through host memory";
 
   Communicator& host_;
-  std::byte* in_ = nullptr;  // from the device
-  std::byte* out_ = nullptr;
+  PinnedMemory in_;  // from the device
+  PinnedMemory out_;
   std::vector<size_t> sizes_;  // of one exchange, by rank
 };
 
@@ -79,8 +70,8 @@ Status Staged::allReduceSum(const float* in, float* out, size_t count, SumOrder 
     const size_t n = piece(count, done, kMost);
     DCC_RETURN_IF_ERROR(fetch(0, in + done, n * sizeof(float), stream));
     DCC_RETURN_IF_ERROR(wait(stream));
-    DCC_RETURN_IF_ERROR(host_.allReduceSum(reinterpret_cast<const float*>(in_),
-                                           reinterpret_cast<float*>(out_), n, order));
+    DCC_RETURN_IF_ERROR(host_.allReduceSum(reinterpret_cast<const float*>(in_.data()),
+                                           reinterpret_cast<float*>(out_.data()), n, order));
     DCC_RETURN_IF_ERROR(bring(out + done, 0, n * sizeof(float), stream));
     done += kMost;
   } while (done < count);
@@ -95,7 +86,7 @@ Status Staged::allGather(const void* in, void* out, std::span<const size_t> byte
     for (uint32_t r = 0; r < size(); ++r) sizes_[r] = piece(bytes[r], done, most);
     DCC_RETURN_IF_ERROR(fetch(0, static_cast<const std::byte*>(in) + done, sizes_[rank()], stream));
     DCC_RETURN_IF_ERROR(wait(stream));
-    DCC_RETURN_IF_ERROR(host_.allGather(in_, out_, sizes_));
+    DCC_RETURN_IF_ERROR(host_.allGather(in_.data(), out_.data(), sizes_));
     auto* to = static_cast<std::byte*>(out) + done;
     size_t at = 0;
     for (uint32_t r = 0; r < size(); ++r) {
@@ -123,8 +114,9 @@ Status Staged::reduceScatterSum(const float* in, float* out, std::span<const siz
       from += counts[r];
     }
     DCC_RETURN_IF_ERROR(wait(stream));
-    DCC_RETURN_IF_ERROR(host_.reduceScatterSum(reinterpret_cast<const float*>(in_),
-                                               reinterpret_cast<float*>(out_), sizes_, order));
+    DCC_RETURN_IF_ERROR(host_.reduceScatterSum(reinterpret_cast<const float*>(in_.data()),
+                                               reinterpret_cast<float*>(out_.data()), sizes_,
+                                               order));
     DCC_RETURN_IF_ERROR(bring(out + done, 0, sizes_[rank()] * sizeof(float), stream));
     done += most;
   } while (done < longest);
@@ -134,9 +126,10 @@ Status Staged::reduceScatterSum(const float* in, float* out, std::span<const siz
 }  // namespace
 
 Result<std::unique_ptr<DeviceCommunicator>> stagedCommunicator(Communicator& host) {
-  auto staged = std::make_unique<Staged>(host);
-  DCC_RETURN_IF_ERROR(staged->allocate());
-  return std::unique_ptr<DeviceCommunicator>(std::move(staged));
+  DCC_ASSIGN(PinnedMemory in, PinnedMemory::allocate(kStagingBytes));
+  DCC_ASSIGN(PinnedMemory out, PinnedMemory::allocate(kStagingBytes));
+  return std::unique_ptr<DeviceCommunicator>(
+      std::make_unique<Staged>(host, std::move(in), std::move(out)));
 }
 
 }  // namespace dcc::cuda

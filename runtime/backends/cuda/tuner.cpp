@@ -2,29 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <memory>
 #include <optional>
-#include <type_traits>
 #include <utility>
 
-#include "runtime/backends/cuda/errors.h"
+#include "runtime/backends/cuda/device_memory.h"
 #include "runtime/backends/cuda/kernels.h"
 
 namespace dcc::cuda {
 namespace {
 
 constexpr int kRuns = 7;
-
-struct DestroyEvent {
-  void operator()(cudaEvent_t event) const { cudaEventDestroy(event); }
-};
-using Event = std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, DestroyEvent>;
-
-Result<Event> makeEvent() {
-  cudaEvent_t event = nullptr;
-  DCC_RETURN_IF_ERROR(check(cudaEventCreateWithFlags(&event, cudaEventDefault), "tuning"));
-  return Event(event);
-}
 
 }  // namespace
 
@@ -75,8 +62,8 @@ Result<TunedProduct> fastestWay(const ProductKey& key, std::span<const WayToMult
 
 Stopwatch deviceStopwatch(cudaStream_t stream, std::span<std::byte> flush) {
   return [=](const std::function<Status()>& run) -> Result<double> {
-    DCC_ASSIGN(const Event begin, makeEvent());
-    DCC_ASSIGN(const Event end, makeEvent());
+    DCC_ASSIGN(const Event begin, Event::create(cudaEventDefault));
+    DCC_ASSIGN(const Event end, Event::create(cudaEventDefault));
     std::array<float, kRuns> milliseconds;
     // Once without a clock: what the first call prepares.
     for (int i = -1; i < kRuns; ++i) {

@@ -120,7 +120,7 @@ TEST_F(Attention, SelfAttention) {
       const testing::DeviceMatrix dq(q), dk(k), dv(v), out(expected);
       const testing::DeviceBytes begins(padded), of(sequences);
 
-      cpu::AttentionShape cpu_shape;
+      AttentionShape cpu_shape;
       cpu_shape.head_dim = s.k_dim;
       cpu_shape.scale = 0.1f;
       cpu_shape.softcap = s.softcap;

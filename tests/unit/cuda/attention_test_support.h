@@ -158,7 +158,7 @@ class AttentionModel {
       some.push_back(starts[b + 1]);
       table.insert(table.end(), pages.begin() + b * stride_, pages.begin() + (b + 1) * stride_);
     }
-    auto shape = shapeOf<cpu::AttentionShape>();
+    auto shape = shapeOf<AttentionShape>();
     shape.sinks = case_.sinks ? sinks_.f32() : nullptr;
     const int64_t group = case_.group > 0 ? case_.group : case_.heads / case_.kv_heads;
     const cpu::testing::Scratch scratch(plan::attentionWorkspaceBytes(

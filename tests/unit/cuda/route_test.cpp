@@ -32,7 +32,7 @@ TEST_F(Route, LikeTheCpu) {
       const auto logits = TestMatrix(5, c.experts, type, 3).random(1, 4);
       const auto bias = TestMatrix(1, c.experts).random(2);
       const DeviceMatrix dx(logits), db(bias);
-      cpu::RouteShape reference{c.k, c.scores, c.normalize, 2.5f, c.groups, c.live, c.best};
+      RouteShape reference{c.k, c.scores, c.normalize, 2.5f, c.groups, c.live, c.best};
       reference.bias = c.biased ? bias.f32() : nullptr;
       RouteShape shape{c.k, c.scores, c.normalize, 2.5f, c.groups, c.live, c.best};
       shape.bias = c.biased ? db.f32() : nullptr;
