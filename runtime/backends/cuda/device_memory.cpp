@@ -22,6 +22,8 @@ Result<DeviceMemory> DeviceMemory::allocate(size_t bytes) {
   memory.data_ = static_cast<std::byte*>(data);
   memory.bytes_ = bytes;
   DCC_RETURN_IF_ERROR(check(cudaMemset(data, 0, bytes), "zeroing device memory"));
+  // Our streams do not wait for the one that this is in.
+  DCC_RETURN_IF_ERROR(check(cudaDeviceSynchronize(), "zeroing device memory"));
   return memory;
 }
 
