@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "runtime/backends/cuda/errors.h"
+#include "runtime/backends/cuda/kernels.h"
 #include "runtime/backends/cuda/peer_communicator.h"
 #include "runtime/backends/cuda/staged_communicator.h"
 #include "runtime/base/hash.h"
@@ -46,6 +47,8 @@ float given(uint32_t r, size_t i) {
 struct Device {
   float* in = nullptr;
   float* out = nullptr;
+  float *zeros = nullptr, *ones = nullptr, *sum = nullptr;
+  uint32_t* counter = nullptr;
   cudaStream_t stream = nullptr;
   cudaEvent_t begin = nullptr, end = nullptr;
 
@@ -55,6 +58,16 @@ struct Device {
     DCC_RETURN_IF_ERROR(check(cudaSetDevice(static_cast<int>(rank) % devices), "a device"));
     DCC_RETURN_IF_ERROR(check(cudaMalloc(&in, bytes), "memory"));
     DCC_RETURN_IF_ERROR(check(cudaMalloc(&out, bytes * ranks), "memory"));
+    const std::vector<float> of_ones(bytes / sizeof(float), 1.0f);
+    for (float** memory : {&zeros, &ones, &sum}) {
+      DCC_RETURN_IF_ERROR(check(cudaMalloc(memory, bytes), "memory"));
+      DCC_RETURN_IF_ERROR(check(cudaMemset(*memory, 0, bytes), "memory"));
+    }
+    DCC_RETURN_IF_ERROR(
+        check(cudaMemcpy(ones, of_ones.data(), bytes, cudaMemcpyHostToDevice), "memory"));
+    DCC_RETURN_IF_ERROR(check(cudaMalloc(&counter, sizeof(*counter)), "memory"));
+    DCC_RETURN_IF_ERROR(check(cudaMemset(counter, 0, sizeof(*counter)), "memory"));
+    DCC_RETURN_IF_ERROR(check(cudaDeviceSynchronize(), "memory"));
     DCC_RETURN_IF_ERROR(
         check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream"));
     DCC_RETURN_IF_ERROR(check(cudaEventCreateWithFlags(&begin, cudaEventDefault), "an event"));
@@ -67,9 +80,13 @@ struct Measured {
   const char* call;
   Status (*make)(DeviceCommunicator&, const Device&, size_t bytes);
   std::vector<float> (*expected)(uint32_t ranks, uint32_t rank, size_t bytes);
-  // Whether the result is the same on all ranks.
+  // Whether the result is the same on all ranks, and how far it may be off where it is not exact.
   bool same;
+  float tolerance;  // for each rank
 };
+
+// Terms of sums are below 1e7 in size, and every addition rounds once.
+constexpr float kSumTolerance = 1e7f * 1.2e-7f, kNormTolerance = 1e-6f;
 
 std::vector<float> sums(uint32_t ranks, size_t count) {
   std::vector<std::vector<float>> all(ranks, std::vector<float>(count));
@@ -88,8 +105,44 @@ constexpr Measured kAllReduce = {
     [](DeviceCommunicator& group, const Device& d, size_t bytes) {
       return group.allReduceSum(d.in, d.out, bytes / sizeof(float), SumOrder::kRanks, d.stream);
     },
-    [](uint32_t ranks, uint32_t, size_t bytes) { return sums(ranks, bytes / sizeof(float)); },
-    true};
+    [](uint32_t ranks, uint32_t, size_t bytes) { return sums(ranks, bytes / sizeof(float)); }, true,
+    kSumTolerance};
+
+// A token's sum and the norm of it, as one launch and as two.
+cuda::AddNorm normOf(const Device& d, size_t bytes) {
+  const auto row = [&](float* data) {
+    const auto cols = static_cast<int64_t>(bytes / sizeof(float));
+    return Matrix{reinterpret_cast<std::byte*>(data), DType::kF32, 1, cols, cols};
+  };
+  return {row(d.zeros), row(d.sum), row(d.out), d.ones, 0};
+}
+
+std::vector<float> norms(uint32_t ranks, uint32_t, size_t bytes) {
+  std::vector<float> all = sums(ranks, bytes / sizeof(float));
+  double squares = 0;
+  for (const float x : all) squares += static_cast<double>(x) * x;
+  const double root = std::sqrt(squares / static_cast<double>(all.size()));
+  for (float& x : all) x = static_cast<float>(x / root);
+  return all;
+}
+
+constexpr Measured kSumWithNorm = {
+    "all-reduce with norm",
+    [](DeviceCommunicator& group, const Device& d, size_t bytes) {
+      return group.allReduceAddNorm(d.in, normOf(d, bytes), {d.stream, false, d.counter});
+    },
+    norms, true, kNormTolerance};
+
+constexpr Measured kSumThenNorm = {
+    "all-reduce, norm",
+    [](DeviceCommunicator& group, const Device& d, size_t bytes) {
+      const cuda::AddNorm norm = normOf(d, bytes);
+      const Status status =
+          group.allReduceSum(d.in, d.sum, bytes / sizeof(float), SumOrder::kRanks, d.stream);
+      cuda::addRmsNorm({d.stream}, norm.other, norm.sum, norm.weight, norm.eps, norm.sum, norm.out);
+      return status;
+    },
+    norms, true, kNormTolerance};
 
 constexpr Measured kAllGather = {
     "all-gather",
@@ -103,7 +156,7 @@ constexpr Measured kAllGather = {
       }
       return all;
     },
-    true};
+    true, 0};
 
 constexpr Measured kReduceScatter = {
     "reduce-scatter",
@@ -117,7 +170,7 @@ constexpr Measured kReduceScatter = {
       return std::vector<float>(all.begin() + static_cast<ptrdiff_t>(rank * count),
                                 all.begin() + static_cast<ptrdiff_t>((rank + 1) * count));
     },
-    false};
+    false, kSumTolerance};
 
 // Error: the result in d.out is not what it must be.
 Status compare(Communicator& host, const Measured& what, const Device& d, size_t bytes,
@@ -133,8 +186,7 @@ Status compare(Communicator& host, const Measured& what, const Device& d, size_t
     return runtimeError(name + ": not what it must be, bit for bit");
   }
   for (size_t i = 0; i < got.size(); ++i) {
-    // Terms are below 1e7 in size, and every addition rounds once.
-    if (!(std::abs(got[i] - expected[i]) <= 1e7f * 1.2e-7f * static_cast<float>(host.size()))) {
+    if (!(std::abs(got[i] - expected[i]) <= what.tolerance * static_cast<float>(host.size()))) {
       return runtimeError(name + ": element " + std::to_string(i) + " is not what it must be");
     }
   }
@@ -184,12 +236,15 @@ Result<double> time(Communicator& host, DeviceCommunicator& group, const Measure
 
 Status measure(Communicator& host, DeviceCommunicator& group, const Device& d, size_t most,
                bool exact) {
-  for (const Measured* what : {&kAllReduce, &kAllGather, &kReduceScatter}) {
+  for (const Measured* what :
+       {&kAllReduce, &kSumThenNorm, &kSumWithNorm, &kAllGather, &kReduceScatter}) {
+    const bool norm = what->expected == norms;
     for (size_t bytes = 512; bytes <= most; bytes *= 2) {
+      if (norm && !group.takesAddNorm(1, static_cast<int64_t>(bytes / sizeof(float)))) break;
       DCC_RETURN_IF_ERROR(what->make(group, d, bytes));
       DCC_RETURN_IF_ERROR(check(cudaStreamSynchronize(d.stream), what->call));
       DCC_RETURN_IF_ERROR(group.poll());
-      DCC_RETURN_IF_ERROR(compare(host, *what, d, bytes, exact));
+      DCC_RETURN_IF_ERROR(compare(host, *what, d, bytes, exact && !norm));
       DCC_ASSIGN(const double us, time(host, group, *what, d, bytes));
       if (host.rank() != 0) continue;
       std::printf(

@@ -171,7 +171,7 @@ int run(int argc, char** argv) {
   }
   ThreadPool pool(threads);
   Bench bench{pool, filter};
-  bench.bandwidth = measureReadBandwidth(pool, size_t{384} << 20, nullptr).value();
+  bench.bandwidth = measureReadBandwidth(pool, size_t{384} << 20).value();
   bench.flops = measureMultiplyAdd(pool);
   bench.bf16_flops = measureBf16(pool);
   std::printf("%s, %u threads: reads %.1f GB/s, multiplies and adds f32 %.0f, bf16 %.0f GFLOP/s\n",

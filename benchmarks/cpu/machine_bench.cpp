@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
   }
   cpu::ThreadPool pool(threads);
   // Far more than caches hold.
-  const auto bandwidth = cpu::measureReadBandwidth(pool, size_t{512} << 20, nullptr);
+  const auto bandwidth = cpu::measureReadBandwidth(pool, size_t{512} << 20);
   if (!bandwidth.ok()) {
     std::fprintf(stderr, "error: %s\n", bandwidth.error().message.c_str());
     return 1;

@@ -112,7 +112,9 @@ def fractions(case, config, ours, limits):
         copies = [limits.get("copy_bytes_per_s") or 0, ours.get("memory_bandwidth_bytes_per_s") or 0]
         moved = cases.decode_bytes(config, case, ours["weight_bytes_per_token"])
         rate = moved * ours[case.metric] / case.batch
-        return {"bytes_per_s": rate} | ({"of_copy_bandwidth": rate / max(copies)} if max(copies) else {})
+        host = ours.get("host_p50_s")
+        return ({"bytes_per_s": rate} | ({"of_copy_bandwidth": rate / max(copies)} if max(copies) else {})
+                | ({"host_us": host * 1e6} if host else {}))
     rate = cases.prefill_flops(config, case) * ours[case.metric] / (case.batch * case.prompt_tokens)
     peak = limits.get("gemm_flops_per_s")
     return {"flops_per_s": rate} | ({"of_gemm_rate": rate / peak} if peak else {})
@@ -137,8 +139,10 @@ def measure(case, everyone, options):
             rounds.append(limits | fractions(case, cases.config_of(case.shape), said["drun"], limits))
         if not running or everyone.drun not in running:
             break
-    return {"rates": rates, "rounds": rounds, "figures": figures(rates, rounds), "problems": problems,
-            "promised": dict(case.promised), "bench": everyone.drun.last}
+    found = figures(rates, rounds)
+    kept = {name: cases.keeps(name, found[name]["median"], bound) for name, bound in case.promised if name in found}
+    return {"rates": rates, "rounds": rounds, "figures": found, "problems": problems,
+            "promised": dict(case.promised), "kept": kept, "bench": everyone.drun.last}
 
 
 def limits_of(everyone, case, problems):
@@ -161,10 +165,10 @@ def figures(rates, rounds):
         if side != "drun" and "drun" in rates:
             found["over_" + side] = {"best": max(rates["drun"]) / max(values),
                                      "median": statistics.median(rates["drun"]) / statistics.median(values)}
-    for name in ("of_copy_bandwidth", "of_gemm_rate"):
+    for name, best in (("of_copy_bandwidth", max), ("of_gemm_rate", max), ("host_us", min)):
         values = [r[name] for r in rounds if name in r]
         if values:
-            found[name] = {"best": max(values), "median": statistics.median(values)}
+            found[name] = {"best": best(values), "median": statistics.median(values)}
     return found
 
 

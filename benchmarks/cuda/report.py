@@ -4,7 +4,8 @@ import shlex
 import subprocess
 
 NAMES = {"of_copy_bandwidth": "of the copy bandwidth", "of_gemm_rate": "of the bf16 product rate",
-         "over_eager": "over transformers eager", "over_compiled": "over torch.compile"}
+         "over_eager": "over transformers eager", "over_compiled": "over torch.compile",
+         "host_us": "of the host's time a step"}
 
 
 def gpu():
@@ -20,32 +21,34 @@ def number(x):
     return f"{x:.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}"
 
 
+def shown(name, x):
+    return f"{x:.0%}" if name.startswith("of_") else number(x)
+
+
 def pair(result, name):
     figure = result["figures"].get(name)
-    if figure is None:
-        return "–"
-    show = (lambda x: f"{x:.0%}") if name.startswith("of_") else number
-    return f"{show(figure['best'])} / {show(figure['median'])}"
+    return f"{shown(name, figure['best'])} / {shown(name, figure['median'])}" if figure else "–"
 
 
 def promise(result):
     """Whether the medians keep what is promised."""
     kept = []
-    for name, least in result["promised"].items():
-        figure = result["figures"].get(name)
-        wanted = f"{least:.0%}" if name.startswith("of_") else f"{least:.1f}x"
-        word = "not measured" if figure is None else "kept" if figure["median"] >= least else "**missed**"
+    for name, bound in result["promised"].items():
+        wanted = f"{bound:.1f}x" if name.startswith("over_") else f"{bound} µs" if name.endswith("_us") else \
+            shown(name, bound)
+        word = {True: "kept", False: "**missed**", None: "not measured"}[result["kept"].get(name)]
         kept.append(f"{wanted} {NAMES[name]}: {word}")
     return "; ".join(kept)
 
 
 def markdown(results, options, arguments):
-    columns = ["drun", "eager", "compiled", "over_eager", "over_compiled", "of_copy_bandwidth", "of_gemm_rate"]
+    columns = ["drun", "eager", "compiled", "over_eager", "over_compiled", "of_copy_bandwidth", "of_gemm_rate",
+               "host_us"]
     limits = [r for result in results.values() for r in result["rounds"] if "copy_bytes_per_s" in r]
     lines = ["# drun on a GPU", "", f"{datetime.date.today()}, {gpu()}.", "", "```sh",
              "benchmarks/cuda/compare.py " + shlex.join(arguments), "```", "",
              f"bf16, random weights, {options.rounds} rounds in turns; a cell has the best and the median, in tokens/s "
-             "or as a ratio. Bytes of a decode step: weights once (of experts those asked for), keys and values read "
+             "as a ratio, or in microseconds. Bytes of a decode step: weights once (of experts those asked for), keys and values read "
              "and written; the limit is a copy's bytes read and written. Operations of a prompt: products with "
              "weights, attention, and the head for one token.", ""]
     if limits:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,7 +15,9 @@
 #include "plan_generated.h"
 #include "runtime/backends/views.h"
 #include "runtime/base/status.h"
+#include "runtime/base/steady.h"
 #include "runtime/collectives/communicator.h"
+#include "runtime/collectives/whereabouts.h"
 #include "runtime/executor/step.h"
 #include "runtime/weights/part.h"
 
@@ -33,23 +36,39 @@ struct PlanMemory {
   std::byte* arena = nullptr;               // the largest entry's
 };
 
+// An instruction that has run.
+struct Ran {
+  uint32_t entry, instruction;
+  int64_t end;                     // of steadyNanoseconds()
+  std::span<const int64_t> sizes;  // the step's
+  // The entry's in host memory, where the instruction's results can be read if somebody asked.
+  std::byte* arena;
+};
+
 // Told of every instruction that has run, where somebody wants to look at values or at times.
 class Observer {
  public:
+  // What ran() looks at; each includes those before it. Where no instruction of an entry is asked
+  // for more than times, a device may make one launch of several, whose time is the last one's.
+  // kFaults: results are changed, and the changed ones count.
+  enum class Asks : uint8_t { kTimes, kValues, kFaults };
+
   virtual ~Observer() = default;
-  // What all instructions of the step share is ready: the first one starts.
-  virtual void begins() {}
-  // `arena`: the entry's, in host memory; `sizes` are the step's. An error ends the step.
-  virtual Status ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
-                     const std::byte* arena) = 0;
+  virtual Asks asks(uint32_t entry, uint32_t instruction) const = 0;
+  // What all instructions of the step share is ready: the first one starts, at `begin` of
+  // steadyNanoseconds().
+  virtual void begins(int64_t) {}
+  // An error ends the step.
+  virtual Status ran(const Ran& ran) = 0;
 };
 
 // What a program needs to know of a step.
 struct StepContext {
   const Step& step;
-  std::span<const int64_t> sizes;   // values of Plan.sizes
-  std::atomic<uint32_t>& position;  // the program stores the index of each instruction it starts
-  Observer* observer = nullptr;     // usually none
+  std::span<const int64_t> sizes;  // values of Plan.sizes
+  // The program stores the index of each instruction it starts, or kSomeInstruction.
+  std::atomic<uint32_t>& position;
+  Observer* observer = nullptr;  // usually none
 };
 
 // A prepared entry. It reads and writes the PlanMemory it was prepared with.
@@ -58,7 +77,7 @@ class Program {
   virtual ~Program() = default;
 
   // Runs the step's instructions in order. Takes no memory and looks nothing up. An error is that
-  // of the instruction at `position`.
+  // of the instruction at `position`, or of none that is known.
   virtual Status run(const StepContext& context) = 0;
 
   // Entry.outputs[index] in host memory, f32, rows `row_stride` of the buffer apart; valid until
@@ -67,6 +86,9 @@ class Program {
 
   // From now on outputs are wanted as wholes, which they are at first, or nothing but largest().
   virtual void wholeOutputs(bool) {}
+  // How long run() has only waited for a device, in all calls so far.
+  virtual std::chrono::nanoseconds waited() const { return {}; }
+
   // Of each row of Entry.outputs[index], where the device has looked for it; valid as output() is.
   virtual std::span<const Largest> largest(uint32_t) const { return {}; }
 };

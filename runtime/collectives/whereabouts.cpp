@@ -23,9 +23,11 @@ std::string whereText(const Where& where, const DescribeInstruction& describe) {
       break;
   }
   const uint32_t entry = where.place - kInEntry;
-  return "in step " + number(where.step) + ", " +
-         (describe ? describe(entry, where.instruction)
-                   : "entry " + number(entry) + ", instruction " + number(where.instruction));
+  const std::string step = "in step " + number(where.step) + ", ";
+  if (describe) return step + describe(entry, where.instruction);
+  const bool known = where.instruction != kSomeInstruction;
+  return step + "entry " + number(entry) +
+         (known ? ", instruction " + number(where.instruction) : "");
 }
 
 std::string ranksText(std::span<const uint32_t> ranks) {

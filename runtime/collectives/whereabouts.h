@@ -22,6 +22,9 @@ enum Place : uint32_t {
   kInEntry = 5,
 };
 
+// Of Where.instruction: a device runs several and does not say which.
+inline constexpr uint32_t kSomeInstruction = UINT32_MAX;
+
 struct Where {
   uint32_t place = kStarting;
   uint32_t instruction = 0;  // of the entry, that is being run
@@ -57,7 +60,8 @@ struct Sighting {
   bool missed = false;  // somebody waited for it until the deadline
 };
 
-// "entry 'decode', instruction 37 (model.layers.2.mlp.down_proj)", by the plan.
+// "entry 'decode', instruction 37 (model.layers.2.mlp.down_proj)", by the plan; "entry 'decode'" of
+// kSomeInstruction.
 using DescribeInstruction = std::function<std::string(uint32_t entry, uint32_t instruction)>;
 
 // "loading weights", "in step 14, entry 'decode', instruction 37 (...)": what follows "while".

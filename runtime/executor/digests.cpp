@@ -54,14 +54,13 @@ Digests::Digests(const fb::Plan& plan) : plan_(plan) {
   }
 }
 
-Status Digests::ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
-                    const std::byte* arena) {
-  const std::vector<Result>& results = results_[entry];
-  for (size_t i = digests_.size(); i < results.size() && results[i].instruction == instruction;
+Status Digests::ran(const Ran& ran) {
+  const std::vector<Result>& results = results_[ran.entry];
+  for (size_t i = digests_.size(); i < results.size() && results[i].instruction == ran.instruction;
        ++i) {
-    const fb::Buffer& buffer = *plan_.entries()->Get(entry)->buffers()->Get(results[i].buffer);
-    digests_.push_back(digestOf(arena + buffer.offset(), static_cast<DType>(buffer.dtype()),
-                                sizes[buffer.rows()], static_cast<int64_t>(buffer.cols()),
+    const fb::Buffer& buffer = *plan_.entries()->Get(ran.entry)->buffers()->Get(results[i].buffer);
+    digests_.push_back(digestOf(ran.arena + buffer.offset(), static_cast<DType>(buffer.dtype()),
+                                ran.sizes[buffer.rows()], static_cast<int64_t>(buffer.cols()),
                                 static_cast<int64_t>(buffer.row_stride())));
   }
   return Status::success();

@@ -34,8 +34,8 @@ class Digests final : public Observer {
   // `plan` outlives the object.
   explicit Digests(const plan::fb::Plan& plan);
 
-  Status ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
-             const std::byte* arena) override;
+  Asks asks(uint32_t, uint32_t) const override { return Asks::kValues; }
+  Status ran(const Ran& ran) override;
 
   // What digests() are of, once all instructions of an entry have run.
   std::span<const Result> results(uint32_t entry) const { return results_[entry]; }

@@ -250,6 +250,12 @@ Traffic Executor::movedSoFar() const {
   return moved;
 }
 
+std::chrono::nanoseconds Executor::waited() const {
+  std::chrono::nanoseconds sum{0};
+  for (const auto& program : programs_) sum += program->waited();
+  return sum;
+}
+
 void Executor::wantLargestOnly() {
   for (const auto& program : programs_) program->wholeOutputs(false);
 }

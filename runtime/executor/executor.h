@@ -1,6 +1,7 @@
 // Runs one rank's plan, step by step. An object without globals: tests run several in one process.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -74,6 +75,9 @@ class Executor {
 
   // What this rank has moved in the collectives of all steps so far.
   const Traffic& traffic() const { return traffic_; }
+
+  // How long it has only waited for a device, in all steps so far.
+  std::chrono::nanoseconds waited() const;
 
   // The entry being run or last run.
   uint32_t entry() const { return entry_; }

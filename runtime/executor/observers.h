@@ -1,6 +1,7 @@
 // Several observers as one.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "runtime/backends/backend.h"
@@ -14,14 +15,18 @@ class ObserverList final : public Observer {
   // What to tell of instructions; null where nobody wants to hear of them.
   Observer* observer() { return observers_.empty() ? nullptr : this; }
 
-  void begins() override {
-    for (Observer* observer : observers_) observer->begins();
-  }
-  Status ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
-             const std::byte* arena) override {
-    for (Observer* observer : observers_) {
-      DCC_RETURN_IF_ERROR(observer->ran(entry, instruction, sizes, arena));
+  Asks asks(uint32_t entry, uint32_t instruction) const override {
+    Asks most = Asks::kTimes;
+    for (const Observer* observer : observers_) {
+      most = std::max(most, observer->asks(entry, instruction));
     }
+    return most;
+  }
+  void begins(int64_t begin) override {
+    for (Observer* observer : observers_) observer->begins(begin);
+  }
+  Status ran(const Ran& ran) override {
+    for (Observer* observer : observers_) DCC_RETURN_IF_ERROR(observer->ran(ran));
     return Status::success();
   }
 

@@ -20,7 +20,7 @@ bool givesAllTheSame(const fb::Collective& collective) {
 }  // namespace
 
 CollectiveResult resultOf(const fb::Entry& entry, const fb::Collective& collective,
-                          std::span<const int64_t> sizes, const std::byte* arena) {
+                          std::span<const int64_t> sizes, std::byte* arena) {
   const fb::Buffer& buffer = *entry.buffers()->Get(collective.output());
   const size_t element = byteSize(static_cast<DType>(buffer.dtype()));
   return {arena + buffer.offset(), sizes[buffer.rows()], buffer.cols() * element,
@@ -41,15 +41,20 @@ ResultHashes::ResultHashes(const fb::Plan& plan) : plan_(plan) {
   hashes_.reserve(most);
 }
 
-Status ResultHashes::ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
-                         const std::byte* arena) {
-  const std::vector<uint32_t>& shared = shared_[entry];
-  if (hashes_.size() == shared.size() || shared[hashes_.size()] != instruction) {
+Observer::Asks ResultHashes::asks(uint32_t entry, uint32_t instruction) const {
+  const bool shared = std::ranges::binary_search(shared_[entry], instruction);
+  return shared ? Asks::kValues : Asks::kTimes;
+}
+
+Status ResultHashes::ran(const Ran& ran) {
+  const std::vector<uint32_t>& shared = shared_[ran.entry];
+  if (hashes_.size() == shared.size() || shared[hashes_.size()] != ran.instruction) {
     return Status::success();
   }
-  const fb::Entry& e = *plan_.entries()->Get(entry);
-  const fb::Collective& collective = *e.instructions()->Get(instruction)->body_as_Collective();
-  const CollectiveResult result = resultOf(e, collective, sizes, arena);
+  const fb::Entry& entry = *plan_.entries()->Get(ran.entry);
+  const CollectiveResult result =
+      resultOf(entry, *entry.instructions()->Get(ran.instruction)->body_as_Collective(), ran.sizes,
+               ran.arena);
   uint64_t hash = 0;
   if (result.row_bytes == result.stride_bytes) {
     hash = hash64({result.data, static_cast<size_t>(result.rows) * result.row_bytes});

@@ -16,8 +16,8 @@ class ResultHashes final : public Observer {
   // `plan` outlives the object.
   explicit ResultHashes(const plan::fb::Plan& plan);
 
-  Status ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
-             const std::byte* arena) override;
+  Asks asks(uint32_t entry, uint32_t instruction) const override;
+  Status ran(const Ran& ran) override;
 
   // The instructions of an entry whose results all ranks have alike, in their order, and once they
   // have run the hashes of what they gave: of its bits, row after row.
@@ -34,12 +34,12 @@ class ResultHashes final : public Observer {
 
 // The matrix that a collective writes, where it lies.
 struct CollectiveResult {
-  const std::byte* data;
+  std::byte* data;
   int64_t rows;
   size_t row_bytes, stride_bytes;
 };
-// `entry` and `collective` are of a verified plan, sizes and arena those of Observer::ran().
+// `entry` and `collective` are of a verified plan, sizes and arena those of Ran.
 CollectiveResult resultOf(const plan::fb::Entry& entry, const plan::fb::Collective& collective,
-                          std::span<const int64_t> sizes, const std::byte* arena);
+                          std::span<const int64_t> sizes, std::byte* arena);
 
 }  // namespace dcc

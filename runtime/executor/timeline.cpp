@@ -40,12 +40,12 @@ void Timeline::begin(const Step& step) {
   steps_.back().begin = steadyNanoseconds();
 }
 
-void Timeline::begins() {
-  if (recording_) steps_.back().first = steadyNanoseconds();
+void Timeline::begins(int64_t begin) {
+  if (recording_) steps_.back().first = begin;
 }
 
-Status Timeline::ran(uint32_t, uint32_t, std::span<const int64_t>, const std::byte*) {
-  if (recording_) ends_.push_back(steadyNanoseconds());
+Status Timeline::ran(const Ran& ran) {
+  if (recording_) ends_.push_back(ran.end);
   return Status::success();
 }
 

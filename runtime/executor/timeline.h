@@ -1,7 +1,6 @@
 // When each step and each of its instructions ran.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -10,13 +9,6 @@
 #include "runtime/executor/step.h"
 
 namespace dcc {
-
-// Nanoseconds of a clock that all processes of a machine share.
-inline int64_t steadyNanoseconds() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 // The first steps of a run, as many as fit in memory that is taken beforehand.
 class Timeline final : public Observer {
@@ -46,9 +38,9 @@ class Timeline final : public Observer {
   void begin(const Step& step);
   void end(const Step& step);
 
-  void begins() override;
-  Status ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
-             const std::byte* arena) override;
+  Asks asks(uint32_t, uint32_t) const override { return Asks::kTimes; }
+  void begins(int64_t begin) override;
+  Status ran(const Ran& ran) override;
 
   uint32_t steps() const { return static_cast<uint32_t>(steps_.size()); }
   StepTimes step(uint32_t index) const;

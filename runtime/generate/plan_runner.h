@@ -20,6 +20,7 @@ class PlanRunner final : public StepRunner {
   Status run(const Step& step) override;
   LogitsPart logits() const override { return logits_; }
   Traffic traffic() const override { return executor_.traffic(); }
+  std::chrono::nanoseconds waited() const override { return executor_.waited(); }
 
  private:
   Executor& executor_;

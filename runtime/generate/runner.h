@@ -1,6 +1,7 @@
 // What the step loop asks of whoever executes steps.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 
@@ -41,6 +42,21 @@ class StepRunner {
   virtual LogitsPart logits() const = 0;
   // What this rank has moved in the collectives of all steps so far.
   virtual Traffic traffic() const { return {}; }
+  // How long it has only waited for a device, in all steps so far.
+  virtual std::chrono::nanoseconds waited() const { return {}; }
+};
+
+// One that does more about the steps of another, which outlives it.
+class RunnerAround : public StepRunner {
+ public:
+  explicit RunnerAround(StepRunner& inner) : inner_(inner) {}
+  Status run(const Step& step) override { return inner_.run(step); }
+  LogitsPart logits() const override { return inner_.logits(); }
+  Traffic traffic() const override { return inner_.traffic(); }
+  std::chrono::nanoseconds waited() const override { return inner_.waited(); }
+
+ private:
+  StepRunner& inner_;
 };
 
 }  // namespace dcc::generate

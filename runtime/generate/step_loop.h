@@ -26,6 +26,8 @@ class StepLoop {
 
   // What this rank has moved in the plan's collectives so far.
   Traffic traffic() const { return runner_.traffic(); }
+  // How long it has only waited for a device so far.
+  std::chrono::nanoseconds waited() const { return runner_.waited(); }
 
  private:
   Status run();

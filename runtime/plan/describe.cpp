@@ -40,10 +40,10 @@ std::string expertsText(const fb::Collective& collective) {
 std::string placeText(const fb::Plan& plan, uint32_t entry, uint32_t instruction) {
   const auto entries = rows(plan.entries());
   if (entry >= entries.size()) return "entry " + std::to_string(entry);
-  std::string where = "entry '" + std::string(text(entries[entry]->name())) + "', instruction " +
-                      std::to_string(instruction);
+  std::string where = "entry '" + std::string(text(entries[entry]->name())) + "'";
   const auto instructions = rows(entries[entry]->instructions());
   if (instruction >= instructions.size()) return where;
+  where += ", instruction " + std::to_string(instruction);
   const std::string_view module = text(instructions[instruction]->module_());
   return module.empty() ? where : where + " (" + std::string(module) + ")";
 }

@@ -20,7 +20,7 @@ import steps  # noqa: E402
 DRUN = """#!/usr/bin/env python3
 import json
 print(json.dumps({"decode_tokens_per_s": 100.0, "prefill_tokens_per_s": 1e5, "weight_bytes_per_token": 16e9,
-                  "memory_bandwidth_bytes_per_s": 2e12}))
+                  "memory_bandwidth_bytes_per_s": 2e12, "host_p50_s": 2e-5}))
 """
 # A Python that runs worker.py: half as fast when eager, as fast when compiled.
 PEER = """#!/usr/bin/env python3
@@ -120,6 +120,8 @@ class Compare(harness.EndToEnd):
         self.assertAlmostEqual(said["prefill 2048"]["figures"]["of_gemm_rate"]["best"], flops / 2e15)
         text = (self.scratch / "figures.md").read_text()
         self.assertIn("4.0x over transformers eager: **missed**", text)
+        self.assertEqual(first["host_us"], {"best": 20, "median": 20})
+        self.assertIn("30 µs of the host's time a step: kept", text)
         self.assertIn("| prefill 2048 | 100000 / 100000 | 50000 / 50000 | – | 2.00 / 2.00 |", text)
 
     def test_alone(self):
@@ -149,8 +151,8 @@ class Compare(harness.EndToEnd):
         file = self.scratch / "figures.json"
         passed, line, kept = figures.benchmarks(["true"], file, {})(steps.Clock(5))
         self.assertTrue(passed)
-        measured = [(c["figures"][n]["median"], least) for c in said.values() for n, least in c["promised"].items()]
-        good = sum(value >= least for value, least in measured)
+        measured = [(n, c["figures"][n]["median"], bound) for c in said.values() for n, bound in c["promised"].items()]
+        good = sum(value <= bound if n == "host_us" else value >= bound for n, value, bound in measured)
         self.assertIn(f"9 cases measured, {good} of {len(measured)} promises that were measured kept", line)
         self.assertEqual(kept, said)
         passed, line, kept = figures.benchmarks(["sleep", "100"], file, {})(steps.Clock(0.5))

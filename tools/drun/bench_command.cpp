@@ -70,17 +70,14 @@ Status checkBatch(const BenchShape& shape, const Limits& limits, const Scheduler
 class Timer final : public generate::Listener {
  public:
   // `tokens`: of prompts and new, of all sequences.
-  Timer(const generate::StepLoop& loop, uint32_t sequences, const std::string& name,
-        uint64_t tokens)
-      : times(sequences),
-        loop_(loop),
-        before_(loop.traffic()),
-        tokens_(tokens),
-        progress_(name, "tokens") {}
+  Timer(const generate::StepLoop& loop, const BenchFacts& facts, uint32_t sequences,
+        const std::string& name, uint64_t tokens)
+      : times(sequences), loop_(loop), facts_(facts), tokens_(tokens), progress_(name, "tokens") {}
 
   void onStep(const generate::PromptTokens& prompts) override {
-    times.step(prompts, std::chrono::duration<double>(Clock::now() - start_).count(),
-               loop_.traffic() - before_);
+    const Mark now = mark();
+    times.step(prompts, {now.now - begin_.now, now.waited - begin_.waited, now.moved - begin_.moved,
+                         now.reading - begin_.reading});
     progress_.update(prompts.done + new_tokens_, tokens_);
   }
   bool onToken(uint32_t sequence, int32_t) override {
@@ -93,11 +90,17 @@ class Timer final : public generate::Listener {
   BenchTimes times;
 
  private:
+  Mark mark() const {
+    const std::chrono::duration<double> now = Clock::now().time_since_epoch();
+    const std::chrono::duration<double> waited = loop_.waited();
+    return {now.count() - facts_.reading.seconds, waited.count(), loop_.traffic(), facts_.reading};
+  }
+
   const generate::StepLoop& loop_;
-  Traffic before_;
+  const BenchFacts& facts_;
   uint64_t tokens_, new_tokens_ = 0;
   Progress progress_;
-  Clock::time_point start_ = Clock::now();
+  Mark begin_ = mark();
 };
 
 class BenchCommand final : public RankZeroCommand {
@@ -152,7 +155,7 @@ Result<BenchTimes> BenchCommand::pass(generate::StepLoop& loop, const std::strin
     DCC_RETURN_IF_ERROR(scheduler.add(std::move(request), "bench"));
   }
   const uint64_t each = uint64_t{shape.prompt_tokens} + shape.new_tokens;
-  Timer timer(loop, shape.batch, name, shape.batch * each);
+  Timer timer(loop, facts_, shape.batch, name, shape.batch * each);
   DCC_RETURN_IF_ERROR(loop.lead(scheduler, timer));
   return std::move(timer.times);
 }

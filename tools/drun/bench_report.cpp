@@ -9,7 +9,8 @@ namespace {
 
 struct Figures {
   double prefill_rate, decode_rate, p50, p90, p99;
-  double token_bytes, decode_bandwidth, fraction;
+  double token_bytes, decode_bandwidth, memory_bandwidth, fraction;
+  double host_p50;  // 0 where there is no device to wait for
 };
 
 double ratio(double a, double b) { return b > 0 ? a / b : 0; }
@@ -25,7 +26,11 @@ Figures figuresOf(const BenchFacts& facts, const BenchShape& shape, const BenchT
   f.p99 = percentile(times.decodeSteps(), 0.99);
   f.token_bytes = step / shape.batch;
   f.decode_bandwidth = ratio(step * static_cast<double>(times.decodeSteps().size()), decode);
-  f.fraction = ratio(f.decode_bandwidth, facts.memory_bandwidth);
+  f.memory_bandwidth = facts.copy_bandwidth > 0
+                           ? facts.copy_bandwidth
+                           : ratio(times.reading().bytes, times.reading().seconds);
+  f.fraction = ratio(f.decode_bandwidth, f.memory_bandwidth);
+  f.host_p50 = facts.copy_bandwidth > 0 ? percentile(times.decodeHost(), 0.50) : 0;
   return f;
 }
 
@@ -72,7 +77,8 @@ std::string table(const BenchFacts& facts, const BenchShape& shape, const BenchT
   row("weights", bytes(f.token_bytes) + " per token" +
                      (sparse ? " (experts as if no two tokens shared one), " : ", ") +
                      bytes(f.decode_bandwidth) + "/s");
-  row("memory", bytes(facts.memory_bandwidth) + "/s, of which decoding takes " +
+  if (f.host_p50 > 0) row("host", format("p50 %.1f us of each decode step", f.host_p50 * 1e6));
+  row("memory", bytes(f.memory_bandwidth) + "/s, of which decoding takes " +
                     format("%.0f %%", f.fraction * 100));
   return text;
 }
@@ -105,7 +111,8 @@ std::string benchReport(const BenchFacts& facts, const BenchShape& shape, const 
       {"weight_dtype", name(facts.traffic.dtype)},
       {"weight_bytes_per_token", std::llround(f.token_bytes)},
       {"expert_bytes_per_token", facts.traffic.expertsOf(shape.batch) / shape.batch},
-      {"memory_bandwidth_bytes_per_s", facts.memory_bandwidth},
+      {"host_p50_s", f.host_p50},
+      {"memory_bandwidth_bytes_per_s", f.memory_bandwidth},
       {"decode_bandwidth_fraction", f.fraction},
       {"prefill_bytes_sent", times.prefillTraffic().sent},
       {"prefill_bytes_received", times.prefillTraffic().received},

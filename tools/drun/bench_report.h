@@ -17,7 +17,10 @@ struct BenchFacts {
   // Over all ranks, what a decode step reads: plan::WeightTraffic.
   plan::WeightTraffic traffic;
   uint64_t vocabulary = 1;
-  double memory_bandwidth = 0;  // bytes per second, of all ranks at once
+  // Bytes per second that a copy in the devices' memory moves, of all ranks; 0 on CPUs, which read
+  // between steps.
+  double copy_bandwidth = 0;
+  Reading reading;  // so far
   double load_seconds = 0;
 };
 

@@ -15,21 +15,21 @@ double percentile(std::vector<double> values, double share) {
   return *at;
 }
 
-void BenchTimes::step(const generate::PromptTokens& prompts, double now, const Traffic& moved) {
+void BenchTimes::step(const generate::PromptTokens& prompts, const Mark& mark) {
   decoding_ = prompts.done == prompts_.done;
   if (decoding_) {
-    decode_.push_back(now - now_);
+    decode_.push_back(mark.now - last_.now);
+    decode_host_.push_back(decode_.back() - (mark.waited - last_.waited));
   } else {
-    prefill_ = now;
+    prefill_ = mark.now;
   }
-  (decoding_ ? decode_traffic_ : prefill_traffic_) += moved - moved_;
+  (decoding_ ? decode_traffic_ : prefill_traffic_) += mark.moved - last_.moved;
   prompts_ = prompts;
-  moved_ = moved;
-  now_ = now;
+  last_ = mark;
 }
 
 void BenchTimes::token(uint32_t sequence) {
-  if (first_[sequence] < 0) first_[sequence] = now_;
+  if (first_[sequence] < 0) first_[sequence] = last_.now;
   if (decoding_) ++decode_tokens_;
 }
 

@@ -15,7 +15,7 @@ namespace fb = plan::fb;
 
 HashingRunner::HashingRunner(const std::string& path, Executor& executor,
                              generate::StepRunner& runner, Communicator& world)
-    : path_(path), plan_(*executor.plan()), runner_(runner), world_(world), digests_(plan_) {}
+    : RunnerAround(runner), path_(path), plan_(*executor.plan()), world_(world), digests_(plan_) {}
 
 Result<std::unique_ptr<HashingRunner>> HashingRunner::create(const std::string& path,
                                                              Executor& executor,
@@ -32,7 +32,7 @@ Result<std::unique_ptr<HashingRunner>> HashingRunner::create(const std::string& 
 
 Status HashingRunner::run(const Step& step) {
   digests_.clear();
-  DCC_RETURN_IF_ERROR(runner_.run(step));
+  DCC_RETURN_IF_ERROR(RunnerAround::run(step));
   DCC_RETURN_IF_ERROR(gather());
   if (file_) DCC_RETURN_IF_ERROR(writeAll(file_.get(), lines(step.entry), "--hash-ops " + path_));
   ++step_;

@@ -17,7 +17,7 @@
 
 namespace dcc::drun {
 
-class HashingRunner final : public generate::StepRunner {
+class HashingRunner final : public generate::RunnerAround {
  public:
   // Watches `executor`, whose steps `runner` runs; rank 0 writes the file. All of them outlive the
   // object. Error: the file can't be written.
@@ -26,8 +26,6 @@ class HashingRunner final : public generate::StepRunner {
                                                        Communicator& world);
 
   Status run(const Step& step) override;
-  generate::LogitsPart logits() const override { return runner_.logits(); }
-  Traffic traffic() const override { return runner_.traffic(); }
 
  private:
   HashingRunner(const std::string& path, Executor& executor, generate::StepRunner& runner,
@@ -37,7 +35,6 @@ class HashingRunner final : public generate::StepRunner {
 
   std::string path_;
   const plan::fb::Plan& plan_;
-  generate::StepRunner& runner_;
   Communicator& world_;
   Digests digests_;
   UniqueFd file_;  // of rank 0

@@ -86,8 +86,7 @@ void flip(const CollectiveResult& result, uint64_t bit) {
   if (bits == 0) return;
   const uint64_t byte = bit % bits / 8;
   const size_t at = byte / result.row_bytes * result.stride_bytes + byte % result.row_bytes;
-  // To go wrong where nothing else does is what this is for.
-  const_cast<std::byte*>(result.data)[at] ^= std::byte{1} << (bit % 8);
+  result.data[at] ^= std::byte{1} << (bit % 8);
 }
 
 }  // namespace
@@ -150,18 +149,22 @@ Result<Observer*> Injector::watch(const fb::Plan& plan) {
                    injection_->at + "', but " + std::to_string(seen));
 }
 
-Status Injector::ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
-                     const std::byte* arena) {
-  if (entry != entry_ || instruction != instruction_ || steps_++ != injection_->step) {
+Observer::Asks Injector::asks(uint32_t entry, uint32_t instruction) const {
+  if (entry != entry_ || instruction != instruction_) return Asks::kTimes;
+  return injection_->act == Act::kFlip ? Asks::kFaults : Asks::kValues;
+}
+
+Status Injector::ran(const Ran& ran) {
+  if (ran.entry != entry_ || ran.instruction != instruction_ || steps_++ != injection_->step) {
     return Status::success();
   }
   if (injection_->act != Act::kFlip) {
     perform(injection_->act);
     return Status::success();
   }
-  const fb::Entry& e = *plan_->entries()->Get(entry);
-  const fb::Collective& c = *e.instructions()->Get(instruction)->body_as_Collective();
-  flip(resultOf(e, c, sizes, arena), injection_->bit);
+  const fb::Entry& e = *plan_->entries()->Get(ran.entry);
+  const fb::Collective& c = *e.instructions()->Get(ran.instruction)->body_as_Collective();
+  flip(resultOf(e, c, ran.sizes, ran.arena), injection_->bit);
   return Status::success();
 }
 

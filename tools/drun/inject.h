@@ -51,8 +51,8 @@ class Injector final : public Observer {
   // What is to watch the executor of `plan`, which outlives the object; null where no step is to
   // go wrong. Errors (user): the plan has no such entry, or no such collective in it.
   Result<Observer*> watch(const plan::fb::Plan& plan);
-  Status ran(uint32_t entry, uint32_t instruction, std::span<const int64_t> sizes,
-             const std::byte* arena) override;
+  Asks asks(uint32_t entry, uint32_t instruction) const override;
+  Status ran(const Ran& ran) override;
 
  private:
   std::optional<Injection> injection_;

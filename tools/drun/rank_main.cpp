@@ -25,6 +25,7 @@
 #include "tools/drun/hash_ops.h"
 #include "tools/drun/inject.h"
 #include "tools/drun/memory_check.h"
+#include "tools/drun/metered_runner.h"
 #include "tools/drun/trace.h"
 #include "tools/drun/verify_ranks.h"
 
@@ -187,11 +188,7 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
     return world.barrier();
   }
   if (options.command == Command::kBench) {
-    DCC_ASSIGN(bench.memory_bandwidth, executor->deviceBandwidth(world));
-    if (bench.memory_bandwidth == 0) {
-      DCC_ASSIGN(bench.memory_bandwidth,
-                 weightBandwidth(executor->weightMemory(), threads, rank.localSize(), world));
-    }
+    DCC_ASSIGN(bench.copy_bandwidth, executor->deviceBandwidth(world));
   }
   generate::PlanRunner plan_runner(*executor, output.name);
   std::unique_ptr<HashingRunner> hashing;
@@ -212,7 +209,13 @@ Status work(const Options& options, launch::Rank& rank, uint32_t threads, Commun
   if (options.verify_ranks) {
     verifying.emplace(*executor, inner, group, replica.groups[replica.index]);
   }
-  generate::StepRunner& runner = verifying ? *verifying : inner;
+  generate::StepRunner& checked = verifying ? *verifying : inner;
+  std::unique_ptr<MeteredRunner> metered;
+  if (options.command == Command::kBench && target == plan::Target::kCpu) {
+    DCC_ASSIGN(metered, MeteredRunner::create(checked, executor->weightMemory(), threads,
+                                              rank.localSize(), world, bench.reading));
+  }
+  generate::StepRunner& runner = metered ? *metered : checked;
   const auto serve = [&]() -> Status {
     if (encodes) {
       EncodeRounds rounds(options, output, limits, replica, world, group, runner);

@@ -30,7 +30,7 @@ Result<std::unique_ptr<TracingRunner>> TracingRunner::create(Executor& executor,
 
 Status TracingRunner::run(const Step& step) {
   timeline_.begin(step);
-  DCC_RETURN_IF_ERROR(runner_.run(step));
+  DCC_RETURN_IF_ERROR(RunnerAround::run(step));
   timeline_.end(step);
   return Status::success();
 }

@@ -24,7 +24,7 @@ namespace dcc::drun {
 // cannot be written.
 Result<std::unique_ptr<NewFile>> traceFile(const std::string& path);
 
-class TracingRunner final : public generate::StepRunner {
+class TracingRunner final : public generate::RunnerAround {
  public:
   // Collective. Watches `executor`, whose steps `runner` runs; both and `world` outlive the object.
   // `one_host`: all ranks are on one machine. Errors: the group's.
@@ -33,8 +33,6 @@ class TracingRunner final : public generate::StepRunner {
                                                        Communicator& world, bool one_host);
 
   Status run(const Step& step) override;
-  generate::LogitsPart logits() const override { return runner_.logits(); }
-  Traffic traffic() const override { return runner_.traffic(); }
 
   // Collective, when all steps have run. `file` is rank 0's, named `path`; null on the others.
   Status write(NewFile* file, const std::string& path);
@@ -44,8 +42,8 @@ class TracingRunner final : public generate::StepRunner {
 
   TracingRunner(Executor& executor, generate::StepRunner& runner, Communicator& world,
                 bool one_host)
-      : plan_(*executor.plan()),
-        runner_(runner),
+      : RunnerAround(runner),
+        plan_(*executor.plan()),
         world_(world),
         one_host_(one_host),
         timeline_(plan_) {}
@@ -55,7 +53,6 @@ class TracingRunner final : public generate::StepRunner {
   Status pass(std::string& text, uint32_t from);
 
   const plan::fb::Plan& plan_;
-  generate::StepRunner& runner_;
   Communicator& world_;
   bool one_host_;
   Timeline timeline_;

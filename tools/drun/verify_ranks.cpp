@@ -11,8 +11,8 @@ namespace dcc::drun {
 
 VerifyingRunner::VerifyingRunner(Executor& executor, generate::StepRunner& runner,
                                  Communicator& group, std::vector<uint32_t> ranks)
-    : executor_(executor),
-      runner_(runner),
+    : RunnerAround(runner),
+      executor_(executor),
       group_(group),
       ranks_(std::move(ranks)),
       hashes_(*executor.plan()) {
@@ -22,7 +22,7 @@ VerifyingRunner::VerifyingRunner(Executor& executor, generate::StepRunner& runne
 Status VerifyingRunner::run(const Step& step) {
   hashes_.clear();
   const uint32_t number = executor_.steps();
-  DCC_RETURN_IF_ERROR(runner_.run(step));
+  DCC_RETURN_IF_ERROR(RunnerAround::run(step));
   return compare(step.entry, number);
 }
 

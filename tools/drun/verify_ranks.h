@@ -13,7 +13,7 @@
 
 namespace dcc::drun {
 
-class VerifyingRunner final : public generate::StepRunner {
+class VerifyingRunner final : public generate::RunnerAround {
  public:
   // Watches `executor`, whose steps `runner` runs. `group`: the ranks that share collectives, and
   // `ranks` their numbers for messages. All outlive the object.
@@ -23,14 +23,11 @@ class VerifyingRunner final : public generate::StepRunner {
   // Error (runtime), beside the runner's: which instruction's result is the first that differs, and
   // whose; said by that rank, of which the others hear.
   Status run(const Step& step) override;
-  generate::LogitsPart logits() const override { return runner_.logits(); }
-  Traffic traffic() const override { return runner_.traffic(); }
 
  private:
   Status compare(uint32_t entry, uint32_t step);
 
   Executor& executor_;
-  generate::StepRunner& runner_;
   Communicator& group_;
   std::vector<uint32_t> ranks_;
   ResultHashes hashes_;

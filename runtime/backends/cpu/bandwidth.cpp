@@ -5,9 +5,7 @@
 #include <chrono>
 #include <cstring>
 #include <limits>
-#include <vector>
 
-#include "runtime/backends/cpu/memory.h"
 #include "runtime/base/checked.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -19,12 +17,12 @@ HWY_BEFORE_NAMESPACE();
 namespace dcc::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Reads `bytes`, a multiple of kPart; the result only keeps the loads.
+// Reads `bytes` but for a last part smaller than four vectors; the result only keeps the loads.
 float readAll(const std::byte* data, size_t bytes) {
   const hn::ScalableTag<float> d;
   const size_t lanes = hn::Lanes(d);
   const float* p = reinterpret_cast<const float*>(data);
-  const float* end = p + bytes / sizeof(float);
+  const float* end = p + bytes / (4 * lanes * sizeof(float)) * 4 * lanes;
   auto a = hn::Zero(d), b = a, c = a, e = a;
   for (; p < end; p += 4 * lanes) {
     a = hn::Add(a, hn::Load(d, p));
@@ -50,44 +48,40 @@ constexpr int kPasses = 9;
 
 }  // namespace
 
-Result<double> measureReadBandwidth(ThreadPool& pool, std::span<const std::byte> memory,
-                                    Communicator* world) {
-  const auto parts = static_cast<int64_t>(memory.size() / kPart);
-  std::vector<uint64_t> all(world ? world->size() : 1, parts * kPart);
-  if (world) {
-    const uint64_t own = all[0];
-    const std::vector<size_t> sizes(all.size(), sizeof(own));
-    DCC_RETURN_IF_ERROR(world->allGather(&own, all.data(), sizes));
-  }
-  uint64_t total = 0;
-  for (const uint64_t each : all) total += each;
-
-  std::atomic<float> keep = 0;
-  double seconds = std::numeric_limits<double>::infinity();
-  for (int pass = 0; pass < kPasses; ++pass) {
-    // From when all begin to when all are done.
-    if (world) DCC_RETURN_IF_ERROR(world->barrier());
-    const auto start = std::chrono::steady_clock::now();
-    pool.run(parts, [&](int64_t i, uint32_t) {
-      const std::byte* part = memory.data() + static_cast<size_t>(i) * kPart;
-      keep.store(HWY_DYNAMIC_DISPATCH(readAll)(part, kPart), std::memory_order_relaxed);
-    });
-    if (world) DCC_RETURN_IF_ERROR(world->barrier());
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    seconds = std::min(seconds, taken.count());
-  }
-  return static_cast<double>(total) / seconds;
-}
-
-Result<double> measureReadBandwidth(ThreadPool& pool, size_t bytes, Communicator* world) {
+Result<Memory> memoryToRead(ThreadPool& pool, size_t bytes) {
   const auto parts = static_cast<int64_t>(ceilDiv(std::max(bytes, kPart), kPart));
-  DCC_ASSIGN(const Memory memory, Memory::map(static_cast<size_t>(parts) * kPart));
+  DCC_ASSIGN(Memory memory, Memory::map(static_cast<size_t>(parts) * kPart));
   // Pages that were never written are all one page of zeros, which caches hold.
   pool.run(parts, [&](int64_t i, uint32_t) {
     std::memset(memory.data() + static_cast<size_t>(i) * kPart, 1, kPart);
   });
-  return measureReadBandwidth(pool, std::span<const std::byte>(memory.data(), memory.size()),
-                              world);
+  return memory;
+}
+
+Result<double> readSeconds(ThreadPool& pool, std::span<const std::byte> memory,
+                           Communicator* world) {
+  const auto parts = static_cast<int64_t>(ceilDiv(memory.size(), kPart));
+  std::atomic<float> keep = 0;
+  if (world) DCC_RETURN_IF_ERROR(world->barrier());
+  const auto start = std::chrono::steady_clock::now();
+  pool.run(parts, [&](int64_t i, uint32_t) {
+    const auto part = memory.subspan(static_cast<size_t>(i) * kPart);
+    keep.store(HWY_DYNAMIC_DISPATCH(readAll)(part.data(), std::min(part.size(), kPart)),
+               std::memory_order_relaxed);
+  });
+  if (world) DCC_RETURN_IF_ERROR(world->barrier());
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Result<double> measureReadBandwidth(ThreadPool& pool, size_t bytes) {
+  DCC_ASSIGN(const Memory memory, memoryToRead(pool, bytes));
+  const std::span<const std::byte> all(memory.data(), memory.size());
+  double best = std::numeric_limits<double>::infinity();
+  for (int pass = 0; pass < kPasses; ++pass) {
+    DCC_ASSIGN(const double seconds, readSeconds(pool, all, nullptr));
+    best = std::min(best, seconds);
+  }
+  return static_cast<double>(all.size()) / best;
 }
 
 }  // namespace dcc::cpu

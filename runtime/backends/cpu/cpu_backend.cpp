@@ -24,7 +24,7 @@ struct Shared {
 class CpuProgram final : public Program {
  public:
   CpuProgram(Shared& shared, std::vector<Op> ops, std::vector<std::unique_ptr<RotaryTable>> rotary,
-             std::vector<const float*> outputs, const std::byte* arena)
+             std::vector<const float*> outputs, std::byte* arena)
       : shared_(shared),
         ops_(std::move(ops)),
         rotary_(std::move(rotary)),
@@ -46,12 +46,13 @@ class CpuProgram final : public Program {
     for (const auto& table : rotary_) {
       table->fill(shared_.pool, step.positions, step.starts, step.rope_lengths);
     }
-    if (context.observer != nullptr) context.observer->begins();
+    if (context.observer != nullptr) context.observer->begins(steadyNanoseconds());
     for (uint32_t i = 0; i < ops_.size(); ++i) {
       context.position.store(i, std::memory_order_relaxed);
       if (Status status = ops_[i](s); !status.ok()) return status;
       if (context.observer == nullptr) continue;
-      DCC_RETURN_IF_ERROR(context.observer->ran(step.entry, i, context.sizes, arena_));
+      DCC_RETURN_IF_ERROR(
+          context.observer->ran({step.entry, i, steadyNanoseconds(), context.sizes, arena_}));
     }
     return Status::success();
   }
@@ -63,7 +64,7 @@ class CpuProgram final : public Program {
   std::vector<Op> ops_;
   std::vector<std::unique_ptr<RotaryTable>> rotary_;
   std::vector<const float*> outputs_;
-  const std::byte* arena_;
+  std::byte* arena_;
 };
 
 class CpuBackend final : public Backend {

@@ -124,7 +124,7 @@ bool hasCollective(const fb::Collective& c) {
   }
 }
 
-Result<Op> prepareCollective(PrepareContext& context, const fb::Collective& c) {
+Result<Op> prepareCollective(PrepareContext& context, const fb::Collective& c, uint32_t index) {
   const plan::CollectiveWorkspace scratch =
       plan::collectiveWorkspace(context.entry(), c, context.maxSizes());
   const Ends ends{context.buffer(c.input()), context.buffer(c.output()), scratch.in};
@@ -139,14 +139,42 @@ Result<Op> prepareCollective(PrepareContext& context, const fb::Collective& c) {
   std::vector<uint32_t> counts;
   for (const uint32_t size : plan::rows(c.counts())) counts.push_back(size);
   const bool by_columns = c.dimension() == 1;
-  switch (c.kind()) {
-    case fb::CollectiveKind::all_gather:
-      return allGather(ends, group, by_columns, std::move(counts));
-    case fb::CollectiveKind::reduce_scatter:
-      return reduceScatter(ends, group, by_columns, std::move(counts));
-    default:  // hasCollective() admits no other
-      return allReduce(ends, group);
-  }
+  const auto calls = [&]() -> Op {
+    switch (c.kind()) {
+      case fb::CollectiveKind::all_gather:
+        return allGather(ends, group, by_columns, std::move(counts));
+      case fb::CollectiveKind::reduce_scatter:
+        return reduceScatter(ends, group, by_columns, std::move(counts));
+      default:  // hasCollective() admits no other
+        return allReduce(ends, group);
+    }
+  };
+  return Op([group, index, call = calls()](const StepState& s) {
+    group->beginInstruction(index);
+    return call(s);
+  });
+}
+
+Result<Op> prepareAllReduceAddNorm(PrepareContext& context, const fb::Collective& c, uint32_t index,
+                                   const fb::Kernel& norm) {
+  DCC_ASSIGN(Op reduce, prepareCollective(context, c, index));
+  const Args args(context, norm);
+  DCC_ASSIGN(Op add_norm, findKernel(norm.kind())(args));
+  const uint32_t other = args.index(0) == c.output() ? 1 : 0;
+  return Op([reduce = std::move(reduce), add_norm = std::move(add_norm),
+             group = context.communicator(c.axis()), index, in = context.buffer(c.input()),
+             other = args.buffer(other), weight = args.vector(2), sum = args.buffer(3),
+             out = args.buffer(4),
+             eps = args.real(fb::AttrKey::eps)](const StepState& s) -> Status {
+    const AddNorm norm = {other.at(s), sum.at(s), out.at(s), weight, eps};
+    if (!group->takesAddNorm(norm.sum.rows, norm.sum.cols)) {
+      DCC_RETURN_IF_ERROR(reduce(s));
+      return add_norm(s);
+    }
+    group->beginInstruction(index);
+    const std::byte* from = dense(s, in.at(s), s.scratch);
+    return group->allReduceAddNorm(reinterpret_cast<const float*>(from), norm, s.on);
+  });
 }
 
 }  // namespace dcc::cuda

@@ -1,6 +1,7 @@
 #include "runtime/backends/cuda/cuda_backend.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "runtime/backends/check_plan.h"
@@ -8,6 +9,7 @@
 #include "runtime/backends/cuda/random_weights.h"
 #include "runtime/backends/cuda/tune_plan.h"
 #include "runtime/base/checked.h"
+#include "runtime/base/printable.h"
 #include "runtime/plan/access.h"
 
 namespace dcc {
@@ -17,6 +19,19 @@ namespace {
 // Weights go to the device through two of these in turns: while one is copied the other is read.
 constexpr size_t kStagingBytes = size_t{64} << 20;
 constexpr size_t kAlignment = 64;
+
+// For tests and comparisons; what is measured differs from run to run.
+constexpr const char* kFuseNormsVariable = "DRUN_FUSE_NORMS";
+
+Result<FuseNorms> fuseNormsFromEnvironment() {
+  const char* text = std::getenv(kFuseNormsVariable);
+  const std::string_view word = text != nullptr ? text : "measured";
+  if (word == "measured") return FuseNorms::kMeasured;
+  if (word == "always") return FuseNorms::kAlways;
+  if (word == "never") return FuseNorms::kNever;
+  return userError(std::string(kFuseNormsVariable) + ": " + printable(word) +
+                   "; measured, always or never is right");
+}
 
 class CudaBackend final : public Backend {
  public:
@@ -46,6 +61,7 @@ class CudaBackend final : public Backend {
     }
     backend->shared_.group.transport = options.transport;
     backend->shared_.group.deadline = options.deadline;
+    DCC_ASSIGN(backend->shared_.group.fuse_norms, fuseNormsFromEnvironment());
     backend->shared_.group.overlap = backend->shared_.compute_capability >= 90;
     DCC_ASSIGN(backend->shared_.stream, Stream::create());
     DCC_ASSIGN(backend->shared_.done, Event::create());

@@ -13,8 +13,10 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
+#include "runtime/backends/cuda/add_norm.h"
 #include "runtime/backends/cuda/cuda.h"
 #include "runtime/backends/cuda/device_transport.h"
 #include "runtime/base/status.h"
@@ -45,6 +47,18 @@ class DeviceCommunicator {
   virtual Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
                                   SumOrder order, cudaStream_t stream) = 0;
 
+  // Collective: whether allReduceAddNorm() may be called at a place where it can be, as far as each
+  // rank knows its own memory.
+  virtual Result<bool> mayAddNorm(bool) { return false; }
+  // Whether it then takes matrices of this size: the same on all ranks. They begin at multiples of
+  // 16 bytes, and their rows of 4 elements.
+  virtual bool takesAddNorm(int64_t, int64_t) const { return false; }
+  // allReduceSum() in ranks' order of `in`, of as many elements as norm.sum, and what comes of it;
+  // with Launch::counters.
+  virtual Status allReduceAddNorm(const float*, const AddNorm&, const Launch&) {
+    return runtimeError(std::string(name()) + ": no sums with a norm");
+  }
+
   // Whether calls can be captured in a graph: always the same answer, on all ranks.
   virtual bool capturable() const = 0;
 
@@ -52,10 +66,22 @@ class DeviceCommunicator {
   // peer that never came, what NCCL found, what ended the group; from then on always.
   virtual Status poll() = 0;
 
+  // For failedAt(): a step begins, and until the next one calls are of the instructions told; those
+  // that a graph has captured keep theirs.
+  virtual void beginStep() {}
+  virtual void beginInstruction(uint32_t) {}
+  // Of a step that does not end, or whose poll() is an error: the instruction whose call does not,
+  // where that is known.
+  virtual std::optional<uint32_t> failedAt() const { return std::nullopt; }
+
   // Makes work that waits for peers on the device end soon; of no use afterwards. Callable from any
   // thread.
   virtual void abort() = 0;
 };
+
+// Whether sums go together with the norms behind them: what a measurement at the start says, or
+// always, or never.
+enum class FuseNorms : uint8_t { kMeasured, kAlways, kNever };
 
 struct DeviceGroupOptions {
   DeviceTransport transport = DeviceTransport::kAuto;
@@ -64,6 +90,7 @@ struct DeviceGroupOptions {
   // This rank's number for errors, where it is another than that in the group.
   std::optional<uint32_t> number = {};
   bool overlap = false;  // Launch::overlap
+  FuseNorms fuse_norms = FuseNorms::kMeasured;
 };
 
 // Collective: the ranks of `host`, which outlives the result, each with its current device. Errors:
@@ -72,9 +99,9 @@ Result<std::unique_ptr<DeviceCommunicator>> deviceCommunicator(Communicator& hos
                                                                const DeviceGroupOptions& options);
 
 // Waits until `event` has happened and meanwhile looks after `groups`, of which some may be null.
-// Errors (runtime): as of poll(); `deadline` is over. Then all groups have been aborted, and
-// `event` will happen soon.
+// Errors (runtime): as of poll(), of the instruction that `failed_at` then says where it is known;
+// `deadline` is over. Then all groups have been aborted, and `event` will happen soon.
 Status waitFor(cudaEvent_t event, std::span<DeviceCommunicator* const> groups,
-               std::chrono::milliseconds deadline);
+               std::chrono::milliseconds deadline, std::optional<uint32_t>* failed_at = nullptr);
 
 }  // namespace dcc::cuda

@@ -3,6 +3,7 @@
 //
 //   rope of q, rope of k, kv_write of the latter's result      ropeAndWrite
 //   a product, the gated activation of its two halves           gatedGemv, for few rows
+//   a sum over ranks, add_rms_norm of it                        allReduceAddNorm, for few rows
 #include "runtime/backends/cuda/op.h"
 #include "runtime/plan/dataflow.h"
 
@@ -18,6 +19,8 @@ class Fuser {
   Result<uint32_t> fuse(uint32_t i, std::vector<Op>& ops) {
     DCC_ASSIGN(const uint32_t ropes, fuseRopes(i, ops));
     if (ropes > 0) return ropes;
+    DCC_ASSIGN(const uint32_t sums, fuseSumAndNorm(i, ops));
+    if (sums > 0) return sums;
     return fuseGatedProduct(i, ops);
   }
 
@@ -36,6 +39,9 @@ class Fuser {
 
   Result<uint32_t> fuseRopes(uint32_t i, std::vector<Op>& ops);
   Result<uint32_t> fuseGatedProduct(uint32_t i, std::vector<Op>& ops);
+  Result<uint32_t> fuseSumAndNorm(uint32_t i, std::vector<Op>& ops);
+  // Whether it is no view of another, and its rows begin at multiples of 4 elements.
+  bool isWhole(uint32_t buffer) const;
 
   PrepareContext& context_;
   plan::Rows<flatbuffers::Offset<fb::Instruction>> instructions_;
@@ -132,10 +138,43 @@ Result<uint32_t> Fuser::fuseGatedProduct(uint32_t i, std::vector<Op>& ops) {
   return 2;
 }
 
-Result<Op> prepareOne(PrepareContext& context, const fb::Instruction& instruction) {
+bool Fuser::isWhole(uint32_t buffer) const {
+  const fb::Buffer& b = *context_.entry().buffers()->Get(buffer);
+  return plan::rootOf(context_.entry(), buffer) == buffer && b.row_stride() % 4 == 0;
+}
+
+// What is asked before the ranks are has the same answer on all of them: their plans are one
+// program, and differ in sizes of what is split, which sums are not, and so in where memory is used
+// again.
+Result<uint32_t> Fuser::fuseSumAndNorm(uint32_t i, std::vector<Op>& ops) {
+  const fb::Collective* sum = instructions_[i]->body_as_Collective();
+  const fb::Kernel* norm = kernel(i + 1, fb::KernelKind::add_rms_norm);
+  if (sum == nullptr || norm == nullptr || sum->kind() != fb::CollectiveKind::all_reduce ||
+      sum->reduction() != fb::Reduction::sum || context_.communicator(sum->axis()) == nullptr) {
+    return 0;
+  }
+  const Args args(context_, *norm);
+  const uint32_t x = args.index(0), y = args.index(1);
+  if ((x == sum->output()) == (y == sum->output()) || isUsedFrom(i + 2, sum->output())) return 0;
+  const uint32_t in = sum->input(), other = x == sum->output() ? y : x;
+  const uint32_t added = args.index(3), out = args.index(4);
+  for (const uint32_t buffer : {in, other, added, out}) {
+    if (!isWhole(buffer)) return 0;
+  }
+  const bool apart = !collide(in, added) && !collide(in, out) && !collide(other, out) &&
+                     !collide(added, out) && (added == other || !collide(other, added));
+  DCC_ASSIGN(const bool all, context_.communicator(sum->axis())->mayAddNorm(apart));
+  if (!all) return 0;
+  DCC_ASSIGN(Op op, prepareAllReduceAddNorm(context_, *sum, i, *norm));
+  ops.emplace_back();
+  ops.push_back(std::move(op));
+  return 2;
+}
+
+Result<Op> prepareOne(PrepareContext& context, const fb::Instruction& instruction, uint32_t index) {
   if (const fb::Gemm* gemm = instruction.body_as_Gemm()) return prepareGemm(context, *gemm);
   if (const fb::Collective* c = instruction.body_as_Collective()) {
-    return prepareCollective(context, *c);
+    return prepareCollective(context, *c, index);
   }
   const fb::Kernel& kernel = *instruction.body_as_Kernel();
   return findKernel(kernel.kind())(Args(context, kernel));
@@ -153,7 +192,7 @@ Result<std::vector<Op>> prepareInstructions(PrepareContext& context, bool fuse) 
       DCC_ASSIGN(const uint32_t fused, fuser.fuse(i, ops));
       if (fused > 0) continue;
     }
-    DCC_ASSIGN(Op op, prepareOne(context, *instructions[i]));
+    DCC_ASSIGN(Op op, prepareOne(context, *instructions[i], i));
     ops.push_back(std::move(op));
   }
   return ops;

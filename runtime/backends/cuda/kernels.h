@@ -171,6 +171,11 @@ void tiledGemm(const Launch& on, const Matrix& a, const WeightView& weight, cons
 void argmax(const Launch& on, const Matrix& logits, Largest* out, std::byte* scratch);
 size_t argmaxScratchBytes(int64_t rows, int64_t columns);
 
+// ---- beside the work
+
+// Writes `value` to pinned host memory when it is the stream's turn.
+void mark(const Launch& on, uint32_t* host, uint32_t value);
+
 // ---- weights that exist only as a seed
 
 // `count` runs of elements of a file as runtime/weights/random.h draws it, and where they go: the

@@ -136,7 +136,11 @@ Result<RopeShape> ropeShape(const Args& args);
 Result<Op> prepareGemm(PrepareContext& context, const fb::Gemm& gemm);
 // Whether prepareCollective() takes it.
 bool hasCollective(const fb::Collective& c);
-Result<Op> prepareCollective(PrepareContext& context, const fb::Collective& c);
+// `index` is the instruction's.
+Result<Op> prepareCollective(PrepareContext& context, const fb::Collective& c, uint32_t index);
+// An all_reduce among several ranks, and add_rms_norm of what comes of it and of other rows.
+Result<Op> prepareAllReduceAddNorm(PrepareContext& context, const fb::Collective& c, uint32_t index,
+                                   const fb::Kernel& norm);
 
 // One op for each instruction; with `fuse` one for several where one launch does, nothing for the
 // others of them.

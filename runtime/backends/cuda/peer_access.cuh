@@ -29,8 +29,9 @@ inline Line loadLineIf(bool wanted, const Line* from) {
 inline uint32_t loadShared(const uint32_t* from) {
   return std::atomic_ref<uint32_t>(*const_cast<uint32_t*>(from)).load(std::memory_order_relaxed);
 }
-inline void storeShared(uint32_t* to, uint32_t value) {
-  std::atomic_ref<uint32_t>(*to).store(value, std::memory_order_relaxed);
+template <class T>
+void storeShared(T* to, T value) {
+  std::atomic_ref<T>(*to).store(value, std::memory_order_relaxed);
 }
 inline uint64_t nanoseconds() {
   return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -62,6 +63,9 @@ __device__ inline uint32_t loadShared(const uint32_t* from) {
 }
 __device__ inline void storeShared(uint32_t* to, uint32_t value) {
   asm volatile("st.relaxed.sys.global.b32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
+}
+__device__ inline void storeShared(uint64_t* to, uint64_t value) {
+  asm volatile("st.relaxed.sys.global.b64 [%0], %1;" ::"l"(to), "l"(value) : "memory");
 }
 __device__ inline uint64_t nanoseconds() {
   uint64_t time;

@@ -71,6 +71,23 @@ class Peers final : public DeviceCommunicator {
     return launched();
   }
 
+  Result<bool> mayAddNorm(bool own) override {
+    if (!fuses_norms_) return false;
+    std::vector<char> all(host_.size());
+    const std::vector<size_t> bytes(all.size(), 1);
+    const char word = own ? 1 : 0;
+    DCC_RETURN_IF_ERROR(host_.allGather(&word, all.data(), bytes));
+    return std::ranges::count(all, 0) == 0;
+  }
+  bool takesAddNorm(int64_t rows, int64_t cols) const override {
+    return !isLarge(rows * cols * sizeof(float) * others()) && peerNormFits(group_, rows, cols);
+  }
+  Status allReduceAddNorm(const float* in, const AddNorm& norm, const Launch& launch) override {
+    peerAllReduceAddNorm(launch, group_, in, norm);
+    return launched();
+  }
+  void fuseNorms(bool fuse) { fuses_norms_ = fuse; }
+
   bool capturable() const override { return true; }
 
   Status poll() override {
@@ -80,6 +97,17 @@ class Peers final : public DeviceCommunicator {
     }
     if (memory_->stopped()) return runtimeError("collectives between GPUs were aborted");
     return large_ != nullptr ? large_->poll() : host_.standBy();
+  }
+  void beginStep() override {
+    if (large_ != nullptr) large_->beginStep();
+  }
+  void beginInstruction(uint32_t instruction) override {
+    group_.instruction = instruction;
+    if (large_ != nullptr) large_->beginInstruction(instruction);
+  }
+  std::optional<uint32_t> failedAt() const override {
+    if (memory_->missing() != 0) return memory_->missedBy();
+    return large_ != nullptr ? large_->failedAt() : std::nullopt;
   }
   void abort() override {
     memory_->stop();
@@ -98,6 +126,7 @@ class Peers final : public DeviceCommunicator {
   std::unique_ptr<PeerMemory> memory_;
   PeerGroup group_;
   std::unique_ptr<DeviceCommunicator> large_;
+  bool fuses_norms_ = true;
   std::string name_ = "CUDA IPC";
 };
 
@@ -138,6 +167,12 @@ Result<PeerAttempt> peerCommunicator(Communicator& host, std::span<const DeviceC
   DCC_ASSIGN(refused, agree(host, testCollectives(
                                       *peers, size_t{blocks} * shape.threads * kWordsPerThread)));
   if (!refused.empty()) return PeerAttempt{nullptr, std::move(refused), false};
+  if (options.fuse_norms == FuseNorms::kMeasured) {
+    DCC_ASSIGN(const bool faster, isFusedNormFaster(*peers, host, options.overlap));
+    peers->fuseNorms(faster);
+  } else {
+    peers->fuseNorms(options.fuse_norms == FuseNorms::kAlways);
+  }
   peers->setPatience(options.deadline);
   peers->giveLarge(std::move(large));
   return PeerAttempt{std::move(peers), "", false};

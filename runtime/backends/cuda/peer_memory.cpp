@@ -89,7 +89,12 @@ bool PeerMemory::stopped() const {
   return std::atomic_ref<uint32_t>(state_->stop).load(std::memory_order_relaxed) != 0;
 }
 uint32_t PeerMemory::missing() const {
-  return std::atomic_ref<uint32_t>(state_->missing).load(std::memory_order_relaxed);
+  return static_cast<uint32_t>(
+      std::atomic_ref<uint64_t>(state_->missing).load(std::memory_order_relaxed));
+}
+uint32_t PeerMemory::missedBy() const {
+  return static_cast<uint32_t>(
+      std::atomic_ref<uint64_t>(state_->missing).load(std::memory_order_relaxed) >> 32);
 }
 void PeerMemory::stop() {
   std::atomic_ref<uint32_t>(state_->stop).store(1, std::memory_order_relaxed);

@@ -26,7 +26,9 @@ class PeerMemory {
   const PeerGroup& group() const { return group_; }
   // What the device and the host tell each other.
   bool stopped() const;
+  // A rank + 1 that was waited for in vain, and by which instruction; 0 as long as there is none.
   uint32_t missing() const;
+  uint32_t missedBy() const;
   void stop();
 
  private:

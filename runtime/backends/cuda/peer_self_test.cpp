@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/backends/cuda/device_memory.h"
+#include "runtime/backends/cuda/kernels.h"
 #include "runtime/collectives/sum.h"
 
 namespace dcc::cuda {
@@ -115,6 +116,50 @@ Status testCollectives(DeviceCommunicator& group, size_t words) {
   }
   DCC_RETURN_IF_ERROR(test.status());
   return group.poll();
+}
+
+Result<bool> isFusedNormFaster(DeviceCommunicator& group, Communicator& host, bool overlap) {
+  constexpr int64_t kCols = 4096;
+  constexpr int kRuns = 40;
+  if (!group.takesAddNorm(1, kCols)) return false;
+  // in, other, sum, out and the weight, a row each, and a counter.
+  DCC_ASSIGN(const DeviceMemory memory, DeviceMemory::allocate((5 * kCols + 1) * sizeof(float)));
+  DCC_ASSIGN(const Stream stream, Stream::create());
+  DCC_ASSIGN(const Event begin, Event::create(cudaEventDefault));
+  DCC_ASSIGN(const Event end, Event::create(cudaEventDefault));
+  float* const rows = reinterpret_cast<float*>(memory.data());
+  const auto row = [&](int i) {
+    return Matrix{memory.data() + i * kCols * sizeof(float), DType::kF32, 1, kCols, kCols};
+  };
+  const AddNorm norm = {row(1), row(2), row(3), rows + 4 * kCols, 1e-5f};
+  const Launch on = {stream.get(), overlap, reinterpret_cast<uint32_t*>(rows + 5 * kCols)};
+  float own[2] = {};  // of both ways, milliseconds
+  for (const int warm_up : {1, 0}) {
+    for (const int fused : {0, 1}) {
+      DCC_RETURN_IF_ERROR(host.barrier());
+      DCC_RETURN_IF_ERROR(check(cudaEventRecord(begin.get(), on.stream), kWhere));
+      for (int i = 0; i < (warm_up ? 2 : kRuns); ++i) {
+        if (fused) {
+          DCC_RETURN_IF_ERROR(group.allReduceAddNorm(rows, norm, on));
+        } else {
+          // Into `out`, so that it is nobody's input.
+          float* const sum = rows + 3 * kCols;
+          DCC_RETURN_IF_ERROR(group.allReduceSum(rows, sum, kCols, SumOrder::kRanks, on.stream));
+          addRmsNorm(on, norm.other, row(3), norm.weight, norm.eps, norm.sum, row(3));
+        }
+      }
+      DCC_RETURN_IF_ERROR(check(cudaEventRecord(end.get(), on.stream), kWhere));
+      DCC_RETURN_IF_ERROR(check(cudaEventSynchronize(end.get()), kWhere));
+      DCC_RETURN_IF_ERROR(group.poll());
+      DCC_RETURN_IF_ERROR(check(cudaEventElapsedTime(&own[fused], begin.get(), end.get()), kWhere));
+    }
+  }
+  std::vector<float> all(2 * host.size());
+  const std::vector<size_t> bytes(host.size(), sizeof(own));
+  DCC_RETURN_IF_ERROR(host.allGather(own, all.data(), bytes));
+  float sums[2] = {};
+  for (size_t i = 0; i < all.size(); ++i) sums[i % 2] += all[i];
+  return sums[1] < sums[0];
 }
 
 }  // namespace dcc::cuda

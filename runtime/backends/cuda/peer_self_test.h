@@ -13,4 +13,9 @@ namespace dcc::cuda {
 // more than `words` of them, several times. Error (runtime): a result that differs; as of any call.
 Status testCollectives(DeviceCommunicator& group, size_t words);
 
+// Collective, after the test: whether allReduceAddNorm() of a token takes less time than
+// allReduceSum() and addRmsNorm(), by what all ranks measure together. `overlap`: Launch's. Error
+// (runtime): as of any call.
+Result<bool> isFusedNormFaster(DeviceCommunicator& group, Communicator& host, bool overlap);
+
 }  // namespace dcc::cuda

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "runtime/backends/cuda/add_norm.h"
 #include "runtime/backends/cuda/cuda.h"
 #include "runtime/collectives/communicator.h"
 
@@ -32,8 +33,8 @@ inline constexpr uint32_t kWordsPerThread = 2 * kLinesPerThread;
 
 // In page-locked host memory, written by both sides.
 struct PeerState {
+  uint64_t missing;  // low: a rank + 1 that was waited for in vain; high: by which instruction
   uint32_t stop;     // not 0: nobody waits for peers any longer
-  uint32_t missing;  // a rank + 1 that was waited for in vain
 };
 
 // What a block keeps from launch to launch.
@@ -52,6 +53,7 @@ struct PeerGroup {
   PeerBlock* own = nullptr;     // [blocks] in this rank's own memory, zeroed at first
   PeerState* state = nullptr;   // as the device reaches it
   uint64_t patience = 0;        // nanoseconds that a peer is waited for
+  uint32_t instruction = 0;     // what launches are of
 };
 
 // Zeroed at first.
@@ -63,6 +65,13 @@ constexpr size_t peerLinesBytes(uint32_t ranks, uint32_t blocks, uint32_t thread
 // runtime/collectives/sum.h makes them.
 void peerAllReduce(const Launch& on, const PeerGroup& group, const float* in, float* out,
                    size_t count, SumOrder order);
+// norm.sum = norm.other + the sum over ranks of `in`, dense, in their order; norm.out is its norm.
+// Where peerNormFits(); matrices begin at multiples of 16 bytes, their rows of 4 elements. Takes
+// Launch::counters.
+void peerAllReduceAddNorm(const Launch& on, const PeerGroup& group, const float* in,
+                          const AddNorm& norm);
+// The same on all ranks.
+bool peerNormFits(const PeerGroup& group, int64_t rows, int64_t cols);
 void peerAllGather(const Launch& on, const PeerGroup& group, const void* in, void* out,
                    const size_t* bytes);
 void peerReduceScatter(const Launch& on, const PeerGroup& group, const float* in, float* out,

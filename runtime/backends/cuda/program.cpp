@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/backends/cuda/range.h"
 #include "runtime/plan/access.h"
+#include "runtime/plan/dataflow.h"
 #include "runtime/plan/plan.h"
 
 namespace dcc::cuda {
@@ -93,6 +95,12 @@ Status CudaProgram::prepareGraphs() {
   return Status::success();
 }
 
+Status CudaProgram::copyStep(const Bucket& bucket) {
+  return check(cudaMemcpyAsync(bucket.device.data(), bucket.host.data(), bucket.layout.bytes(),
+                               cudaMemcpyHostToDevice, shared_.stream.get()),
+               "the step's copy to the device");
+}
+
 Status CudaProgram::capture(Bucket& bucket) {
   const int64_t size = bucket.layout.B();
   bucket.sizes.resize(plan::rows(plan_.sizes()).size());
@@ -101,11 +109,9 @@ Status CudaProgram::capture(Bucket& bucket) {
   plan::evaluateSizes(plan_, variables, bucket.sizes);
   const cudaStream_t stream = shared_.stream.get();
   const auto body = [&]() -> Status {
-    DCC_RETURN_IF_ERROR(
-        check(cudaMemcpyAsync(bucket.device.data(), bucket.host.data(), bucket.layout.bytes(),
-                              cudaMemcpyHostToDevice, stream),
-              "the step's copy to the device"));
-    return enqueue(fused_, stateOf(bucket, size, size, bucket.sizes));
+    DCC_RETURN_IF_ERROR(copyStep(bucket));
+    std::atomic<uint32_t> unread;
+    return enqueueAll(stateOf(bucket, size, size, bucket.sizes), unread);
   };
   // Once without a capture, of padding only: what libraries load and take at their first call
   // cannot be captured.
@@ -147,9 +153,17 @@ void CudaProgram::findLargest(const StepState& state) {
   }
 }
 
-Status CudaProgram::enqueue(const std::vector<Op>& ops, const StepState& state) {
-  for (const Op& op : ops) {
-    if (op) DCC_RETURN_IF_ERROR(op(state));
+Status CudaProgram::enqueue(uint32_t instruction, const Op& op, const StepState& state) {
+  if (!op) return Status::success();
+  const auto* module = plan_.entries()->Get(entry_)->instructions()->Get(instruction)->module_();
+  const Range range(module != nullptr ? module->c_str() : "");
+  return op(state);
+}
+
+Status CudaProgram::enqueueAll(const StepState& state, std::atomic<uint32_t>& position) {
+  for (uint32_t i = 0; i < fused_.size(); ++i) {
+    position.store(i, std::memory_order_relaxed);
+    DCC_RETURN_IF_ERROR(enqueue(i, fused_[i], state));
   }
   findLargest(state);
   return check(cudaGetLastError(), "launching kernels");
@@ -157,47 +171,119 @@ Status CudaProgram::enqueue(const std::vector<Op>& ops, const StepState& state) 
 
 Status CudaProgram::run(const StepContext& context) {
   const Step& step = context.step;
+  const Range range(plan_.entries()->Get(entry_)->name()->c_str());
+  for (DeviceCommunicator* axis : shared_.axes) {
+    if (axis != nullptr) axis->beginStep();
+  }
   // A graph is of one token of each sequence.
-  if (!buckets_.empty() && step.T() == step.B() && context.observer == nullptr) {
-    Bucket& bucket = buckets_[bucketFor(bucket_sizes_, step.B())];
-    bucket.layout.fill(step, bucket.host.data());
+  const bool decodes = !buckets_.empty() && step.T() == step.B();
+  Bucket& bucket = decodes ? buckets_[bucketFor(bucket_sizes_, step.B())] : whole_;
+  bucket.layout.fill(step, bucket.host.data());
+  if (decodes && context.observer == nullptr) {
+    context.position.store(kSomeInstruction, std::memory_order_relaxed);
     DCC_RETURN_IF_ERROR(
         check(cudaGraphLaunch(bucket.graph, shared_.stream.get()), "launching a graph"));
   } else {
-    whole_.layout.fill(step, whole_.host.data());
-    DCC_RETURN_IF_ERROR(
-        check(cudaMemcpyAsync(whole_.device.data(), whole_.host.data(), whole_.layout.bytes(),
-                              cudaMemcpyHostToDevice, shared_.stream.get()),
-              "the step's copy to the device"));
-    const StepState state = stateOf(whole_, step.T(), step.B(), context.sizes);
-    if (context.observer != nullptr) {
-      DCC_RETURN_IF_ERROR(runObserved(context, state));
-    } else {
-      DCC_RETURN_IF_ERROR(enqueue(fused_, state));
-    }
+    DCC_RETURN_IF_ERROR(copyStep(bucket));
+    // Observed or not, ranks' collectives have the same sizes.
+    const StepState state =
+        decodes ? stateOf(bucket, bucket.layout.T(), bucket.layout.B(), bucket.sizes)
+                : stateOf(bucket, step.T(), step.B(), context.sizes);
+    DCC_RETURN_IF_ERROR(context.observer != nullptr ? runObserved(context, state)
+                                                    : enqueueAll(state, context.position));
   }
   DCC_RETURN_IF_ERROR(copyOutputs(context.sizes));
-  return wait();
+  return wait(&context.position);
 }
 
-// One instruction at a time, the arena brought to the host after each.
 Status CudaProgram::runObserved(const StepContext& context, const StepState& state) {
-  const size_t bytes = plan_.entries()->Get(entry_)->arena_bytes();
-  arena_.resize(bytes);
+  const auto asks = [&](uint32_t i) { return context.observer->asks(entry_, i); };
+  std::vector<Observer::Asks> asked(single_.size());
+  for (uint32_t i = 0; i < asked.size(); ++i) asked[i] = asks(i);
+  const auto most = std::ranges::max_element(asked);
+  if (most == asked.end() || *most == Observer::Asks::kTimes) return runTimed(context, state);
+
+  // One instruction at a time, results brought to the host where they are asked for.
+  arena_.resize(plan_.entries()->Get(entry_)->arena_bytes());
   DCC_RETURN_IF_ERROR(wait());
-  context.observer->begins();
+  context.observer->begins(steadyNanoseconds());
   for (uint32_t i = 0; i < single_.size(); ++i) {
     context.position.store(i, std::memory_order_relaxed);
-    DCC_RETURN_IF_ERROR(single_[i](state));
+    DCC_RETURN_IF_ERROR(enqueue(i, single_[i], state));
     DCC_RETURN_IF_ERROR(check(cudaGetLastError(), "launching a kernel"));
     DCC_RETURN_IF_ERROR(wait());
-    DCC_RETURN_IF_ERROR(
-        check(cudaMemcpy(arena_.data(), memory_.arena, bytes, cudaMemcpyDeviceToHost),
-              "bringing results to the host"));
-    DCC_RETURN_IF_ERROR(context.observer->ran(context.step.entry, i, context.sizes, arena_.data()));
+    const int64_t end = steadyNanoseconds();
+    if (asked[i] != Observer::Asks::kTimes) {
+      DCC_RETURN_IF_ERROR(moveResults(i, context.sizes, cudaMemcpyDeviceToHost));
+    }
+    DCC_RETURN_IF_ERROR(context.observer->ran({entry_, i, end, context.sizes, arena_.data()}));
+    if (asked[i] == Observer::Asks::kFaults) {
+      DCC_RETURN_IF_ERROR(moveResults(i, context.sizes, cudaMemcpyHostToDevice));
+    }
   }
   findLargest(state);
   return Status::success();
+}
+
+// As an unobserved step without a graph, with an event after each launch.
+Status CudaProgram::runTimed(const StepContext& context, const StepState& state) {
+  const auto all = static_cast<uint32_t>(fused_.size());
+  while (ends_.size() < all + 2) {
+    DCC_ASSIGN(Event event, Event::create(cudaEventDefault));
+    ends_.push_back(std::move(event));
+  }
+  const auto record = [&](uint32_t i) {
+    return check(cudaEventRecord(ends_[i].get(), shared_.stream.get()), "timing");
+  };
+  const auto since = [&](uint32_t i) -> Result<int64_t> {
+    float milliseconds = 0;
+    DCC_RETURN_IF_ERROR(
+        check(cudaEventElapsedTime(&milliseconds, ends_[all].get(), ends_[i].get()), "timing"));
+    return static_cast<int64_t>(static_cast<double>(milliseconds) * 1e6);
+  };
+  DCC_RETURN_IF_ERROR(record(all));
+  for (uint32_t i = 0; i < all; ++i) {
+    context.position.store(i, std::memory_order_relaxed);
+    DCC_RETURN_IF_ERROR(enqueue(i, fused_[i], state));
+    if (fused_[i]) DCC_RETURN_IF_ERROR(record(i));
+  }
+  findLargest(state);
+  DCC_RETURN_IF_ERROR(record(all + 1));
+  DCC_RETURN_IF_ERROR(check(cudaGetLastError(), "launching kernels"));
+  DCC_RETURN_IF_ERROR(wait(&context.position));
+  // The device's times on the host's clock, by the end, which has just been seen.
+  DCC_ASSIGN(const int64_t whole, since(all + 1));
+  const int64_t begin = steadyNanoseconds() - whole;
+  context.observer->begins(begin);
+  int64_t end = begin;
+  for (uint32_t i = 0; i < all; ++i) {
+    if (fused_[i]) {
+      DCC_ASSIGN(const int64_t after, since(i));
+      end = begin + after;
+    }
+    DCC_RETURN_IF_ERROR(context.observer->ran({entry_, i, end, context.sizes, nullptr}));
+  }
+  return Status::success();
+}
+
+// Between the arena and the observer's copy of it.
+Status CudaProgram::moveResults(uint32_t instruction, std::span<const int64_t> sizes,
+                                cudaMemcpyKind kind) {
+  const fb::Entry& entry = *plan_.entries()->Get(entry_);
+  for (const plan::Write& write :
+       plan::accessesOf(*entry.instructions()->Get(instruction)).writes) {
+    const fb::Buffer& buffer = *entry.buffers()->Get(write.buffer);
+    const size_t element = byteSize(static_cast<DType>(buffer.dtype()));
+    const size_t pitch = buffer.row_stride() * element, rows = sizes[buffer.rows()];
+    std::byte* device = memory_.arena + buffer.offset();
+    std::byte* host = arena_.data() + buffer.offset();
+    const bool fetch = kind == cudaMemcpyDeviceToHost;
+    DCC_RETURN_IF_ERROR(
+        check(cudaMemcpy2DAsync(fetch ? host : device, pitch, fetch ? device : host, pitch,
+                                buffer.cols() * element, rows, kind, shared_.stream.get()),
+              "looking at results"));
+  }
+  return wait();
 }
 
 Status CudaProgram::copyOutputs(std::span<const int64_t> sizes) {
@@ -221,11 +307,17 @@ Status CudaProgram::copyOutputs(std::span<const int64_t> sizes) {
 }
 
 // Until all of the stream has run. Whoever waits for a rank that is gone is told by the
-// communicators.
-Status CudaProgram::wait() {
+// communicators. `position`: of many instructions, of which it becomes the one that failed.
+Status CudaProgram::wait(std::atomic<uint32_t>* position) {
   DCC_RETURN_IF_ERROR(
       check(cudaEventRecord(shared_.done.get(), shared_.stream.get()), "ending a step"));
-  return waitFor(shared_.done.get(), shared_.axes, shared_.group.deadline);
+  if (position != nullptr) position->store(kSomeInstruction, std::memory_order_relaxed);
+  const auto begin = std::chrono::steady_clock::now();
+  std::optional<uint32_t> failed_at;
+  Status status = waitFor(shared_.done.get(), shared_.axes, shared_.group.deadline, &failed_at);
+  waited_ += std::chrono::steady_clock::now() - begin;
+  if (position != nullptr && failed_at) position->store(*failed_at, std::memory_order_relaxed);
+  return status;
 }
 
 }  // namespace dcc::cuda

@@ -43,6 +43,7 @@ class CudaProgram final : public Program {
   Status run(const StepContext& context) override;
   const float* output(uint32_t index) const override { return outputs_[index].host(); }
   void wholeOutputs(bool whole) override { whole_outputs_ = whole; }
+  std::chrono::nanoseconds waited() const override { return waited_; }
   std::span<const Largest> largest(uint32_t index) const override {
     return {reinterpret_cast<const Largest*>(outputs_[index].largest_host.data()),
             outputs_[index].rows};
@@ -58,7 +59,7 @@ class CudaProgram final : public Program {
     size_t rows = 0;  // of the last step, that have one
     const float* host() const { return reinterpret_cast<const float*>(memory.data()); }
   };
-  // A graph for a number of sequences.
+  // For a number of sequences, with a graph but where it is `whole_`.
   struct Bucket {
     StepBlock layout;
     PinnedMemory host;
@@ -72,11 +73,15 @@ class CudaProgram final : public Program {
   Status prepareOps();
   Status prepareGraphs();
   Status capture(Bucket& bucket);
-  Status enqueue(const std::vector<Op>& ops, const StepState& state);
+  Status copyStep(const Bucket& bucket);
+  Status enqueue(uint32_t instruction, const Op& op, const StepState& state);
+  Status enqueueAll(const StepState& state, std::atomic<uint32_t>& position);
   Status runObserved(const StepContext& context, const StepState& state);
+  Status runTimed(const StepContext& context, const StepState& state);
+  Status moveResults(uint32_t instruction, std::span<const int64_t> sizes, cudaMemcpyKind kind);
   void findLargest(const StepState& state);
   Status copyOutputs(std::span<const int64_t> sizes);
-  Status wait();
+  Status wait(std::atomic<uint32_t>* position = nullptr);
   StepState stateOf(const Bucket& bucket, int64_t T, int64_t B,
                     std::span<const int64_t> sizes) const;
 
@@ -91,7 +96,10 @@ class CudaProgram final : public Program {
   Bucket whole_;  // at the entry's bounds, without a graph
   std::vector<int64_t> bucket_sizes_;
   std::vector<Bucket> buckets_;
-  std::vector<std::byte> arena_;  // the observer's copy, once there is one
+  std::chrono::nanoseconds waited_{0};
+  // For observers, once there is one: a copy of the arena, and when each op has ended.
+  std::vector<std::byte> arena_;
+  std::vector<Event> ends_;
 };
 
 }  // namespace dcc::cuda

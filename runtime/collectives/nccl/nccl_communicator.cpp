@@ -1,6 +1,7 @@
 #include "runtime/collectives/nccl/nccl_communicator.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -9,8 +10,11 @@
 #include <thread>
 #include <utility>
 
+#include "runtime/backends/cuda/device_memory.h"
+#include "runtime/backends/cuda/kernels.h"
 #include "runtime/collectives/call.h"
 #include "runtime/collectives/nccl/nccl.h"
+#include "runtime/collectives/whereabouts.h"
 
 namespace dcc::nccl {
 namespace {
@@ -28,11 +32,17 @@ constexpr milliseconds kBetweenHearings{10};
 
 class Nccl final : public cuda::DeviceCommunicator {
  public:
-  Nccl(Communicator& host, const Api& api, const DeviceGroupOptions& options)
+  // `mark` has room for a uint32_t.
+  Nccl(Communicator& host, const Api& api, const DeviceGroupOptions& options,
+       cuda::PinnedMemory mark)
       : host_(host),
+        overlap_(options.overlap),
+        mark_(std::move(mark)),
         api_(api),
         deadline_(options.deadline),
-        name_("NCCL " + versionText(api.version)) {}
+        name_("NCCL " + versionText(api.version)) {
+    beginStep();
+  }
   ~Nccl() override;
 
   // Collective among all ranks that have `id`.
@@ -52,19 +62,34 @@ class Nccl final : public cuda::DeviceCommunicator {
                           SumOrder order, cudaStream_t stream) override;
   bool capturable() const override { return true; }
   Status poll() override;
+  void beginStep() final { mark().store(kSomeInstruction, std::memory_order_relaxed); }
+  void beginInstruction(uint32_t instruction) override { instruction_ = instruction; }
+  std::optional<uint32_t> failedAt() const override {
+    const uint32_t last = mark().load(std::memory_order_relaxed);
+    return last != kSomeInstruction ? std::optional(last) : std::nullopt;
+  }
   void abort() override;
 
  private:
   // An error about what `code` says, where it is one.
   Status explain(const char* what, Code code);
-  // Runs call(comm), which returns at once, and waits until NCCL has made what it needs for it.
+  // Marks the instruction in `stream` and runs call(comm), which returns at once; waits until NCCL
+  // has made what it needs for it.
   template <class Call>
-  Status run(const char* what, const Call& call);
+  Status run(const char* what, cudaStream_t stream, const Call& call);
   Status settle(const char* what, milliseconds deadline);
   // What NCCL says of the communicator now. Error: it was aborted.
   Result<Code> state();
 
+  // The instruction of the last call that has begun on the device.
+  std::atomic_ref<uint32_t> mark() const {
+    return std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(mark_.data()));
+  }
+
   Communicator& host_;
+  bool overlap_;
+  cuda::PinnedMemory mark_;
+  uint32_t instruction_ = kSomeInstruction;
   Api api_;
   milliseconds deadline_;
   std::string name_;
@@ -114,7 +139,8 @@ Status Nccl::settle(const char* what, milliseconds deadline) {
 }
 
 template <class Call>
-Status Nccl::run(const char* what, const Call& call) {
+Status Nccl::run(const char* what, cudaStream_t stream, const Call& call) {
+  cuda::mark({stream, overlap_}, reinterpret_cast<uint32_t*>(mark_.data()), instruction_);
   {
     const std::lock_guard lock(mutex_);
     if (comm_ == nullptr) return runtimeError(name_ + ": the communicator was aborted");
@@ -150,7 +176,7 @@ Status Nccl::allReduceSum(const float* in, float* out, size_t count, SumOrder or
     return runtimeError(name_ + ": sums in an order of its own; another transport is right");
   }
   if (count == 0) return Status::success();
-  return run("ncclAllReduce", [&](Comm comm) {
+  return run("ncclAllReduce", stream, [&](Comm comm) {
     return api_.allReduce(in, out, count, kFloat32, kSum, comm, stream);
   });
 }
@@ -176,10 +202,10 @@ Status Nccl::allGather(const void* in, void* out, std::span<const size_t> bytes,
                        cudaStream_t stream) {
   if (allEqual(bytes)) {
     if (bytes[0] == 0) return Status::success();
-    return run("ncclAllGather",
+    return run("ncclAllGather", stream,
                [&](Comm comm) { return api_.allGather(in, out, bytes[0], kUint8, comm, stream); });
   }
-  return run("ncclBroadcast", [&](Comm comm) {
+  return run("ncclBroadcast", stream, [&](Comm comm) {
     return forParts(api_, bytes, [&](int root, size_t begin) {
       std::byte* to = static_cast<std::byte*>(out) + begin;
       const bool own = root == static_cast<int>(rank());
@@ -195,11 +221,11 @@ Status Nccl::reduceScatterSum(const float* in, float* out, std::span<const size_
   }
   if (allEqual(counts)) {
     if (counts[0] == 0) return Status::success();
-    return run("ncclReduceScatter", [&](Comm comm) {
+    return run("ncclReduceScatter", stream, [&](Comm comm) {
       return api_.reduceScatter(in, out, counts[0], kFloat32, kSum, comm, stream);
     });
   }
-  return run("ncclReduce", [&](Comm comm) {
+  return run("ncclReduce", stream, [&](Comm comm) {
     return forParts(api_, counts, [&](int root, size_t begin) {
       return api_.reduce(in + begin, out, counts[root], kFloat32, kSum, root, comm, stream);
     });
@@ -250,6 +276,8 @@ Result<Attempt> ncclCommunicator(Communicator& host, std::span<const DeviceCard>
                                  const DeviceGroupOptions& options) {
   Result<Api> api = open();
   Status own = api.ok() ? checkSharing(*api, cards) : Status(api.error());
+  auto mark = cuda::PinnedMemory::allocate(sizeof(uint32_t));
+  if (own.ok() && !mark.ok()) own = mark.error();
   UniqueId id = {};
   if (own.ok() && host.rank() == 0) {
     const Code code = api->getUniqueId(&id);
@@ -261,7 +289,7 @@ Result<Attempt> ncclCommunicator(Communicator& host, std::span<const DeviceCard>
   DCC_ASSIGN(std::string refused, cuda::agree(host, own));
   if (!refused.empty()) return Attempt{nullptr, std::move(refused)};
   DCC_RETURN_IF_ERROR(host.broadcast(&id, sizeof(id), 0));
-  auto nccl = std::make_unique<Nccl>(host, *api, options);
+  auto nccl = std::make_unique<Nccl>(host, *api, options, std::move(*mark));
   const Status joined = nccl->join(id);
   // Why a rank could not says more than that others have waited for it.
   DCC_ASSIGN(refused, cuda::agree(host, nccl->hasWaited() ? Status::success() : joined));

@@ -126,6 +126,36 @@ TEST_F(WaitFor, EndsAtTheDeadline) {
   EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(100));
 }
 
+// What has begun last, of all groups, is what does not end.
+TEST_F(WaitFor, SaysWhichInstruction) {
+  const Variable library(nccl::kLibraryVariable, FAKE_NCCL), shared(nccl::kSharedGpuVariable, "1");
+  Ranks(2).mustRun([&](Communicator& host) -> Status {
+    DeviceGroupOptions options;
+    options.transport = DeviceTransport::kNccl;
+    DCC_ASSIGN(const auto group, deviceCommunicator(host, options));
+    DeviceCommunicator* const groups[] = {nullptr, group.get()};
+    const Stream stream;
+    constexpr size_t kLarge = 600'000;
+    EXPECT_EQ(group->failedAt(), std::nullopt);
+    for (const uint32_t instruction : {5, 12}) {
+      group->beginInstruction(instruction);
+      DCC_RETURN_IF_ERROR(testing::testAllReduce(*group, kLarge, SumOrder::kRanks, stream));
+      EXPECT_EQ(group->failedAt(), instruction);
+    }
+    group->beginStep();
+    EXPECT_EQ(group->failedAt(), std::nullopt);
+    DCC_RETURN_IF_ERROR(testing::testAllReduce(*group, kLarge, SumOrder::kRanks, stream));
+    cudaEvent_t own = nullptr;
+    EXPECT_EQ(cudaEventCreateWithFlags(&own, cudaEventDisableTiming), cudaSuccess);
+    emulation::setPending(own, true);
+    std::optional<uint32_t> failed_at;
+    EXPECT_FALSE(waitFor(own, groups, milliseconds(30), &failed_at).ok());
+    EXPECT_EQ(failed_at, 12);
+    EXPECT_EQ(cudaEventDestroy(own), cudaSuccess);
+    return Status::success();
+  });
+}
+
 // While the device is busy the group's end is heard, and what waits on the device is ended.
 TEST_F(WaitFor, EndsWithTheGroup) {
   const Variable library(nccl::kLibraryVariable, "/nowhere/libnccl.so.2");
@@ -140,7 +170,9 @@ TEST_F(WaitFor, EndsWithTheGroup) {
       host.abort(runtimeError("gone"));
       return Status::success();
     }
-    results[0] = waitFor(event, groups, std::chrono::seconds(20));
+    std::optional<uint32_t> failed_at;
+    results[0] = waitFor(event, groups, std::chrono::seconds(20), &failed_at);
+    EXPECT_EQ(failed_at, std::nullopt);  // nothing waited
     results[1] = group->poll();
     return Status::success();
   });

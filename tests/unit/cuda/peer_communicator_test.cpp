@@ -127,6 +127,82 @@ TEST_F(Peers, CallsAreReplayed) {
   });
 }
 
+// What a sum with a norm gives is what both give after each other: the sums to the bit.
+struct Types {
+  DType other, sum, out;
+};
+Status testAddNorm(DeviceCommunicator& group, const Stream& stream, int64_t rows, int64_t cols,
+                   const Types& types, bool in_place) {
+  using testing::DeviceMatrix;
+  using testing::TestMatrix;
+  const auto matrix = [&](DType type) { return TestMatrix(rows, cols, type, 8); };
+  std::vector<float> given = testing::contributions(group.rank(), rows * cols);
+  for (float& x : given) x *= 1e-4f;  // so that f16 holds their sums
+  const testing::DeviceBytes in{given}, reduced{given};
+  const testing::DeviceBytes counters{std::vector<uint32_t>(rows)};
+  const DeviceMatrix other(matrix(types.other).random(1, 1e3)), sum(matrix(types.sum)),
+      out(matrix(types.out)), sum_apart(matrix(types.sum)), out_apart(matrix(types.out)),
+      weight(TestMatrix(1, cols).random(2));
+  const Matrix all = {reduced.as(), DType::kF32, rows, cols, cols};
+  constexpr float kEps = 1e-5f;
+  DCC_RETURN_IF_ERROR(group.allReduceSum(in.as<float>(), reduced.as<float>(), rows * cols,
+                                         SumOrder::kRanks, stream));
+  addRmsNorm({stream}, other.view(), all, weight.f32(), kEps, sum_apart.view(), out_apart.view());
+  const Launch on = {stream, false, counters.as<uint32_t>()};
+  const Matrix to = in_place ? other.view() : sum.view();
+  for (int call = 0; call < (in_place ? 1 : 3); ++call) {  // what is counted is zero again
+    DCC_RETURN_IF_ERROR(group.allReduceAddNorm(
+        in.as<float>(), {other.view(), to, out.view(), weight.f32(), kEps}, on));
+  }
+  EXPECT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
+  DCC_RETURN_IF_ERROR(group.poll());
+  EXPECT_TRUE((in_place ? other : sum).download() == sum_apart.download());
+  testing::expectClose(out, out_apart.download(), 4);
+  return Status::success();
+}
+
+TEST_F(Peers, ASumWithTheNormBehindIt) {
+  constexpr DType kF32 = DType::kF32, kBF16 = DType::kBF16, kF16 = DType::kF16;
+  for (const uint32_t size : {2u, 3u, 8u}) {
+    Ranks(size).mustRun([&](Communicator& host) -> Status {
+      EXPECT_EQ(cudaSetDevice(static_cast<int>(host.rank())), cudaSuccess);
+      DCC_ASSIGN(const auto group, peersOf(host, {}, {12, 64}));
+      EXPECT_FALSE(group->takesAddNorm(3, 512));   // more blocks than there are
+      EXPECT_FALSE(group->takesAddNorm(1, 4096));  // more than a thread holds
+      EXPECT_FALSE(group->takesAddNorm(1, 130));   // rows of no whole fours
+      const Stream stream;
+      for (const auto& [rows, cols] :
+           {std::pair{1, 4}, {8, 64}, {1, 128}, {2, 512}, {3, 172}, {1, 1540}, {1, 2048}}) {
+        EXPECT_TRUE(group->takesAddNorm(rows, cols));
+        for (const Types& types : {Types{kF32, kF32, kF32},
+                                   {kBF16, kBF16, kBF16},
+                                   {kF16, kF16, kF16},
+                                   {kF32, kF32, kBF16}}) {
+          for (const bool in_place : {false, true}) {
+            DCC_RETURN_IF_ERROR(testAddNorm(*group, stream, rows, cols, types, in_place));
+          }
+        }
+      }
+      return Status::success();
+    });
+  }
+}
+
+// A place is taken by all ranks or by none.
+TEST_F(Peers, RanksAgreeOnPlaces) {
+  Ranks(3).mustRun([](Communicator& host) -> Status {
+    DeviceGroupOptions options;
+    options.fuse_norms = FuseNorms::kAlways;
+    DCC_ASSIGN(const auto group, peersOf(host, options));
+    EXPECT_TRUE(group->mayAddNorm(true).value());
+    EXPECT_FALSE(group->mayAddNorm(host.rank() != 1).value());
+    options.fuse_norms = FuseNorms::kNever;
+    DCC_ASSIGN(const auto apart, peersOf(host, options));
+    EXPECT_FALSE(apart->mayAddNorm(true).value());
+    return Status::success();
+  });
+}
+
 TEST_F(Peers, ARankThatNeverComesIsNamed) {
   Ranks ranks(3);
   DeviceGroupOptions options;
@@ -137,9 +213,13 @@ TEST_F(Peers, ARankThatNeverComesIsNamed) {
     const Stream stream;
     DCC_RETURN_IF_ERROR(testing::testAllReduce(*group, 100, SumOrder::kRanks, stream));
     DCC_RETURN_IF_ERROR(host.barrier());
+    EXPECT_EQ(group->failedAt(), std::nullopt);
     Status status;
     if (host.rank() != 1) {
+      group->beginInstruction(70);
       status = testing::testAllReduce(*group, 1, SumOrder::kRanks, stream);
+      EXPECT_EQ(group->failedAt(), 70);
+      group->beginInstruction(71);
       // What comes after does not wait again.
       const auto start = std::chrono::steady_clock::now();
       EXPECT_FALSE(testing::testAllReduce(*group, 5000, SumOrder::kRanks, stream).ok());

@@ -23,15 +23,15 @@ TEST(Percentile, IsAValueThatEnoughDoNotExceed) {
 // Two prompts of 6 tokens in steps of 8: the first sequence writes while the second still reads.
 BenchTimes twoSequences() {
   BenchTimes times(2);
-  times.step({8, 12}, 1.0);
+  times.step({8, 12}, {.now = 1.0, .waited = 0.5});
   times.token(0);
-  times.step({12, 12}, 1.5);
-  times.token(0);
-  times.token(1);
-  times.step({12, 12}, 1.6);
+  times.step({12, 12}, {.now = 1.5, .waited = 0.75});
   times.token(0);
   times.token(1);
-  times.step({12, 12}, 1.9);
+  times.step({12, 12}, {.now = 1.6, .waited = 0.8, .reading = {2000, 0.5}});
+  times.token(0);
+  times.token(1);
+  times.step({12, 12}, {.now = 1.9, .waited = 1.0, .reading = {8000, 0.8}});
   times.token(1);
   return times;
 }
@@ -46,6 +46,9 @@ TEST(BenchTimes, StepsThatReadPromptsAreNotDecoding) {
   EXPECT_NEAR(times.decodeSteps()[1], 0.3, 1e-12);
   EXPECT_NEAR(times.decodeSeconds(), 0.4, 1e-12);
   EXPECT_EQ(times.decodeTokens(), 3u);
+  ASSERT_EQ(times.decodeHost().size(), 2u);
+  EXPECT_NEAR(times.decodeHost()[0], 0.05, 1e-12);
+  EXPECT_NEAR(times.decodeHost()[1], 0.1, 1e-12);
 }
 
 BenchFacts facts() {
@@ -59,7 +62,6 @@ BenchFacts facts() {
   facts.traffic.whole = 1000;
   facts.traffic.tables = 512;
   facts.vocabulary = 16;
-  facts.memory_bandwidth = 10000;
   facts.load_seconds = 0.25;
   return facts;
 }
@@ -100,6 +102,19 @@ TEST(BenchReport, Json) {
   EXPECT_EQ(line["threads"], 3);
   EXPECT_EQ(line["batch"], 2);
   EXPECT_EQ(line["weight_dtype"], "bf16");
+}
+
+TEST(BenchReport, OfADeviceWhatItCopiesAndWhatTheHostTakes) {
+  BenchFacts device = facts();
+  EXPECT_EQ(
+      nlohmann::json::parse(benchReport(device, {6, 3, 2}, twoSequences(), true))["host_p50_s"], 0);
+  device.copy_bandwidth = 53200;
+  const auto line = nlohmann::json::parse(benchReport(device, {6, 3, 2}, twoSequences(), true));
+  EXPECT_NEAR(line["decode_bandwidth_fraction"], 0.1, 1e-9);
+  EXPECT_NEAR(line["host_p50_s"], 0.05, 1e-12);
+  const std::string text = benchReport(device, {6, 3, 2}, twoSequences(), false);
+  EXPECT_NE(text.find("host        p50 50000.0 us of each decode step\n"), std::string::npos)
+      << text;
 }
 
 TEST(BenchReport, Table) {

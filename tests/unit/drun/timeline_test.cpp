@@ -29,9 +29,9 @@ class TimelineTest : public ::testing::Test {
     step.positions = positions;
     step.starts = starts;
     timeline.begin(step);
-    timeline.begins();
+    timeline.begins(steadyNanoseconds());
     for (uint32_t i = 0; i < instructions(); ++i) {
-      EXPECT_TRUE(timeline.ran(kDecode, i, {}, nullptr).ok());
+      EXPECT_TRUE(timeline.ran({kDecode, i, steadyNanoseconds(), {}, nullptr}).ok());
     }
     timeline.end(step);
   }

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""drun with the CUDA backend on the CPU: what a GPU's user is told of ranks that fail, and what profilers are."""
+import json
+import os
+import re
+
+import harness
+
+
+class Emulated(harness.EndToEnd):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.plan = cls.compile(harness.model_dir("llama3"), "plan", "--tp", "2")
+
+    def generate_with(self, variables, *options):
+        source = harness.write_jsonl(self.scratch / "in.jsonl", [{"input_ids": [5, 9, 2]}])
+        os.environ.update(variables)
+        try:
+            return harness.run("drun", self.plan, "--input", source, "--max-new-tokens", "6", "--ignore-eos",
+                               "--json", *options)
+        finally:
+            for name in variables:
+                del os.environ[name]
+
+    def inject(self, what, *options):
+        done = self.generate_with({"DRUN_INJECT": what}, *options)
+        self.assertEqual(done.status, 1, done)
+        return done.err
+
+    def test_a_wrong_bit_on_the_device(self):
+        """It is there for what comes next, and found in the step in which it comes to be."""
+        for collective, module in [(1, "self_attn.o_proj"), (2, "mlp.down_proj")]:
+            said = self.inject(f"rank=1,at=decode:2,collective={collective},bit=30,do=flip", "--verify-ranks")
+            self.assertRegex(said, r"(?m)^error: rank \d: step 3, entry 'decode', instruction \d+ "
+                                   rf"\(model\.layers\.0\.{re.escape(module)}\): result of all_reduce differs")
+        # The highest bit of an exponent: a number so large that no norm survives it.
+        said = self.inject("rank=1,at=prefill,collective=1,bit=30,do=flip")
+        self.assertRegex(said, "(?m)^error: rank \\d: logits: row 0 holds NaN")
+
+    def test_a_rank_that_stops_is_named_with_the_op(self):
+        """The other one waits inside of a graph."""
+        said = self.inject("rank=1,at=decode:2,collective=2,do=stop", "--timeout", "2")
+        self.assertRegex(said, r"(?m)^error: rank 0: entry 'decode', instruction \d+ "
+                               r"\(model\.layers\.\d\.\S+\): no sign of rank 1 for 2 s")
+
+    def test_a_rank_that_dies_is_the_cause(self):
+        said = self.inject("rank=0,at=decode:1,collective=2,do=kill")
+        self.assertRegex(said, r"(?m)^error: rank 0: killed by signal 9 \(Killed\), last seen in step 2, entry 'decode', "
+                               r"instruction \d+ \(model\.layers\.0\.mlp\.down_proj\)$")
+
+    def test_profilers_are_told_the_modules(self):
+        done = self.generate_with({"DCC_EMULATION_RANGES": "1"})
+        self.assertEqual(done.status, 0, done)
+        ranges = re.findall(r"range: (.*)\n", done.err)
+        for name in ["prefill", "decode", "model.embed_tokens", "model.layers.1.self_attn.q_proj",
+                     "model.layers.0.mlp.down_proj", "lm_head"]:
+            self.assertIn(name, ranges)
+
+    def test_what_the_host_takes_of_a_step(self):
+        line = json.loads(self.drun(self.plan, "bench", "--json", "--prompt-tokens", "4", "--new-tokens", "8"))
+        self.assertGreater(line["host_p50_s"], 0)
+        self.assertLess(line["host_p50_s"], line["token_p50_s"])
+
+
+if __name__ == "__main__":
+    harness.unittest.main()
