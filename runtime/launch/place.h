@@ -65,7 +65,7 @@ struct Place {
   const Starter* starter = nullptr;  // null: our own launcher
   uint32_t rank = 0;
   uint32_t world_size = 0;  // 0: not said; as many as the plan is for
-  uint32_t local_rank = 0;  // 0 where it is not said
+  uint32_t local_rank = 0;  // 0 where the starter has no variable for it
   uint32_t local_size = 0;  // ranks on this host; 0: not said
   // Names the job among those of this user on this host; "": nothing does.
   std::string job;

@@ -50,6 +50,11 @@ std::unique_ptr<Rank> Rank::joining(const Place& place) {
   return std::unique_ptr<Rank>(new Rank(place));
 }
 
+uint32_t Rank::localRank() const {
+  const bool said = place_.starter == nullptr || place_.starter->local_rank != nullptr;
+  return said || !meeting_ ? place_.local_rank : meeting_->localRank();
+}
+
 Status Rank::meet(const MeetOptions& options) {
   over_tcp_ = options.transport == Transport::kTcp;
   // The launcher of them all brought them together.

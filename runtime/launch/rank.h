@@ -32,8 +32,8 @@ class Rank {
   // Collective: finds the others. Once, before the functions below. Errors: Rendezvous::meet's;
   // (user) shared memory is asked for among several hosts.
   Status meet(const MeetOptions& options);
-  // Which of the ranks on this host; 0 where whoever started it did not say.
-  uint32_t localRank() const { return place_.local_rank; }
+  // Which of the ranks on this host: what whoever started it says, else by the ranks' numbers.
+  uint32_t localRank() const;
   // Ranks on this host.
   uint32_t localSize() const { return meeting_ ? meeting_->localSize() : place_.local_size; }
 

@@ -196,11 +196,14 @@ bool Rendezvous::sharesMemory() const {
   });
 }
 
-uint32_t Rendezvous::localSize() const {
-  uint32_t size = 0;
-  for (uint32_t r = 0; r < contact_.size; ++r) size += isLocal(r);
-  return size;
+uint32_t Rendezvous::localBefore(uint32_t rank) const {
+  uint32_t count = 0;
+  for (uint32_t r = 0; r < rank; ++r) count += isLocal(r);
+  return count;
 }
+
+uint32_t Rendezvous::localSize() const { return localBefore(contact_.size); }
+uint32_t Rendezvous::localRank() const { return localBefore(contact_.rank); }
 
 std::string Rendezvous::handoverName() const { return "drun-" + nonce_.hex(); }
 

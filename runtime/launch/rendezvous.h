@@ -41,8 +41,9 @@ class Rendezvous {
   // All ranks are on one host and none wants TCP.
   bool sharesMemory() const;
   bool isLocal(uint32_t rank) const { return members_[rank].host == members_[contact_.rank].host; }
-  // Ranks on this rank's host, itself included.
+  // Ranks on this rank's host, itself included, and those of them before it.
   uint32_t localSize() const;
+  uint32_t localRank() const;
 
   // Collective, where sharesMemory(): memory of all ranks, `bytes` and prepared by `format` on rank
   // 0.
@@ -75,6 +76,7 @@ class Rendezvous {
   Status lookAround() const;
   Status listenForPeers(Address& own);
   std::string handoverName() const;
+  uint32_t localBefore(uint32_t rank) const;  // ranks on this host
 
   Contact contact_;
   TimePoint deadline_;

@@ -91,6 +91,7 @@ TEST_P(Meeting, RanksOfOneHostShareMemory) {
          run(store, contactsOf(store, size), [&](uint32_t rank, Rendezvous&meeting) -> Status {
            EXPECT_TRUE(meeting.sharesMemory());
            EXPECT_EQ(meeting.localSize(), size);
+           EXPECT_EQ(meeting.localRank(), rank);
            const size_t bytes = Region::bytesFor(size, 4096).value();
            DCC_ASSIGN(const SharedMapping mapping,
                       meeting.share(bytes, [&](std::span<std::byte> memory) {
