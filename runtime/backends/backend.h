@@ -89,6 +89,10 @@ class Program {
   // How long run() has only waited for a device, in all calls so far.
   virtual std::chrono::nanoseconds waited() const { return {}; }
 
+  // What run() has moved between devices, in all calls so far; what the host's communicators have
+  // is theirs to tell.
+  virtual Traffic moved() const { return {}; }
+
   // Of each row of Entry.outputs[index], where the device has looked for it; valid as output() is.
   virtual std::span<const Largest> largest(uint32_t) const { return {}; }
 };

@@ -247,6 +247,7 @@ Traffic Executor::movedSoFar() const {
   for (const Communicator* axis : axes_) {
     if (axis != nullptr) moved += axis->traffic();
   }
+  for (const auto& program : programs_) moved += program->moved();
   return moved;
 }
 

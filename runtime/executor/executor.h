@@ -86,7 +86,7 @@ class Executor {
 
  private:
   Executor(plan::Plan plan, std::unique_ptr<Backend> backend, std::span<Communicator* const> axes);
-  Traffic movedSoFar() const;  // by our communicators, whoever used them
+  Traffic movedSoFar() const;  // by our communicators, whoever used them, and by devices
   Status allocate();
   Status checkStep(const Step& step) const;
   Status checkPages(const Step& step) const;

@@ -61,6 +61,11 @@ class Emulated(harness.EndToEnd):
         line = json.loads(self.drun(self.plan, "bench", "--json", "--prompt-tokens", "4", "--new-tokens", "8"))
         self.assertGreater(line["host_p50_s"], 0)
         self.assertLess(line["host_p50_s"], line["token_p50_s"])
+        # Graphs too: seven steps, two sums of a token's f32 row in each layer.
+        config = json.loads((harness.model_dir("llama3") / "config.json").read_text())
+        sums = 7 * 2 * config["num_hidden_layers"] * config["hidden_size"] * 4
+        self.assertGreaterEqual(line["decode_bytes_sent"], sums)
+        self.assertLess(line["decode_bytes_sent"], 2 * sums)
 
 
 if __name__ == "__main__":

@@ -74,9 +74,19 @@ class DeviceCommunicator {
   // where that is known.
   virtual std::optional<uint32_t> failedAt() const { return std::nullopt; }
 
+  // What this rank's calls move between devices, each counted when it is made: what a graph replays
+  // is counted where it was captured.
+  const Traffic& traffic() const { return traffic_; }
+
   // Makes work that waits for peers on the device end soon; of no use afterwards. Callable from any
   // thread.
   virtual void abort() = 0;
+
+ protected:
+  void count(const Traffic& call) { traffic_ += call; }
+
+ private:
+  Traffic traffic_;
 };
 
 // Whether sums go together with the norms behind them: what a measurement at the start says, or

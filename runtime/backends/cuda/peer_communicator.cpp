@@ -44,29 +44,34 @@ class Peers final : public DeviceCommunicator {
     name_ += ", " + std::string(large_->name());
   }
 
-  Status allReduceSum(const float* in, float* out, size_t count, SumOrder order,
+  Status allReduceSum(const float* in, float* out, size_t elements, SumOrder order,
                       cudaStream_t stream) override {
     // Sums in a tree's order are ours alone.
-    if (isLarge(count * sizeof(float) * others()) && order == SumOrder::kRanks) {
-      return large_->allReduceSum(in, out, count, order, stream);
+    if (isLarge(elements * sizeof(float) * others()) && order == SumOrder::kRanks) {
+      return carry([&] { return large_->allReduceSum(in, out, elements, order, stream); });
     }
-    peerAllReduce(on(stream), group_, in, out, count, order);
+    countSum(elements);
+    peerAllReduce(on(stream), group_, in, out, elements, order);
     return launched();
   }
   Status allGather(const void* in, void* out, std::span<const size_t> bytes,
                    cudaStream_t stream) override {
     if (isLarge(*std::max_element(bytes.begin(), bytes.end()) * others())) {
-      return large_->allGather(in, out, bytes, stream);
+      return carry([&] { return large_->allGather(in, out, bytes, stream); });
     }
+    const size_t own = bytes[group_.rank];
+    count({own * others(), std::accumulate(bytes.begin(), bytes.end(), size_t{0}) - own});
     peerAllGather(on(stream), group_, in, out, bytes.data());
     return launched();
   }
   Status reduceScatterSum(const float* in, float* out, std::span<const size_t> counts,
                           SumOrder order, cudaStream_t stream) override {
-    const size_t count = std::accumulate(counts.begin(), counts.end(), size_t{0});
-    if (isLarge(count * sizeof(float)) && order == SumOrder::kRanks) {
-      return large_->reduceScatterSum(in, out, counts, order, stream);
+    const size_t all = std::accumulate(counts.begin(), counts.end(), size_t{0});
+    if (isLarge(all * sizeof(float)) && order == SumOrder::kRanks) {
+      return carry([&] { return large_->reduceScatterSum(in, out, counts, order, stream); });
     }
+    const size_t own = counts[group_.rank];
+    count({(all - own) * sizeof(float), own * others() * sizeof(float)});
     peerReduceScatter(on(stream), group_, in, out, counts.data(), order);
     return launched();
   }
@@ -83,6 +88,7 @@ class Peers final : public DeviceCommunicator {
     return !isLarge(rows * cols * sizeof(float) * others()) && peerNormFits(group_, rows, cols);
   }
   Status allReduceAddNorm(const float* in, const AddNorm& norm, const Launch& launch) override {
+    countSum(norm.sum.rows * norm.sum.cols);
     peerAllReduceAddNorm(launch, group_, in, norm);
     return launched();
   }
@@ -116,6 +122,18 @@ class Peers final : public DeviceCommunicator {
 
  private:
   size_t others() const { return group_.ranks - 1; }
+  void countSum(size_t elements) {
+    const uint64_t bytes = elements * sizeof(float) * others();
+    count({bytes, bytes});
+  }
+  // A call of `large_`, whose traffic is this one's.
+  template <class Call>
+  Status carry(const Call& call) {
+    const Traffic before = large_->traffic();
+    Status status = call();
+    count(large_->traffic() - before);
+    return status;
+  }
   bool isLarge(size_t sent) const { return large_ != nullptr && 2 * sent > kMostSent; }
   Launch on(cudaStream_t stream) const { return {stream, options_.overlap}; }
   static Status launched() { return check(cudaGetLastError(), "a collective's launch"); }

@@ -21,6 +21,14 @@ size_t bucketFor(std::span<const int64_t> buckets, int64_t count) {
   return std::lower_bound(buckets.begin(), buckets.end(), count) - buckets.begin();
 }
 
+Traffic Shared::traffic() const {
+  Traffic sum;
+  for (const DeviceCommunicator* axis : axes) {
+    if (axis != nullptr) sum += axis->traffic();
+  }
+  return sum;
+}
+
 CudaProgram::CudaProgram(Shared& shared, const fb::Plan& plan, uint32_t entry,
                          const PlanMemory& memory)
     : shared_(shared),
@@ -121,7 +129,9 @@ Status CudaProgram::capture(Bucket& bucket) {
 
   DCC_RETURN_IF_ERROR(
       check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capturing a graph"));
+  const Traffic before = shared_.traffic();
   const Status captured = body();
+  bucket.moved = shared_.traffic() - before;
   cudaGraph_t graph = nullptr;
   const Status ended = check(cudaStreamEndCapture(stream, &graph), "capturing a graph");
   DCC_RETURN_IF_ERROR(captured);
@@ -183,7 +193,9 @@ Status CudaProgram::run(const StepContext& context) {
     context.position.store(kSomeInstruction, std::memory_order_relaxed);
     DCC_RETURN_IF_ERROR(
         check(cudaGraphLaunch(bucket.graph, shared_.stream.get()), "launching a graph"));
+    moved_ += bucket.moved;
   } else {
+    const Traffic before = shared_.traffic();
     DCC_RETURN_IF_ERROR(copyStep(bucket));
     // Observed or not, ranks' collectives have the same sizes.
     const StepState state =
@@ -191,6 +203,7 @@ Status CudaProgram::run(const StepContext& context) {
                 : stateOf(bucket, step.T(), step.B(), context.sizes);
     DCC_RETURN_IF_ERROR(context.observer != nullptr ? runObserved(context, state)
                                                     : enqueueAll(state, context.position));
+    moved_ += shared_.traffic() - before;
   }
   DCC_RETURN_IF_ERROR(copyOutputs(context.sizes));
   return wait(&context.position);

@@ -25,6 +25,9 @@ struct Shared {
   std::vector<std::unique_ptr<DeviceCommunicator>> communicators;
   std::vector<DeviceCommunicator*> axes;  // per mesh axis, null where its size is 1
   int compute_capability = 0;             // 90 for 9.0
+
+  // What the calls on `axes` move, in all.
+  Traffic traffic() const;
 };
 
 // Numbers of sequences that graphs are captured for, for up to `bound` of them: powers of two, and
@@ -44,6 +47,7 @@ class CudaProgram final : public Program {
   const float* output(uint32_t index) const override { return outputs_[index].host(); }
   void wholeOutputs(bool whole) override { whole_outputs_ = whole; }
   std::chrono::nanoseconds waited() const override { return waited_; }
+  Traffic moved() const override { return moved_; }
   std::span<const Largest> largest(uint32_t index) const override {
     return {reinterpret_cast<const Largest*>(outputs_[index].largest_host.data()),
             outputs_[index].rows};
@@ -67,6 +71,7 @@ class CudaProgram final : public Program {
     std::vector<PagesView> pages;
     std::vector<int64_t> sizes;
     cudaGraphExec_t graph = nullptr;
+    Traffic moved = {};  // by each launch of it
   };
 
   CudaProgram(Shared& shared, const fb::Plan& plan, uint32_t entry, const PlanMemory& memory);
@@ -97,6 +102,7 @@ class CudaProgram final : public Program {
   std::vector<int64_t> bucket_sizes_;
   std::vector<Bucket> buckets_;
   std::chrono::nanoseconds waited_{0};
+  Traffic moved_;
   // For observers, once there is one: a copy of the arena, and when each op has ended.
   std::vector<std::byte> arena_;
   std::vector<Event> ends_;

@@ -170,14 +170,20 @@ Nccl::~Nccl() {
   (ended ? api_.commDestroy : api_.commAbort)(comm_);
 }
 
-Status Nccl::allReduceSum(const float* in, float* out, size_t count, SumOrder order,
+// As a ring moves them, the least that any way of NCCL's does: every byte of a sum twice, but a
+// rank's own share of it.
+uint64_t aroundRing(uint64_t bytes, uint32_t ranks) { return bytes / ranks * (ranks - 1); }
+
+Status Nccl::allReduceSum(const float* in, float* out, size_t elements, SumOrder order,
                           cudaStream_t stream) {
   if (order != SumOrder::kRanks) {
     return runtimeError(name_ + ": sums in an order of its own; another transport is right");
   }
-  if (count == 0) return Status::success();
+  if (elements == 0) return Status::success();
+  const uint64_t moved = 2 * aroundRing(elements * sizeof(float), size());
+  count({moved, moved});
   return run("ncclAllReduce", stream, [&](Comm comm) {
-    return api_.allReduce(in, out, count, kFloat32, kSum, comm, stream);
+    return api_.allReduce(in, out, elements, kFloat32, kSum, comm, stream);
   });
 }
 
@@ -200,6 +206,8 @@ Code forParts(const Api& api, std::span<const size_t> sizes, const Part& part) {
 
 Status Nccl::allGather(const void* in, void* out, std::span<const size_t> bytes,
                        cudaStream_t stream) {
+  const uint64_t all = std::accumulate(bytes.begin(), bytes.end(), uint64_t{0});
+  count({all - bytes[(rank() + 1) % size()], all - bytes[rank()]});
   if (allEqual(bytes)) {
     if (bytes[0] == 0) return Status::success();
     return run("ncclAllGather", stream,
@@ -219,6 +227,9 @@ Status Nccl::reduceScatterSum(const float* in, float* out, std::span<const size_
   if (order != SumOrder::kRanks) {
     return runtimeError(name_ + ": sums in an order of its own; another transport is right");
   }
+  const uint64_t all = std::accumulate(counts.begin(), counts.end(), uint64_t{0}) * sizeof(float);
+  const uint64_t moved = aroundRing(all, size());
+  count({moved, moved});
   if (allEqual(counts)) {
     if (counts[0] == 0) return Status::success();
     return run("ncclReduceScatter", stream, [&](Comm comm) {

@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "tests/unit/cuda/device_ranks.h"
 
 namespace dcc::cuda {
@@ -186,6 +188,28 @@ TEST_F(Peers, ASumWithTheNormBehindIt) {
       return Status::success();
     });
   }
+}
+
+// Every rank's words go to all others.
+TEST_F(Peers, WhatIsMovedIsCounted) {
+  Ranks(3).mustRun([](Communicator& host) -> Status {
+    DCC_ASSIGN(const auto group, peersOf(host));
+    const Stream stream;
+    Traffic last = group->traffic();
+    const auto moved = [&] {
+      const Traffic now = group->traffic();
+      return now - std::exchange(last, now);
+    };
+    DCC_RETURN_IF_ERROR(testing::testAllReduce(*group, 100, SumOrder::kRanks, stream));
+    EXPECT_EQ(moved(), (Traffic{800, 800}));
+    const std::vector<size_t> parts = {10, 20, 40};
+    const size_t own = parts[group->rank()];
+    DCC_RETURN_IF_ERROR(testing::testAllGather(*group, parts, stream));
+    EXPECT_EQ(moved(), (Traffic{2 * own, 70 - own}));
+    DCC_RETURN_IF_ERROR(testing::testReduceScatter(*group, parts, SumOrder::kRanks, stream));
+    EXPECT_EQ(moved(), (Traffic{4 * (70 - own), 8 * own}));
+    return Status::success();
+  });
 }
 
 // A place is taken by all ranks or by none.
