@@ -69,6 +69,9 @@ Result<OwningOpRef<ModuleOp>> lower(MLIRContext& context, const CompileOptions& 
   context.loadAllAvailableDialects();
   DCC_ASSIGN(OwningOpRef<ModuleOp> module, loadModel(context, options));
   DCC_RETURN_IF_ERROR(chooseRewrites(*module, options.rewrites));
+  if (options.allow_implicit_gather) {
+    (*module)->setAttr(kAllowGatherAttr, UnitAttr::get(&context));
+  }
   DCC_RETURN_IF_ERROR(
       runPhases(*module, last, [&](const Phase& phase) { reached(*module, phase); }));
   return module;

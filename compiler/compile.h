@@ -16,9 +16,10 @@ struct CompileOptions {
   std::string output;  // the plan directory; with stop_after a file, "" or "-" for stdout
   // Absent or empty: what model.json says, else the default.
   std::optional<int64_t> tp, dp, cp, pp;
-  bool expert_parallel = false;              // whole experts on every rank
-  std::string tp_plan;                       // "auto" or a plan file
-  std::vector<std::string> tp_rules;         // PATTERN=STRATEGY
+  bool expert_parallel = false;       // whole experts on every rank
+  std::string tp_plan;                // "auto" or a plan file
+  std::vector<std::string> tp_rules;  // PATTERN=STRATEGY
+  bool allow_implicit_gather = false;
   std::vector<std::string> rewrites;         // NAME=on, NAME=off
   std::vector<std::string> load_strategies;  // libraries that have some
   std::string target;                        // "cpu", "cuda"

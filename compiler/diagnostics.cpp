@@ -1,5 +1,7 @@
 #include "compiler/diagnostics.h"
 
+#include <cstdio>
+
 #include "dialects/nn/NN.h"
 
 using namespace mlir;
@@ -17,11 +19,14 @@ std::string describeLocation(Location loc) {
 
 DiagnosticCollector::DiagnosticCollector(MLIRContext* context)
     : handler_(context, [this](Diagnostic& diagnostic) {
-        if (diagnostic.getSeverity() == DiagnosticSeverity::Error && first_.empty()) {
-          std::string where = describeLocation(diagnostic.getLocation());
-          first_ = where + (where.empty() ? "" : ": ") + diagnostic.str();
-          // One line, whatever was quoted.
-          first_ = first_.substr(0, first_.find('\n'));
+        std::string where = describeLocation(diagnostic.getLocation());
+        std::string line = where + (where.empty() ? "" : ": ") + diagnostic.str();
+        line = line.substr(0, line.find('\n'));  // whatever was quoted
+        if (diagnostic.getSeverity() == DiagnosticSeverity::Error && first_.empty()) first_ = line;
+        // Entries have the same modules.
+        if (diagnostic.getSeverity() == DiagnosticSeverity::Warning &&
+            warned_.insert(line).second) {
+          std::fprintf(stderr, "warning: %s\n", line.c_str());
         }
         return success();
       }) {}

@@ -1,6 +1,7 @@
 // MLIR's diagnostics as errors of one line: "<module path or file:line>: <message>".
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "mlir/IR/Diagnostics.h"
@@ -8,7 +9,8 @@
 
 namespace dcc {
 
-// Collects the errors of a context while it lives; nothing is printed. IR is never shown to users.
+// Collects the errors of a context while it lives, and prints each warning once. IR is never shown
+// to users.
 class DiagnosticCollector {
  public:
   explicit DiagnosticCollector(mlir::MLIRContext* context);
@@ -17,6 +19,7 @@ class DiagnosticCollector {
 
  private:
   std::string first_;
+  std::set<std::string> warned_;
   mlir::ScopedDiagnosticHandler handler_;
 };
 

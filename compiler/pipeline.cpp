@@ -17,8 +17,10 @@ static constexpr Phase kPhases[] = {
        pm.addPass(createFixSums());
      }},
     {"shard", "every value has its placement",
-     [](OpPassManager& pm, ModuleOp) {
-       pm.addPass(createShard());
+     [](OpPassManager& pm, ModuleOp module) {
+       ShardOptions options;
+       options.gather = module->hasAttr(kAllowGatherAttr);
+       pm.addPass(createShard(options));
        pm.addPass(createVerifySharding());
      }},
     {"collectives", "every exchange between ranks is an op",

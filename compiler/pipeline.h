@@ -24,6 +24,9 @@ std::span<const Phase> phases();
 const Phase* findPhase(std::string_view name);
 std::string phaseNames();
 
+// Of a module, a unit attribute: what conflicts may be gathered (--allow-implicit-gather).
+inline constexpr const char* kAllowGatherAttr = "nn.allow_implicit_gather";
+
 // Runs what follows the phase that `module` is at (its nn.phase), up to and including `last`, and
 // calls `reached` at every phase, the first included. Errors name the module path of the op.
 Status runPhases(mlir::ModuleOp module, std::string_view last,

@@ -31,6 +31,8 @@ def Shard : Pass<"shard", "::mlir::ModuleOp"> {
     ops; before the first other use a `dist.reshard` asks for the sum, with invariant numerics at once.
     Conflicts are errors that name both sources.
   }];
+  let options = [Option<"gather", "gather", "bool", "false",
+                        "What conflicts is gathered first, with a warning">];
   let dependentDialects = ["::dcc::dist::DistDialect"];
 }
 

@@ -33,6 +33,8 @@ Value sumOf(Value value, SymbolTableCollection& symbols) {
 }
 
 struct Shard : impl::ShardBase<Shard> {
+  using Base::Base;
+
   void runOnOperation() override {
     SymbolTableCollection symbols;
     for (auto entry : getOperation().getOps<func::FuncOp>()) {
@@ -45,8 +47,12 @@ struct Shard : impl::ShardBase<Shard> {
     }
   }
 
-  static LogicalResult visitReshard(dist::ReshardOp op, SymbolTableCollection& symbols);
-  static LogicalResult visitSplit(nn::SplitOp op, SymbolTableCollection& symbols);
+  LogicalResult visitReshard(dist::ReshardOp op, SymbolTableCollection& symbols);
+  LogicalResult visitSplit(nn::SplitOp op, SymbolTableCollection& symbols);
+
+  // An error about how `op` is cut. With `gather` it gets those of its operands that are cut whole
+  // instead, it alone, and the error becomes a warning; false where there are none.
+  bool gatherFor(Operation* op, const Twine& error, SymbolTableCollection& symbols);
 
   static bool isOneRange(nn::TensorType type, dist::MeshAttr mesh) {
     dist::CutAttr cut = type.cut(1);
@@ -62,17 +68,19 @@ struct Shard : impl::ShardBase<Shard> {
       for (Value value : llvm::to_vector(op->getOperands())) {
         auto type = cast<nn::TensorType>(value.getType());
         if (type.isPartial()) sumOf(value, symbols);
+        std::string error;
         if (type.cut(0).isCut()) {
-          return value.getDefiningOp()->emitError()
-                 << "gives its result cut by tokens (" << ruleBehind(value, symbols)
-                 << "), but the model's result is whole in them; a rule that gathers is right";
+          error = "gives its result cut by tokens (" + ruleBehind(value, symbols) +
+                  "), but the model's result is whole in them; a rule that gathers is right";
+        } else if (!isOneRange(type, dist::meshOf(op))) {
+          error = "gives a rank several ranges of the result's columns (" +
+                  ruleBehind(value, symbols) +
+                  "), but one range each makes the result; colwise is right";
         }
-        if (!isOneRange(type, dist::meshOf(op))) {
-          return value.getDefiningOp()->emitError()
-                 << "gives a rank several ranges of the result's columns ("
-                 << ruleBehind(value, symbols) << "), but one range each makes the result; colwise "
-                 << "is right";
-        }
+        if (error.empty()) continue;
+        Operation* maker = value.getDefiningOp();
+        if (!gatherFor(op, error, symbols)) return maker->emitError() << error;
+        break;  // all are whole now
       }
       return success();
     }
@@ -81,7 +89,11 @@ struct Shard : impl::ShardBase<Shard> {
     if (!layer) return op->emitOpError() << "has no factor rule, so it can't be sharded";
     while (true) {
       Placements placements = inferPlacements(layer, symbols);
-      if (placements.kind == Placements::kConflict) return op->emitError() << placements.message;
+      if (placements.kind == Placements::kConflict) {
+        if (!gatherFor(op, placements.message, symbols))
+          return op->emitError() << placements.message;
+        continue;
+      }
       if (placements.kind == Placements::kPartialOperand) {
         sumOf(op->getOperand(placements.operand), symbols);
         continue;
@@ -104,6 +116,27 @@ struct Shard : impl::ShardBase<Shard> {
   }
 };
 
+bool Shard::gatherFor(Operation* op, const Twine& error, SymbolTableCollection& symbols) {
+  if (!gather) return false;
+  bool any = false;
+  OpBuilder builder(op);
+  for (OpOperand& operand : op->getOpOperands()) {
+    auto type = dyn_cast<nn::TensorType>(operand.get().getType());
+    if (!type || !type.getPlacement() || !type.getPlacement().isCut()) continue;
+    std::string because = ruleBehind(operand.get(), symbols);
+    because +=
+        (because.empty() ? "" : ", ") + std::string("gathered, as --allow-implicit-gather allows");
+    auto whole = builder.create<dist::ReshardOp>(
+        op->getLoc(), type.withPlacement({}), operand.get(), dist::PlacementAttr(),
+        dist::PlacementAttr(), builder.getStringAttr(because));
+    operand.set(whole);
+    any = true;
+  }
+  if (any)
+    op->emitWarning() << "gathers what arrives, which costs an exchange in every step: " << error;
+  return any;
+}
+
 // A strategy may say what must arrive. A partial sum is as good as the whole value.
 LogicalResult Shard::visitReshard(dist::ReshardOp op, SymbolTableCollection& symbols) {
   auto normal = [](dist::PlacementAttr placement) {
@@ -122,10 +155,12 @@ LogicalResult Shard::visitReshard(dist::ReshardOp op, SymbolTableCollection& sym
                        [](dist::CutAttr x, dist::CutAttr y) { return x.getAxis() == y.getAxis(); });
   };
   if (op.getFrom() && !sameAxes(from, normal(*op.getFrom())) && !(sum && !normal(*op.getFrom()))) {
-    return op.emitError() << "takes its input " << dist::describe(normal(*op.getFrom())) << " ("
-                          << op.getBecause() << "), but it arrives " << dist::describe(from) << " ("
-                          << ruleBehind(op.getX(), symbols)
-                          << "); give one of the two another rule";
+    std::string error = "takes its input " + dist::describe(normal(*op.getFrom())) + " (" +
+                        op.getBecause().str() + "), but it arrives " + dist::describe(from) + " (" +
+                        ruleBehind(op.getX(), symbols) + "); give one of the two another rule";
+    // A part of what is whole would be a silent slice.
+    const bool wants_whole = !normal(*op.getFrom()) || !normal(*op.getFrom()).isCut();
+    if (!wants_whole || !gatherFor(op, error, symbols)) return op.emitError() << error;
   }
   op.getResult().setType(op.getX().getType().withPlacement(to));
   return success();
@@ -142,8 +177,10 @@ LogicalResult Shard::visitSplit(nn::SplitOp op, SymbolTableCollection& symbols) 
   // Parts that stack to another cut would mix up their columns.
   if (cuts && dist::stack(*cuts, sizes, dist::meshOf(op)) != type.cut(1)) cuts = std::nullopt;
   if (!cuts) {
-    return op.emitError() << "splits what is cut as one block (" << ruleBehind(op.getX(), symbols)
-                          << "), so that a rank would lack a part; packed_colwise cuts each block";
+    std::string error = "splits what is cut as one block (" + ruleBehind(op.getX(), symbols) +
+                        "), so that a rank would lack a part; packed_colwise cuts each block";
+    if (!gatherFor(op, error, symbols)) return op.emitError() << error;
+    return visitSplit(op, symbols);
   }
   for (auto [part, cut] : llvm::zip(op.getParts(), *cuts)) {
     part.setType(cast<nn::TensorType>(part.getType())

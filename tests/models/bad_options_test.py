@@ -39,10 +39,8 @@ class BadOptions(bad.BadInput):
             with self.subTest(option=option):
                 self.refuses_compile(LLAMA3, option, value, words=[value])
 
-    def test_options_not_built_yet(self):
-        for option in [["--expert-parallel"], ["--allow-implicit-gather"]]:
-            with self.subTest(option=option):
-                self.refuses_compile(LLAMA3, *option, words=[option[0]])
+    def test_whole_experts_of_a_model_without(self):
+        self.refuses_compile(LLAMA3, "--expert-parallel", words=["--expert-parallel"])
 
     def test_unknown_option_and_command(self):
         self.refuses_compile(LLAMA3, "--tpp", "2", words=["--tpp"])

@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <memory>
 #include <optional>
 
 #include "compiler/compile.h"
@@ -23,27 +22,6 @@ int fail(const dcc::Error& error) {
   std::fprintf(stderr, "error: %s\n", error.message.c_str());
   return static_cast<int>(error.fault);
 }
-
-// Options of the fixed command line that are not built yet say so; nothing is silently ignored.
-struct NotBuilt {
-  std::vector<std::pair<CLI::Option*, std::string>> options;
-
-  void option(CLI::App* app, const std::string& name) {
-    auto value = std::make_shared<std::string>();
-    options.emplace_back(app->add_option(name, *value, "not built yet"), name);
-    values.push_back(value);
-  }
-  void flag(CLI::App* app, const std::string& name) {
-    options.emplace_back(app->add_flag(name)->description("not built yet"), name);
-  }
-  std::optional<dcc::Error> used() const {
-    for (const auto& [option, name] : options) {
-      if (option->count()) return dcc::userError(name + ": not built yet; leave it out");
-    }
-    return std::nullopt;
-  }
-  std::vector<std::shared_ptr<std::string>> values;
-};
 
 int runCompile(dcc::CompileOptions options) {
   auto start = std::chrono::steady_clock::now();
@@ -88,7 +66,6 @@ int run(int argc, char** argv) {
   });
 
   dcc::CompileOptions options;
-  NotBuilt not_built;
   CLI::App* compile = app.add_subcommand("compile", "compile a model into a plan directory");
   compile
       ->add_option("MODEL", options.model,
@@ -131,7 +108,9 @@ int run(int argc, char** argv) {
   compile->add_option("--max-collectives-per-layer", options.max_collectives_per_layer,
                       "what a layer may have in a step");
   compile->add_option("--stop-after", options.stop_after, "write the IR of this phase and stop");
-  not_built.flag(compile, "--allow-implicit-gather");
+  compile->add_flag(
+      "--allow-implicit-gather", options.allow_implicit_gather,
+      "what rules don't fit is gathered, with a warning for each, instead of refused");
 
   dcc::InspectOptions view;
   CLI::App* inspect = app.add_subcommand("inspect", "print the IR at any phase");
@@ -164,7 +143,6 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (auto error = not_built.used()) return fail(*error);
   if (compile->parsed()) return runCompile(options);
   if (inspect->parsed() || explain->parsed()) {
     if (collectives == "tcp") why.transport = dcc::TransportKind::kTcp;
