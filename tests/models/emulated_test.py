@@ -2,9 +2,16 @@
 """drun with the CUDA backend on the CPU: what a GPU's user is told of ranks that fail, and what profilers are."""
 import json
 import os
+import pathlib
 import re
+import signal
+import subprocess
+import sys
 
 import harness
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "faults"))
+import faults_test  # noqa: E402
 
 
 class Emulated(harness.EndToEnd):
@@ -39,10 +46,24 @@ class Emulated(harness.EndToEnd):
         self.assertRegex(said, "(?m)^error: rank \\d: logits: row 0 holds NaN")
 
     def test_a_rank_that_stops_is_named_with_the_op(self):
-        """The other one waits inside of a graph."""
         said = self.inject("rank=1,at=decode:2,collective=2,do=stop", "--timeout", "2")
         self.assertRegex(said, r"(?m)^error: rank 0: entry 'decode', instruction \d+ "
                                r"\(model\.layers\.\d\.\S+\): no sign of rank 1 for 2 s")
+
+    def test_also_where_the_other_waits_inside_of_a_graph(self):
+        source = harness.write_jsonl(self.scratch / "long.jsonl", [{"input_ids": [5, 9, 2]}] * 20000)
+        command = [harness.BIN / harness.DRUN, self.plan, "--input", source, "--max-new-tokens", 40, "--ignore-eos",
+                   "--json", "--timeout", 2]
+        with subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+            try:
+                self.assertTrue(process.stdout.readline().startswith("{"))
+                os.kill(faults_test.children(process.pid)[1], signal.SIGSTOP)
+                said = process.stderr.read()
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+        # Where it was stopped is chance, and so what the other waits for.
+        self.assertRegex(said, r"(?m)^error: rank 0: .*no sign of rank 1 for 2 s")
 
     def test_a_rank_that_dies_is_the_cause(self):
         said = self.inject("rank=0,at=decode:1,collective=2,do=kill")

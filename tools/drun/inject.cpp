@@ -124,12 +124,11 @@ Result<std::optional<Injection>> injectionFromEnvironment() {
   return std::optional<Injection>(std::move(injection));
 }
 
-Injector::Injector(const std::optional<Injection>& injection, uint32_t rank) {
-  if (injection && injection->rank == rank) injection_ = injection;
-}
+Injector::Injector(const std::optional<Injection>& injection, uint32_t rank)
+    : injection_(injection), own_(injection && injection->rank == rank) {}
 
 void Injector::reached(std::string_view place) const {
-  if (injection_ && injection_->at == place) perform(injection_->act);
+  if (own_ && injection_->at == place) perform(injection_->act);
 }
 
 Result<Observer*> Injector::watch(const fb::Plan& plan) {
@@ -158,6 +157,7 @@ Status Injector::ran(const Ran& ran) {
   if (ran.entry != entry_ || ran.instruction != instruction_ || steps_++ != injection_->step) {
     return Status::success();
   }
+  if (!own_) return Status::success();
   if (injection_->act != Act::kFlip) {
     perform(injection_->act);
     return Status::success();

@@ -42,20 +42,22 @@ Result<std::optional<Injection>> injectionFromEnvironment();
 
 class Injector final : public Observer {
  public:
-  // Does nothing but on the rank it is for.
+  // On other ranks than it is for it only watches: devices' collectives are others while results
+  // are looked at, on all ranks.
   Injector(const std::optional<Injection>& injection, uint32_t rank);
 
   // The rank has come to "start", "load" or "shutdown".
   void reached(std::string_view place) const;
 
-  // What is to watch the executor of `plan`, which outlives the object; null where no step is to
-  // go wrong. Errors (user): the plan has no such entry, or no such collective in it.
+  // What is to watch the executor of `plan`, which outlives the object; null where no rank's step
+  // is to go wrong. Errors (user): the plan has no such entry, or no such collective in it.
   Result<Observer*> watch(const plan::fb::Plan& plan);
   Asks asks(uint32_t entry, uint32_t instruction) const override;
   Status ran(const Ran& ran) override;
 
  private:
   std::optional<Injection> injection_;
+  bool own_ = false;  // it is for this rank
   const plan::fb::Plan* plan_ = nullptr;
   uint32_t entry_ = 0, instruction_ = 0;
   uint32_t steps_ = 0;  // of the entry, so far

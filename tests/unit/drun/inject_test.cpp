@@ -55,7 +55,7 @@ TEST(Inject, ThePlanMustHaveThePlace) {
                          : observer.error().message;
   };
   EXPECT_EQ(watch("rank=1,at=decode,do=kill", 1), "watches");
-  EXPECT_EQ(watch("rank=1,at=decode,do=kill", 0), "nothing");
+  EXPECT_EQ(watch("rank=1,at=decode,do=kill", 0), "watches");  // and does nothing
   EXPECT_EQ(watch("rank=1,at=load,do=kill", 1), "nothing");
   EXPECT_EQ(watch("rank=1,at=encode,do=kill", 1), "DRUN_INJECT: the plan has no entry 'encode'");
   EXPECT_EQ(watch("rank=1,at=decode,collective=3,do=flip", 1),
