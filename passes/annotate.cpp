@@ -77,7 +77,7 @@ class Annotator {
       for (FlatSymbolRefAttr ref : op.weightRefs()) addUse(op, ref, position++);
     });
     module_.walk([&](nn::FactorRuleInterface op) { addModules(op); });
-    if (failed(checkRules()) || failed(checkKinds()) || failed(checkSiblings())) return failure();
+    if (failed(checkRules()) || failed(checkSiblings())) return failure();
     separateUses();
     for (auto& [weight, uses] : uses_) {
       if (failed(cut(weight, uses))) return failure();
@@ -267,22 +267,6 @@ class Annotator {
       return emitError(NameLoc::get(rule.attr.getOrigin()))
              << "the rule '" << pattern << "' matches no module of the model; did you mean '"
              << nearest << "'?";
-    }
-    return success();
-  }
-
-  // A strategy that cuts only embeddings would leave a layer's matrix whole.
-  LogicalResult checkKinds() {
-    for (auto& [weight, uses] : uses_) {
-      for (Use& use : uses) {
-        if (!use.rule || !use.rule->isUsers() || use.request.library) continue;
-        if (!isa<nn::LinearOp>(use.op.getOperation())) continue;
-        const Strategy& strategy = *use.rule->strategy;
-        if (strategy.linear || !strategy.embedding) continue;
-        return emitError(NameLoc::get(use.rule->attr.getOrigin()))
-               << "the strategy '" << strategy.name << "' cuts embeddings, and '"
-               << nn::moduleOf(use.op) << "' is none; colwise or rowwise is right, or replicate";
-      }
     }
     return success();
   }
